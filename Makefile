@@ -1,0 +1,31 @@
+# Aliases. `make run` and `make test` do all their set-up by themselves.
+PYTHON ?= python3
+ENVS ?= cpu-torch
+
+.PHONY: help setup run test image-test lint doctor clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: setup ## Build, verify and measure ENVS (default: cpu-torch): on Docker, else in a virtual environment
+	@.venv/bin/nox -s $(ENVS)
+
+test: setup ## Run every test that needs no Docker engine
+	@.venv/bin/nox -s tests
+
+image-test: setup ## Run the tests that need a Docker engine
+	@.venv/bin/nox -s image-tests
+
+lint: setup ## Check style and types
+	@.venv/bin/nox -s lint
+
+clean: ## Remove what the checkout made for itself (images stay)
+	rm -rf .venv .nox .tox .dlmatrix
+
+setup: .venv/.tools ## Set up .venv from the hashed tool lock
+
+.venv/.tools: envs/locks/tools.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "dlmatrix needs Python 3.10 or newer: make PYTHON=/path/to/python3")'
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement envs/locks/tools.txt
+	@touch $@

@@ -1,0 +1,198 @@
+"""Reads result.json: what comparing needs of it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.errors import ReportError, UsageError
+
+FILE = "result.json"
+_AGAIN = "it is of another version: leave it out, or run it again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of throughput in one report."""
+
+    id: str
+    #: images/s, the median of each process
+    processes: tuple[float, ...]
+    #: why there are none
+    reason: str = ""
+    #: whether that is only because the budget went to other rows
+    unreached: bool = False
+    #: first step in seconds, peak memory in bytes
+    costs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One env of a report."""
+
+    env: str
+    #: images/s by the row's id
+    rows: Mapping[str, Row]
+    #: what the machine itself reached, higher is better
+    roof: Mapping[str, float]
+    #: what two runs must share to be compared
+    terms: Mapping[str, str]
+    #: what may differ, and is worth knowing
+    surroundings: Mapping[str, str]
+    #: why the figures cannot be trusted
+    marks: tuple[str, ...]
+    #: build in seconds (None where nothing was built), image in bytes
+    costs: Mapping[str, float]
+    #: why nothing was measured
+    reason: str
+    gpu: bool
+
+    @property
+    def measured(self) -> dict[str, Row]:
+        """The rows that have figures."""
+        return {name: row for name, row in self.rows.items() if row.processes}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One run on one machine."""
+
+    name: str
+    folder: Path
+    surroundings: Mapping[str, str]
+    cells: Mapping[str, Cell]
+
+
+def read(path: Path, schema: Mapping[str, Any]) -> Report:
+    """The report in a folder, or in its result.json; ``schema`` is that of smoke/.
+
+    Raises UsageError where there is none, ReportError where it is not one that this version understands.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        what = f"{path} holds no {FILE}" if path.is_dir() else f"there is no {path}"
+        raise UsageError(what, "name a folder that run wrote (reports/TIME)")
+    try:
+        return _parse(json.loads(file.read_text(encoding="utf-8")), file.resolve().parent, schema)
+    except ReportError as error:
+        raise ReportError(f"{file}: {error.message}", error.next_step) from None
+    except ValueError as error:
+        raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
+
+
+def read_all(paths: Iterable[Path], schema: Mapping[str, Any]) -> list[Report]:
+    """The reports of all paths, where a folder of reports stands for each of them; no two have one name."""
+    folders: list[Path] = []
+    for path in paths:
+        inner = sorted(file.parent for file in path.glob(f"*/{FILE}")) if not (path / FILE).is_file() else []
+        folders += inner or [path]
+    reports = [read(folder, schema) for folder in folders]
+    names = Counter(report.name for report in reports)
+    return [replace(r, name=str(path)) if names[r.name] > 1 else r for path, r in zip(folders, reports, strict=True)]
+
+
+def _parse(data: Any, folder: Path, schema: Mapping[str, Any]) -> Report:
+    try:
+        host, engine = data["host"], data["engine"]
+        surroundings = {"dlmatrix": str(data["dlmatrix"])}
+        surroundings |= {f"host {key}": str(value) for key, value in host.items()}
+        surroundings |= {f"engine {key}".replace("engine engine", "engine"): str(v) for key, v in engine.items()}
+        cells = {env["name"]: _cell(env, schema) for env in data["envs"]}
+        return Report(name=folder.name, folder=folder, surroundings=surroundings, cells=cells)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ReportError(f"is no report of this version ({error!r})", _AGAIN) from None
+
+
+def _cell(env: Mapping[str, Any], schema: Mapping[str, Any]) -> Cell:
+    document, facts = env["document"] or {}, env["facts"]
+    found = document.get("throughput")
+    _validate(env["name"], found, schema)
+    found = found or {"settings": {}, "machine": {}, "roof": [], "rows": []}
+    machine, rows = found["machine"], found["rows"]
+    surroundings = {"Python": document.get("python"), "governor": machine.get("governor")}
+    surroundings |= {key: facts.get(key) for key in ("base", "base kind", "key")}
+    costs = {"image": facts.get("size"), "build": env["seconds"].get("prepare") if env["built"] else None}
+    return Cell(
+        env=env["name"],
+        rows={row["id"]: _row(row) for row in rows},
+        roof={f"{r['name']} {r['detail']}": _rate(r) for r in found["roof"] if r["value"]["median"]},
+        terms=terms(document),
+        surroundings=_texts(surroundings),
+        marks=tuple(machine.get("marks", ())),
+        costs=_numbers(costs),
+        reason=f"{env['outcome']}: {env['reason']}" if not rows else "",
+        gpu=any(row["device"] == "cuda" for row in rows),
+    )
+
+
+def terms(document: Mapping[str, Any]) -> dict[str, str]:
+    """What two measurements must share to be compared: versions, settings, threads, processors, GPUs, driver."""
+    found = document.get("throughput")
+    if not found:
+        return {}
+    machine, gpus = found["machine"], found["machine"]["gpus"]
+    # Patch releases of Python are as fast as each other, and a container's is seldom the machine's.
+    named = {"Python": ".".join(document["python"].split(".")[:2]), **document["versions"]}
+    named |= {"threads": found["threads"]} | {f"setting {key}": value for key, value in found["settings"].items()}
+    named |= {"CPU": machine["cpu"], "processors": machine["cpus"]}
+    named |= {"GPUs": _counted(gpu["name"] for gpu in gpus), "driver": _counted(gpu["driver"] for gpu in gpus)}
+    named |= {"device": _counted({row["device"] for row in found["rows"]})}
+    return _texts(named)
+
+
+def _row(row: Mapping[str, Any]) -> Row:
+    costs = {
+        "first step": row["first_step_seconds"],
+        "peak memory": row["peak_host_bytes"],
+        "peak GPU memory": row["peak_device_bytes"],
+    }
+    measured = row["outcome"] == "measured"
+    return Row(
+        id=row["id"],
+        processes=process_medians(row["samples"]) if measured else (),
+        reason=row["reason"],
+        unreached=not measured and row["stopped"] == "budget",
+        costs=_numbers(costs) if measured else {},
+    )
+
+
+def process_medians(samples: Iterable[Iterable[float]]) -> tuple[float, ...]:
+    """The median window of each process; a process without a window above zero measured nothing."""
+    return tuple(median for windows in map(list, samples) if windows and (median := statistics.median(windows)) > 0)
+
+
+def _validate(env: str, throughput: Any, schema: Mapping[str, Any]) -> None:
+    import jsonschema  # noqa: PLC0415 - it loads for half a second, which a wrong path is not to wait for
+
+    part = {"$defs": schema["$defs"], **schema["properties"]["throughput"]}
+    try:
+        jsonschema.validate(throughput, part)
+    except jsonschema.ValidationError as error:
+        where = "/".join(map(str, ("throughput", *error.absolute_path)))
+        what = error.message if len(error.message) < 200 else f"is not of {error.validator} {error.validator_value}"
+        message = f"{env}: {where}: {what[:200]}"
+        raise ReportError(message, _AGAIN) from None
+
+
+def _rate(roof: Mapping[str, Any]) -> float:
+    """A roof's figure so that more is better: launches per second, not seconds."""
+    value = float(roof["value"]["median"])
+    return 1 / value if roof["unit"] == "s" else value
+
+
+def _counted(names: Iterable[str]) -> str:
+    listed = list(names)
+    return ", ".join(f"{listed.count(n)} x {n}" if listed.count(n) > 1 else str(n) for n in dict.fromkeys(listed))
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: "-" if value in (None, "") else str(value) for key, value in values.items()}
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in values.items() if value is not None}

@@ -1,0 +1,81 @@
+"""What a comparison looks like, in lines for people and as data for machines."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from dlmatrix.comparison.pair import Change, Comparison, Missing, Row
+from dlmatrix.comparison.siblings import FALSE_ALARM, Absent, Outlier, Siblings
+
+
+def pair_lines(found: Comparison) -> Iterator[str]:
+    """Verdicts first by env, then by row; then everything else that differs."""
+    yield f"A: {found.a}"
+    yield f"B: {found.b}"
+    width = max(len(row.id) for row in found.rows)
+    for env, verdict in found.verdicts.items():
+        yield f"{env}: {verdict}"
+        yield from (f"  {_row(row, width)}" for row in found.rows if row.env == env)
+    yield from (f"{_absence(gone)}: {gone.env} {gone.id}: {gone.reason}" for gone in found.missing)
+    yield from (f"new: {env} {name}" for env, name in found.added)
+    yield from (f"marked: {side}: {env}: {mark}" for side, env, mark in found.marks)
+    yield from (f"changed: {_change(change)}" for change in found.changes)
+    yield from (f"differs: {key}: {one} | {two}" for key, one, two in found.env_differences)
+
+
+def pair_json(found: Comparison) -> dict[str, Any]:
+    """The comparison, and the verdict of each env."""
+    return {"schema_version": 1, "verdicts": found.verdicts, **dataclasses.asdict(found)}
+
+
+def siblings_lines(found: Siblings) -> Iterator[str]:
+    """The machines that stand out, and what they lack."""
+    yield (
+        f"held against {found.group} reports: {len(found.reports)}, in {len(found.centres)} metrics; "
+        f"of 100 healthy groups at most {FALSE_ALARM * 100:.0f} has a machine named"
+    )
+    yield from (_outlier(outlier) for outlier in found.outliers)
+    yield from (f"{_absence(gone)}: {gone.report}: {gone.env}: {gone.metric}: {gone.reason}" for gone in found.missing)
+    yield from (f"marked: {report}: {env}: {mark}" for report, env, mark in found.marks)
+    yield from (f"differs: {key}: {own} | {usual}" for key, own, usual in found.unlike)
+    if not (found.outliers or found.missing or found.marks):
+        yield "no machine stands out"
+
+
+def siblings_json(found: Siblings) -> dict[str, Any]:
+    """The same as data; medians and MADs as what they are, not as logarithms."""
+    centres = [
+        {"env": env, "metric": metric, "median": math.exp(c.median), "mad": math.expm1(c.mad), "reports": c.count}
+        for (env, metric), c in found.centres.items()
+    ]
+    data = dataclasses.asdict(dataclasses.replace(found, centres={}))
+    return {"schema_version": 1, "false_alarm": FALSE_ALARM, **data, "centres": centres}
+
+
+def _absence(gone: Missing | Absent) -> str:
+    return "not reached" if gone.unreached else "missing"
+
+
+def _row(row: Row, width: int) -> str:
+    edges = f"{row.low:.3f} to {row.high:.3f}" if row.low is not None and row.high is not None else "?"
+    return f"{row.verdict:<7}  {row.id:<{width}}  B/A {row.ratio:.3f}  {edges:<14}  {row.reason}"
+
+
+def _change(change: Change) -> str:
+    share = f"{change.b / change.a - 1:+.1%}"
+    if "roof" in change.what:
+        return f"{change.env} {change.what}: {share}"
+    seconds = change.what.endswith(("first step", "build"))
+    a, b = (f"{value:.2f} s" if seconds else f"{value / 1e6:,.0f} MB" for value in (change.a, change.b))
+    return f"{change.env} {change.what}: {a} to {b} ({share})"
+
+
+def _outlier(found: Outlier) -> str:
+    word = ("slow" if found.distance < 0 else "fast") if found.certain else "UNCLEAR"
+    mads = "the others are all equal" if found.mads is None else f"{found.mads:.1f} MADs"
+    # Cut, not rounded: what is less sure than the rate is not to read as sure.
+    sure = f"{math.floor(found.sure * 1000) / 10:.1f} % sure"
+    return f"{word}: {found.report}: {found.env}: {found.metric}: {found.distance:+.1%} from the median, {mads}, {sure}"

@@ -1,0 +1,102 @@
+"""Recognises, in what Docker, BuildKit and uv say, the failures that have a name and a next step."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dlmatrix.errors import (
+    BaseMissingError,
+    BuildError,
+    DiskFullError,
+    DlmatrixError,
+    EngineError,
+    IntegrityError,
+    NetworkError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sign:
+    pattern: re.Pattern[str]
+    error: type[DlmatrixError]
+    message: str
+    next_step: str
+
+
+def _sign(pattern: str, error: type[DlmatrixError], message: str, next_step: str) -> _Sign:
+    return _Sign(pattern=re.compile(pattern, re.I), error=error, message=message, next_step=next_step)
+
+
+# In this order: a full disk also breaks connections and bases, and a lost engine breaks everything.
+_SIGNS = (
+    _sign(
+        r"no space left on device|disk quota exceeded",
+        DiskFullError,
+        "the disk is full where {where} writes",
+        "free some space (`docker system df`, `df -h`), then run it again",
+    ),
+    _sign(
+        r"hash mismatch for `?(?P<what>[^`\n]+)`?",
+        IntegrityError,
+        "{what}: the file is not the one the lock names, and was refused",
+        "do not install it; if the lock is meant to change: nox -s lock -- {env} --write",
+    ),
+    _sign(
+        # uv says "connection reset by peer" too, of an index; it adds the number of the error.
+        r"cannot connect to the docker daemon|error reading from server: EOF|connection reset by peer(?! \(os error)"
+        r"|transport is closing|error during connect|docker\.sock: connect: connection refused"
+        r"|no such host.*docker|received unexpected EOF|closing transport",
+        EngineError,
+        "the Docker engine went away",
+        "start it again (`docker version` must answer), then run the same command",
+    ),
+    _sign(
+        r"unknown command: docker buildx|unknown flag: --builder",
+        EngineError,
+        "the docker command has no buildx",
+        "install it (docker-buildx, or docker-buildx-plugin), then run the same command",
+    ),
+    _sign(
+        r"failed to resolve source metadata for (?P<what>\S+?):? |pull access denied for (?P<image>\S+)",
+        BaseMissingError,
+        "the base image {what} is not on this engine and cannot be pulled",
+        "make one from Debian packages: nox -s bases",
+    ),
+    _sign(
+        r"(failed to fetch|could not connect|error sending request|dns error|failed to lookup address"
+        r"|operation timed out)[^\n]*?(?P<what>https?://\S+)?",
+        NetworkError,
+        "the package index cannot be reached",
+        "check the network, or configure a mirror, proxy or find-links for pip or uv; then run it again",
+    ),
+    _sign(
+        r"was not found in the package registry|there is no version of (?P<what>\S+)|no solution found",
+        BuildError,
+        "a locked distribution is on no index that this machine knows",
+        "configure the index or find-links folder that has it for pip or uv; then run it again",
+    ),
+)
+
+
+def vanished(said: str) -> bool:
+    """Whether the engine deleted a layer while it unpacked an image that has it.
+
+    Seen once, with Docker 28.5, where the new image took the tag of one that it shared the layer with: probably
+    what is no longer named is collected while what is named anew is unpacked.
+    """
+    return re.search(r"parent snapshot \S+ does not exist", said) is not None
+
+
+def explain(said: str, env: str, where: str) -> DlmatrixError:
+    """The named failure in the output of a build; where none is recognised, its last lines as they are."""
+    for sign in _SIGNS:
+        if match := sign.pattern.search(said):
+            found = {key: value for key, value in match.groupdict().items() if value}
+            what = found.get("what") or found.get("image") or ""
+            names = {"what": what.strip(), "env": env, "where": where}
+            return sign.error(f"{env}: {sign.message.format(**names)}", sign.next_step.format(**names))
+    tail = "\n".join(said.strip().splitlines()[-12:])
+    return BuildError(
+        f"{env}: the build failed:\n{tail}", "read the lines above; `python -m dlmatrix plan` shows the command"
+    )

@@ -1,0 +1,53 @@
+"""An interpreter the user names: checks an installation that is already there."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from dlmatrix.engines import Completed, Prepared, Say
+from dlmatrix.errors import UsageError
+from dlmatrix.plan import Plan
+from dlmatrix.process import run_lines
+
+#: The supervisor inside ends a hanging framework; this is how much later it is ended itself.
+_OVERTIME_SECONDS = 60
+
+
+class HostEngine:
+    """Runs the checks with an interpreter that somebody else set up."""
+
+    name = "host"
+    builds_at_once = 1
+
+    def __init__(self, python: Path) -> None:
+        if not python.is_file() or not os.access(python, os.X_OK):
+            raise UsageError(f"{python} is not an executable interpreter", "name one: --python /path/to/bin/python")
+        self._python = python
+
+    def about(self) -> dict[str, str]:
+        """Which interpreter, on which kernel."""
+        system = os.uname()
+        return {"engine": "host", "version": f"{system.sysname} {system.release}", "python": str(self._python)}
+
+    def prepare(self, plan: Plan, say: Say) -> Prepared:
+        """Nothing is built: the installation is the user's."""
+        return Prepared(what=str(self._python), built=False, seconds=0.0, facts={"base": str(self._python)})
+
+    def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
+        """Run the checks as a process of this machine."""
+        return run_smoke(plan, Path(prepared.what), say)
+
+
+def run_smoke(plan: Plan, python: Path, say: Say) -> Completed:
+    """Run ``python -m smoke`` from the checkout with an interpreter of this machine."""
+    started = time.perf_counter()
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    environ = kept | {"PYTHONPATH": str(plan.root), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+    command = [str(python), "-m", "smoke", *plan.smoke_arguments(hermetic=False)]
+    start_seconds = time.perf_counter() - started
+    done = run_lines(command, say=say, environ=environ, timeout_seconds=plan.ends_within + _OVERTIME_SECONDS)
+    return Completed(
+        exit_code=done.exit_code, stdout=done.stdout, start_seconds=start_seconds, timed_out=done.timed_out
+    )

@@ -1,0 +1,84 @@
+"""A local virtual environment from the same lock: what runs where no Docker engine answers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from dlmatrix.engines import Completed, Prepared, Say
+from dlmatrix.engines.failures import explain
+from dlmatrix.engines.host import run_smoke
+from dlmatrix.engines.places import venv_place
+from dlmatrix.errors import SkippedEnv
+from dlmatrix.interpreters import find_python
+from dlmatrix.loader import Place
+from dlmatrix.model import Site
+from dlmatrix.plan import Plan
+from dlmatrix.process import run_lines
+from dlmatrix.site import local_wheels, uv_config, uv_environment
+from dlmatrix.state import recall, remember, scratch, state_dir
+
+
+class VenvEngine:
+    """Makes .dlmatrix/venvs/ENV with uv, from hashed requirements only."""
+
+    name = "venv"
+    builds_at_once = 1
+
+    def __init__(self, site: Site, uv: str) -> None:
+        self._site, self._uv = site, uv
+
+    def about(self) -> dict[str, str]:
+        """The machine's own kernel; nothing is contained."""
+        system = os.uname()
+        return {"engine": "venv", "version": f"{system.sysname} {system.release} {system.machine}"}
+
+    def prepare(self, plan: Plan, say: Say) -> Prepared:
+        """Install the lock, unless an environment of exactly this lock, Python and uv is there."""
+        started = time.perf_counter()
+        python = find_python(plan.env.python)
+        if python is None:
+            raise SkippedEnv(
+                f"Python {plan.env.python} is not on this machine",
+                f"install it (pyenv install {plan.env.python}), or use a Docker engine, whose base brings it",
+            )
+        folder = state_dir(plan.root) / "venvs" / plan.env.name
+        key = f"{plan.lock.sha256} {python} {plan.uv_version}"
+        built = recall(plan.root, "venv", plan.env.name) != {"key": key} or not (folder / "bin" / "python").exists()
+        if built:
+            remember(plan.root, "venv", plan.env.name, key="being built")
+            self._install(plan, python, folder, say)
+            remember(plan.root, "venv", plan.env.name, key=key)
+        facts = {"base": str(python), "base kind": "this machine's Python"}
+        what = str(folder / "bin" / "python")
+        return Prepared(what=what, built=built, seconds=time.perf_counter() - started, facts=facts)
+
+    def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
+        """Run the checks as a process of this machine."""
+        return run_smoke(plan, Path(prepared.what), say)
+
+    def place(self, plan: Plan) -> Place:
+        """The environment's folder on this machine."""
+        return venv_place(plan, state_dir(plan.root) / "venvs" / plan.env.name)
+
+    def _install(self, plan: Plan, python: Path, folder: Path, say: Say) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        wheels = local_wheels(self._site, plan.lock)
+        with scratch(plan.root) as temporary:
+            config = temporary / "uv.toml"
+            config.write_text(uv_config(self._site, plan.lock), encoding="utf-8")
+            common = [self._uv, "--config-file", str(config), "--no-progress"]
+            make = [*common, "venv", "--python", str(python), str(folder)]
+            install = [*common, "pip", "install", "--python", str(folder / "bin" / "python"), "--require-hashes"]
+            install += ["--no-compile-bytecode", "--requirements", str(plan.lock.file)]
+            for parent in dict.fromkeys(wheel.parent for wheel in wheels):
+                install += ["--find-links", str(parent)]
+            if plan.build_lock:
+                install += ["--build-constraints", str(plan.build_lock)]
+            for command in (make, install):
+                done = run_lines(command, say=say, environ=uv_environment(self._site, os.environ))
+                if done.exit_code != 0:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    raise explain(done.said, plan.env.name, str(folder.parent))

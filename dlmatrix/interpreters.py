@@ -1,0 +1,44 @@
+"""Finds a Python of a given version on this machine.
+
+A name on the PATH is not enough: pyenv's shims exist for versions that are not selected, and fail.
+An interpreter counts only if it runs and prints the version wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_PROBE = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable, sys.prefix == sys.base_prefix, sep='\\n')"
+
+
+def find_python(version: str, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The first interpreter of this ``major.minor`` that really runs, or None."""
+    for candidate in _candidates(version, environ):
+        try:
+            found = subprocess.run(
+                [candidate, "-I", "-c", _PROBE],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
+                stdin=subprocess.DEVNULL,
+            ).stdout.splitlines()
+        except (OSError, subprocess.SubprocessError):
+            continue
+        if found[:1] == [version] and found[2:] == ["True"]:  # a virtual environment is somebody's own
+            return Path(found[1])
+    return None
+
+
+def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[str]:
+    name = f"python{version}"
+    pyenv = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/")) / ".pyenv")
+    folders = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder]
+    folders += [*pyenv.glob(f"versions/{version}.*/bin"), Path("/usr/local/bin"), Path("/usr/bin")]
+    folders += Path(environ.get("HOME", "/")).glob(f".local/share/uv/python/cpython-{version}.*/bin")
+    for folder in folders:
+        if (folder / name).is_file():
+            yield str(folder / name)

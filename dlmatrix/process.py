@@ -1,0 +1,156 @@
+"""Runs commands of this machine, line by line, and never leaves one behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+#: Seconds that an interrupted command has to end by itself.
+_GRACE = 5.0
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A command that ended."""
+
+    exit_code: int
+    stdout: bytes
+    #: everything it said on stderr
+    said: str
+    timed_out: bool
+
+
+def run_lines(
+    command: Sequence[str],
+    *,
+    say: Callable[[str], None],
+    environ: Mapping[str, str],
+    cwd: Path | None = None,
+    timeout_seconds: float | None = None,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+) -> Finished:
+    """Run a command; hand every line of its stderr to ``say`` as it comes; keep its stdout.
+
+    The command is the leader of a process group of its own, which is ended as a whole after
+    ``timeout_seconds``, on an interrupt, and on any error in ``say``. Raises FileNotFoundError
+    where the program does not exist.
+    """
+    stdout: list[bytes] = []
+    said: list[str] = []
+    expired = threading.Event()
+    with contextlib.ExitStack() as stack:
+        with signals_held():
+            process = stack.enter_context(
+                subprocess.Popen(
+                    list(command),
+                    stdin=stdin,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env=dict(environ),
+                    cwd=cwd,
+                    start_new_session=True,
+                )
+            )
+            stack.callback(_running.discard, process)
+            stack.callback(_end_group, process)
+            _running.add(process)
+        out, err = cast(IO[bytes], process.stdout), cast(IO[bytes], process.stderr)
+        reader = threading.Thread(target=lambda: stdout.extend(iter(lambda: out.read(65536), b"")), daemon=True)
+        reader.start()
+        threading.Thread(target=_reap, args=(process,), daemon=True).start()
+        if timeout_seconds:
+            timer = threading.Timer(timeout_seconds, _expire, (process, expired))
+            timer.daemon = True
+            stack.callback(timer.cancel)
+            timer.start()
+        for raw in err:
+            line = raw.decode("utf-8", "replace").rstrip("\n")
+            said.append(line)
+            say(line)
+        exit_code = process.wait()
+        reader.join()
+    return Finished(exit_code=exit_code, stdout=b"".join(stdout), said="\n".join(said), timed_out=expired.is_set())
+
+
+def in_threads(jobs: Sequence[Callable[[], None]], at_once: int) -> None:
+    """Do jobs, so many at once; an interrupt ends the commands that they run, and waits for the jobs to see it.
+
+    Only the main thread is interrupted, so a job that is alone is done in it.
+    """
+    if at_once == 1 or len(jobs) == 1:
+        for job in jobs:
+            job()
+        return
+    with futures.ThreadPoolExecutor(at_once) as pool:
+        begun = [pool.submit(job) for job in jobs]
+        try:
+            for one in begun:
+                one.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            # Again and again: a job may have been just about to start a command, which may ignore an interrupt.
+            number = signal.SIGINT
+            while left := [one for one in begun if not one.done()]:
+                for process in list(_running):
+                    _signal_group(process, number)
+                futures.wait(left, timeout=_GRACE)
+                number = signal.SIGKILL
+            raise
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Let a signal that would end the program wait for the end of the block.
+
+    For the moments in which it would lose something: a process between its start and the name we
+    keep it by, a container that is being removed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handled = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(n))]
+    before = {number: signal.signal(number, lambda number, frame: came.append(number)) for number in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+def _expire(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
+    expired.set()
+    _signal_group(process, signal.SIGKILL)
+
+
+def _reap(process: subprocess.Popen[bytes]) -> None:
+    """Once the command has ended, end what it left: a child with our pipes open would keep us reading."""
+    process.wait()
+    _signal_group(process, signal.SIGKILL)
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    try:
+        if process.poll() is None:
+            _signal_group(process, signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+    finally:  # also on a second interrupt
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)

@@ -1,0 +1,52 @@
+"""The rate that stands for an env where there is room for one: the small CNN at batch 128."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+BATCH = 128
+
+
+def rows_of(document: Mapping[str, Any] | None) -> list[tuple[str, dict[str, Any]]]:
+    """Every row of a document's throughput, with the place it has in the document.
+
+    Reports of schema version 1 had a bare list of rows, whose mode was what is now their kind.
+    """
+    found = (document or {}).get("throughput") or []
+    if isinstance(found, list):
+        return [(f"/throughput/{n}", _renamed(row)) for n, row in enumerate(found)]
+    return [(f"/throughput/rows/{n}", dict(row)) for n, row in enumerate(found.get("rows") or [])]
+
+
+def headline(document: Mapping[str, Any] | None, kind: str) -> tuple[str, dict[str, Any]] | None:
+    """The fastest measured row of a kind (train, infer), and its place: the CNN in fp32 at batch 128, device-fed.
+
+    Where none was measured so, the fastest of what was.
+    """
+    measured = [(at, row) for at, row in rows_of(document) if row["kind"] == kind and median(row) is not None]
+    usual = [
+        (at, row)
+        for at, row in measured
+        if (row["model"], row["batch"], row["precision"], row["feed"]) == ("cnn", BATCH, "fp32", "device")
+    ]
+    return max(usual or measured, key=lambda found: median(found[1]) or 0.0, default=None)
+
+
+def marks(document: Mapping[str, Any] | None) -> list[str]:
+    """Why a document's throughput is not to be relied on: the machine was busy, or throttled."""
+    throughput = (document or {}).get("throughput")
+    machine = throughput.get("machine") if isinstance(throughput, Mapping) else None
+    return list((machine or {}).get("marks") or [])
+
+
+def median(row: Mapping[str, Any]) -> float | None:
+    """A row's images per second, or None where it was not measured."""
+    value = row.get("images_per_second")
+    value = value.get("median") if isinstance(value, dict) else value
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _renamed(row: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {"model": "cnn", "batch": BATCH, "precision": "fp32", "feed": "device", "device": "cpu"}
+    return {**plain, "outcome": "measured", **row, "kind": row.get("mode", ""), "mode": ""}

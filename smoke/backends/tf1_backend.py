@@ -1,0 +1,200 @@
+"""TensorFlow as graphs in Sessions: 1.x itself, and the same program through tf.compat.v1 under 2.x."""
+
+import os
+
+import tensorflow
+import tensorflow.compat.v1 as tf
+
+from smoke import model
+from smoke.backends import tf1_ops, tf_ops
+
+
+class Backend:
+    """Graphs only; nothing is switched for the whole process, so a guide's program is not affected."""
+
+    DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "nvidia-tensorflow")
+    MODES = ("graph",)
+    NO_GRADIENT = tf_ops.NO_GRADIENT
+
+    def __init__(self, threads, at_once=1):
+        self.module = tensorflow
+        self.threads = threads
+        self.at_once = at_once
+
+    def versions(self):
+        """The framework's own word for its version."""
+        return {"tensorflow": tensorflow.__version__}
+
+    def build(self):
+        """What the build says of itself."""
+        return tf_ops.build_info(tensorflow)
+
+    def gpus(self):
+        """How many GPUs the framework sees."""
+        from tensorflow.python.client import device_lib
+
+        return len([device for device in device_lib.list_local_devices() if device.device_type == "GPU"])
+
+    def architectures(self):
+        """What the build holds kernels for (2.4 and later say so)."""
+        return tf_ops.architectures(tensorflow)
+
+    def cudnn_compiled(self):
+        """The numbers of the cuDNN version that the build was compiled for."""
+        return tf_ops.cudnn_compiled(tensorflow)
+
+    def nccl(self):
+        """NCCL is linked into TensorFlow's own library."""
+
+    def allocate(self, index):
+        """Put one number on a GPU and read it back."""
+        with tf.Graph().as_default() as graph, tf.device("/GPU:{}".format(index)):
+            one = tf.ones(1)
+            with tf.Session(graph=graph, config=tf.ConfigProto(allow_soft_placement=False)) as session:
+                return float(session.run(one)[0])
+
+    def precision(self, tf32):
+        """Allow TF32, or not; 1.15 has no switch, and has no kernels that use it."""
+        switch = getattr(tensorflow.config.experimental, "enable_tensor_float_32_execution", None)
+        if switch is not None:
+            switch(tf32)
+
+    def session(self, graph):
+        """A Session with the thread counts that are recorded."""
+        options = tf.ConfigProto(
+            intra_op_parallelism_threads=self.threads,
+            inter_op_parallelism_threads=self.at_once,
+            gpu_options=tf.GPUOptions(allow_growth=True),
+        )
+        return tf.Session(graph=graph, config=options)
+
+    def op(self, name, arrays, attributes, upstream, *, dtype="float32", mode="graph"):
+        """One operation and its gradients by tf.gradients."""
+        with tf.Graph().as_default() as graph:
+            tensors = {key: tf1_ops.placeholder(array, dtype) for key, array in arrays.items()}
+            floats = sorted(key for key, tensor in tensors.items() if tensor.dtype.is_floating)
+            output = tf_ops.OPS[name](tf, tensors, attributes)
+            grads = []
+            if upstream is not None:
+                grads = tf.gradients(output, [tensors[key] for key in floats], tf.constant(upstream.astype(dtype)))
+            with self.session(graph) as session:
+                feed = {tensors[key]: array for key, array in arrays.items()}
+                output, grads = session.run([output, grads], feed)
+        return output, dict(zip(floats, grads))
+
+    def optimise(self, rule, settings, weight, gradients):
+        """The weight after each step of the framework's own optimiser."""
+        return tf1_ops.optimise(self, rule, settings, weight, gradients)
+
+    def decay(self, schedule, settings, steps):
+        """The learning rate the framework's schedule gives at each step."""
+        return tf1_ops.decay(self, schedule, settings, steps)
+
+    def initial(self, scheme, shape, seed):
+        """A kernel filled by the framework's initialiser."""
+        return tf1_ops.initial(self, scheme, shape, seed)
+
+    def batch_norm(self, x, settings, steps):
+        """``steps`` training passes, then one at inference."""
+        return tf1_ops.batch_norm(self, x, settings, steps)
+
+    def dropout(self, x, rate, training, seed):
+        """The framework's dropout of ``x``."""
+        return tf1_ops.dropout(self, x, rate, training, seed)
+
+    def load_all(self, samples, batch):
+        """What a shuffling tf.data pipeline with prefetch delivers."""
+        return tf1_ops.load_all(self, samples, batch)
+
+    def classifier(self, seed=0, optimiser="adam", rate=1e-3, mode="graph"):
+        """The CNN."""
+        return Classifier(self, seed, optimiser, rate)
+
+
+class Classifier:
+    """The CNN of smoke/model.py as a graph; it holds a Session until it is closed."""
+
+    def __init__(self, backend, seed, optimiser, rate):
+        self.backend = backend
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            tf.set_random_seed(seed)
+            self._build(optimiser, rate)
+            self.saver = tf.train.Saver(self.variables)
+            start = tf.global_variables_initializer()
+        self.session = backend.session(self.graph)
+        self.session.run(start)
+
+    def _build(self, optimiser, rate):
+        self.x = tf.placeholder(tf.float32, (None, *model.INPUT))
+        self.y = tf.placeholder(tf.int64, (None,))
+        self.variables = {
+            name: tf.get_variable(
+                name,
+                shape,
+                initializer=tf.zeros_initializer() if name.endswith("bias") else tf.glorot_uniform_initializer(),
+                use_resource=True,
+            )
+            for name, shape in model.shapes().items()
+        }
+        hidden, window = self.x, [1, model.POOL, model.POOL, 1]
+        for name, _ in model.CONVOLUTIONS:
+            hidden = tf.nn.conv2d(hidden, self.variables[name + "/kernel"], [1, 1, 1, 1], "VALID")
+            hidden = tf.nn.relu(tf.nn.bias_add(hidden, self.variables[name + "/bias"]))
+            hidden = tf.nn.max_pool(hidden, window, window, "VALID")
+        height, width, channels = model.last_map()
+        hidden = tf.reshape(hidden, [-1, height * width * channels])
+        last = model.DENSE[-1][0]
+        for name, _ in model.DENSE:
+            hidden = tf.matmul(hidden, self.variables[name + "/kernel"])
+            hidden = tf.nn.bias_add(hidden, self.variables[name + "/bias"])
+            hidden = hidden if name == last else tf.nn.relu(hidden)
+        self.out = hidden
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=self.y, logits=self.out)
+        self.loss = tf.reduce_mean(losses)
+        self.names = list(self.variables)
+        variables = [self.variables[name] for name in self.names]
+        self.grads = tf.gradients(self.loss, variables)
+        stepper = tf1_ops.optimiser(optimiser, {"rate": rate})
+        self.train = stepper.apply_gradients(zip(self.grads, variables))
+        self.setters = {name: tf.placeholder(tf.float32, shape) for name, shape in model.shapes().items()}
+        self.set = [self.variables[name].assign(self.setters[name]) for name in self.names]
+
+    def shapes(self):
+        """{name: shape} as the framework counts them."""
+        return {name: tuple(variable.shape.as_list()) for name, variable in self.variables.items()}
+
+    def weights(self):
+        """{name: array}."""
+        return self.session.run(self.variables)
+
+    def assign(self, weights):
+        """Set every weight."""
+        self.session.run(self.set, {self.setters[name]: weights[name] for name in self.names})
+
+    def step(self, x, y):
+        """One training step; the loss before it."""
+        return float(self.session.run([self.loss, self.train], {self.x: x, self.y: y})[0])
+
+    def gradients(self, x, y):
+        """The loss and its gradients."""
+        loss, grads = self.session.run([self.loss, self.grads], {self.x: x, self.y: y})
+        return float(loss), dict(zip(self.names, grads))
+
+    def logits(self, x):
+        """The network's output."""
+        return self.session.run(self.out, {self.x: x})
+
+    def save(self, folder):
+        """Write a checkpoint."""
+        with self.graph.as_default():
+            self.saver.save(self.session, os.path.join(folder, "digits.ckpt"), write_meta_graph=False)
+
+    def restore(self, folder):
+        """Read it back."""
+        with self.graph.as_default():
+            self.saver.restore(self.session, os.path.join(folder, "digits.ckpt"))
+
+    def close(self):
+        """Let go of the Session."""
+        self.session.close()

@@ -1,0 +1,130 @@
+"""What TensorFlow 2 does while it is timed: one step in a tf.function (graph, jit) or eagerly."""
+
+import itertools
+
+import numpy
+import tensorflow as tf
+
+from smoke.backends import tf2_ops, tf_speed
+from smoke.throughput import feeds, networks
+
+#: What the loss is multiplied with in float16, so that small gradients are not lost.
+LOSS_SCALE = 1024.0
+
+
+class Workload:
+    """One row: ``run(n)`` takes n steps and waits for them."""
+
+    def __init__(self, backend, row):
+        tf2_ops.seed(0)
+        network = networks.NETWORKS[row.model]
+        self.net = tf_speed.Net(tf.compat.v1, network, networks.count(network).shapes, _variable)
+        self.variables = list(self.net.trained.values())
+        self.parameters = sum(int(numpy.prod(variable.shape)) for variable in self.variables)
+        rule, settings = network.optimiser
+        self.optimiser = tf2_ops.optimiser(rule, settings)
+        # A compiled step may not make the optimiser's variables; up to 2.10 the method had another name.
+        make = getattr(self.optimiser, "build", None) or self.optimiser._create_all_weights
+        make(self.variables)
+        self.half = row.precision == "amp"
+        made = feeds.made(network, row)
+        self.host = itertools.cycle(made) if row.feed == "host" else None
+        self.batch = self._placed(*made[0])
+        step = {"train": self._update, "infer": self._forward}[row.kind]
+        if row.mode != "eager":
+            step = tf.function(step, **({"jit_compile": True} if row.mode == "jit" else {}))
+        self.step = step
+
+    @staticmethod
+    def _placed(images, labels):
+        return tf.constant(images), tf.constant(labels)
+
+    def _forward(self, images, labels):
+        return self.net.forward(images, training=False, half=self.half)[0]
+
+    def _update(self, images, labels):
+        scale = LOSS_SCALE if self.half else 1.0
+        with tf.GradientTape() as tape:
+            logits, _ = self.net.forward(images, training=True, half=self.half)
+            loss = self.net.loss(logits, labels)
+            scaled = loss * scale if self.half else loss
+        grads = tape.gradient(scaled, self.variables)
+        if self.half:
+            grads = [grad / scale for grad in grads]
+        self.optimiser.apply_gradients(zip(grads, self.variables))
+        return loss
+
+    def run(self, count):
+        """Take ``count`` steps; the last one's result is waited for."""
+        for _ in range(count):
+            images, labels = self.batch if self.host is None else self._placed(*next(self.host))
+            found = self.step(images, labels)
+        found.numpy()
+
+    def close(self):
+        """Nothing is held open."""
+
+
+def _variable(name, shape, kind):
+    if kind == "kernel":
+        value = tf.keras.initializers.GlorotUniform(seed=0)(shape)
+    else:
+        value = tf.ones(shape) if kind.endswith("ones") else tf.zeros(shape)
+    return tf.Variable(value, trainable=not kind.startswith("running"), name=name.replace("/", "_"))
+
+
+def matmul(backend, size, half):
+    """run(n): n products of two square matrices."""
+    left = tf.cast(tf.random.uniform((size, size), seed=0), tf.float16 if half else tf.float32)
+    return _repeated(lambda: tf.matmul(left, left))
+
+
+def add(backend, size):
+    """run(n): n times one array of ``size`` numbers added to another, in place."""
+    total, other = tf.Variable(tf.ones(size)), tf.ones(size)
+    return _in_place(total, other)
+
+
+def host_to_device(backend, size):
+    """run(n): n copies of ``size`` numbers from the host's memory."""
+    with tf.device("/CPU:0"):
+        source = tf.ones(size)
+
+    def copy():
+        with tf.device("/GPU:0"):
+            return tf.identity(source)[:1]
+
+    return _repeated(copy)
+
+
+def launch(backend):
+    """run(n): n additions of one number."""
+    return _in_place(tf.Variable(tf.ones(1)), tf.ones(1))
+
+
+def _in_place(total, other):
+    return _repeated(lambda: total.assign_add(other, read_value=False), lambda _: total[:1].numpy())
+
+
+def _repeated(operation, wait=lambda found: found[:1].numpy()):
+    def run(count):
+        for _ in range(count):
+            found = operation()
+        wait(found)
+
+    return run
+
+
+def device_memory(backend):
+    """Bytes of the GPU's memory: TensorFlow does not say."""
+
+
+def forget_peak(backend):
+    """From now on count the peak of device memory anew."""
+    if backend.gpus() and hasattr(tf.config.experimental, "reset_memory_stats"):
+        tf.config.experimental.reset_memory_stats("GPU:0")
+
+
+def peak(backend):
+    """The most that tensors took of the device's memory, None on a CPU."""
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] if backend.gpus() else None

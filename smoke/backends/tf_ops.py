@@ -1,0 +1,57 @@
+"""TensorFlow's single operations; one text for graphs under 1.x and for eager and tf.function under 2.x."""
+
+#: What TensorFlow says where it has an operation but, on a CPU, not its gradient.
+NO_GRADIENT = {"conv2d": "CPU implementations do not yet support dilation rates larger than 1"}
+
+
+def _conv2d(tf, t, a):
+    rows, columns = a["pad"]
+    padded = tf.pad(t["x"], [[0, 0], [rows, rows], [columns, columns], [0, 0]])
+    output = tf.nn.conv2d(padded, t["kernel"], [1, *a["stride"], 1], "VALID", dilations=[1, *a["dilation"], 1])
+    return tf.nn.bias_add(output, t["bias"])
+
+
+def _window(size):
+    return [1, size, size, 1]
+
+
+OPS = {
+    "conv2d": _conv2d,
+    "max_pool": lambda tf, t, a: tf.nn.max_pool(t["x"], _window(a["size"]), _window(a["stride"]), "VALID"),
+    "avg_pool": lambda tf, t, a: tf.nn.avg_pool(t["x"], _window(a["size"]), _window(a["stride"]), "VALID"),
+    "global_avg_pool": lambda tf, t, a: tf.reduce_mean(t["x"], axis=[1, 2]),
+    "dense": lambda tf, t, a: tf.nn.bias_add(tf.matmul(t["x"], t["kernel"]), t["bias"]),
+    "relu": lambda tf, t, a: tf.nn.relu(t["x"]),
+    "softmax": lambda tf, t, a: tf.nn.softmax(t["x"]),
+    "cross_entropy": lambda tf, t, a: tf.nn.sparse_softmax_cross_entropy_with_logits(
+        labels=t["labels"], logits=t["logits"]
+    ),
+}
+
+
+def build_info(tf):
+    """What the build says of itself, in 1.x and 2.x."""
+    found = {"cuda_built": bool(tf.test.is_built_with_cuda()), "cuda": None, "cudnn": None}
+    info = _info(tf)
+    found.update(cuda=info.get("cuda_version"), cudnn=info.get("cudnn_version"))
+    found["compiler"] = tf.version.COMPILER_VERSION if hasattr(tf, "version") else None
+    found["git"] = tf.version.GIT_VERSION if hasattr(tf, "version") else None
+    flags = getattr(getattr(tf, "sysconfig", None), "get_compile_flags", None)
+    found["flags"] = list(flags()) if flags else []
+    return found
+
+
+def _info(tf):
+    describe = getattr(getattr(tf, "sysconfig", None), "get_build_info", dict)
+    return describe()
+
+
+def architectures(tf):
+    """["sm_60", …, "compute_90"]."""
+    return list(_info(tf).get("cuda_compute_capabilities", ()))
+
+
+def cudnn_compiled(tf):
+    """(9,) or (8, 9), as far as the build says it."""
+    text = str(_info(tf).get("cudnn_version") or "")
+    return tuple(int(number) for number in text.split(".") if number.isdigit()) or None

@@ -1,0 +1,92 @@
+"""The networks of smoke/throughput/networks.py as TensorFlow's operations: one text for graphs, functions and eager."""
+
+#: Share of a batch's statistics that enters the running ones, as in torch.nn.BatchNorm2d.
+NEW_SHARE = 0.1
+EPSILON = 1e-5
+
+
+class Net:
+    """A network's variables and its forward pass; ``tf`` is tensorflow.compat.v1, which 2.x executes eagerly too."""
+
+    def __init__(self, tf, network, shapes, variable):
+        """``variable(name, shape, kind)`` makes one; kind is kernel, ones, zeros, running ones or running zeros."""
+        self.tf = tf
+        self.network = network
+        kinds = {"kernel": "kernel", "bias": "zeros", "scale": "ones", "offset": "zeros"}
+        self.trained = {name: variable(name, shape, kinds[name.split("/")[-1]]) for name, shape in shapes.items()}
+        self.running = {}
+        for name, shape in shapes.items():
+            if name.endswith("/scale"):
+                layer = name[: -len("/scale")]
+                self.running[layer + "/mean"] = variable(layer + "/mean", shape, "running zeros")
+                self.running[layer + "/variance"] = variable(layer + "/variance", shape, "running ones")
+
+    def forward(self, x, training, half=False):
+        """(logits in float32, the updates of running statistics); ``half`` computes in float16."""
+        updates = []
+        dtype = self.tf.float16 if half else self.tf.float32
+        output = self._walk(self.network.layers, self.tf.cast(x, dtype), training, dtype, updates)
+        return self.tf.cast(output, self.tf.float32), updates
+
+    def loss(self, logits, labels):
+        """The mean cross entropy."""
+        tf = self.tf
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
+
+    def _walk(self, layers, x, training, dtype, updates):
+        tf = self.tf
+        for kind, *rest in layers:
+            if kind == "conv":
+                x = self._conv(x, dtype, rest)
+            elif kind == "norm":
+                x = self._norm(x, rest[0], training, updates)
+            elif kind == "relu":
+                x = tf.nn.relu(x)
+            elif kind == "max_pool":
+                size, stride, pad = rest
+                # Zeros do for padding: what is pooled comes out of a relu.
+                x = tf.nn.max_pool(self._padded(x, pad), [1, size, size, 1], [1, stride, stride, 1], "VALID")
+            elif kind == "global_avg_pool":
+                x = tf.reduce_mean(x, axis=[1, 2])
+            elif kind == "flatten":
+                x = tf.reshape(x, [-1, x.shape[1] * x.shape[2] * x.shape[3]])
+            elif kind == "dense":
+                x = tf.matmul(x, tf.cast(self.trained[rest[0] + "/kernel"], dtype))
+                x = tf.nn.bias_add(x, tf.cast(self.trained[rest[0] + "/bias"], dtype))
+            elif kind == "residual":
+                inner, shortcut = (self._walk(part, x, training, dtype, updates) for part in rest)
+                x = inner + shortcut
+            else:
+                raise ValueError("no layer {!r}".format(kind))
+        return x
+
+    def _padded(self, x, pad):
+        return self.tf.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]]) if pad else x
+
+    def _conv(self, x, dtype, layer):
+        tf = self.tf
+        name, kernel, stride, pad, _, bias = layer
+        # With a stride TensorFlow's SAME pads one side only; without, it is the same as padding both.
+        same = stride == 1 and pad and 2 * pad == kernel - 1
+        x = tf.nn.conv2d(
+            x if same else self._padded(x, pad),
+            tf.cast(self.trained[name + "/kernel"], dtype),
+            [1, stride, stride, 1],
+            "SAME" if same else "VALID",
+        )
+        return tf.nn.bias_add(x, tf.cast(self.trained[name + "/bias"], dtype)) if bias else x
+
+    def _norm(self, x, name, training, updates):
+        tf = self.tf
+        mean, variance = self.running[name + "/mean"], self.running[name + "/variance"]
+        scale, offset = self.trained[name + "/scale"], self.trained[name + "/offset"]
+        if not training:
+            return tf.nn.fused_batch_norm(
+                x, scale, offset, tf.identity(mean), tf.identity(variance), EPSILON, is_training=False
+            )[0]
+        x, batch_mean, batch_variance = tf.nn.fused_batch_norm(x, scale, offset, epsilon=EPSILON, is_training=True)
+        updates += [
+            running.assign_sub(NEW_SHARE * (running - new))
+            for running, new in ((mean, batch_mean), (variance, batch_variance))
+        ]
+        return x

@@ -1,0 +1,68 @@
+"""Checks are found by being there: every module of smoke/checks is one.
+
+A check module has
+  ID       its name, in lower case with hyphens
+  KIND     verify, smoke, detection or throughput
+  ASSERTS  one line: what holds when it passes
+  APPLIES  {"frameworks": (...), "variants": (...)}; a key left out means all
+  run(context) -> Result
+and where it needs to:
+  FRESH = True  it forks the process, so it runs before the framework has computed anything
+  AFTER = True  it judges the framework's log or its throughput, so the parent runs it when the child has ended
+"""
+
+import importlib
+import pkgutil
+
+KINDS = ("verify", "smoke", "detection", "throughput")
+
+
+class Check:
+    """One check module, its attributes checked."""
+
+    def __init__(self, module):
+        self.id = module.ID
+        self.kind = module.KIND
+        self.asserts = module.ASSERTS
+        self.applies = module.APPLIES
+        self.fresh = getattr(module, "FRESH", False)
+        self.after = getattr(module, "AFTER", False)
+        self.run = module.run
+        unknown = set(self.applies) - {"frameworks", "variants"}
+        if self.kind not in KINDS or unknown:
+            raise ValueError("{}: KIND {!r}, APPLIES {!r}".format(module.__name__, self.kind, self.applies))
+
+    def applies_to(self, framework, variant):
+        """Whether this check belongs to the framework and variant."""
+        return framework in self.applies.get("frameworks", (framework,)) and variant in self.applies.get(
+            "variants", (variant,)
+        )
+
+    def described(self):
+        """The entry of the document before anything has run."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "asserts": self.asserts,
+            "outcome": "skipped",
+            "reason": "not reached",
+            "expected": None,
+            "found": None,
+            "seconds": 0.0,
+            "data": {},
+        }
+
+
+def every():
+    """All checks, in the order in which they run."""
+    from smoke import checks
+
+    names = sorted(found.name for found in pkgutil.iter_modules(checks.__path__))
+    found = [Check(importlib.import_module("smoke.checks." + name)) for name in names]
+    return sorted(found, key=lambda check: (KINDS.index(check.kind), not check.fresh))
+
+
+def applying(framework, expect):
+    """The checks for this framework and for the variant expected (cpu where none is)."""
+    variant = expect.get("variant", "cpu")
+    return [check for check in every() if check.applies_to(framework, variant)]

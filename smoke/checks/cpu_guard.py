@@ -1,0 +1,25 @@
+"""A cpu env carries nothing of CUDA."""
+
+import os
+
+from smoke.context import failed, passed
+
+ID = "cpu-guard"
+KIND = "verify"
+ASSERTS = "no nvidia-* distribution in a cpu env, and no CUDA toolkit in its image"
+APPLIES = {"variants": ("cpu",)}
+
+TOOLKIT = "/usr/local/cuda"
+
+
+def run(context):
+    """Look at the distributions, and in an image for the toolkit's folder."""
+    names = [name for name in context.distributions() if name.startswith("nvidia-") or name == "triton"]
+    found = sorted("{} {}".format(name, context.distributions()[name]) for name in names)
+    # Outside a container that folder belongs to the machine.
+    if context.expect.get("hermetic") and os.path.exists(TOOLKIT):
+        found.append(TOOLKIT)
+    if found:
+        reason = "{} does not belong into a cpu env; take the CPU build and lock again"
+        return failed(reason.format(", ".join(found)), [], found)
+    return passed([], [])

@@ -1,0 +1,53 @@
+"""The container is closed."""
+
+import os
+
+from smoke.context import SkipError, failed, passed
+
+ID = "hermetic"
+KIND = "verify"
+ASSERTS = "no network but loopback, a read-only root, no capability, no new privileges, a user that is not root"
+APPLIES = {}
+
+
+def observe(root="/"):
+    """The five facts, from /proc and /sys below ``root``."""
+    with open(os.path.join(root, "proc/self/status")) as stream:
+        status = dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
+    with open(os.path.join(root, "proc/self/mounts")) as stream:
+        mounts = [line.split() for line in stream]
+    # The last mount on a path is the one that counts.
+    options = [words[3].split(",") for words in mounts if words[1] == "/"][-1]
+    return {
+        "network": sorted(set(os.listdir(os.path.join(root, "sys/class/net"))) - {"lo"}),
+        "read-only root": "ro" in options,
+        "capabilities": int(status["CapEff"], 16),
+        "no new privileges": status.get("NoNewPrivs") == "1",
+        "user": int(status["Uid"].split()[1]),
+    }
+
+
+def judge(found):
+    """What of the facts is open."""
+    return [
+        name
+        for name, bad in (
+            ("a network interface", found["network"]),
+            ("a writable root", not found["read-only root"]),
+            ("capabilities", found["capabilities"]),
+            ("new privileges", not found["no new privileges"]),
+            ("the user root", found["user"] == 0),
+        )
+        if bad
+    ]
+
+
+def run(context):
+    """Look, and name what is open."""
+    if not context.expect.get("hermetic"):
+        raise SkipError("only a container is closed; this run is not said to be in one")
+    found = observe()
+    wrong = judge(found)
+    if wrong:
+        return failed("the container has " + ", ".join(wrong) + "; run it as plan prints it", [], found)
+    return passed(found)

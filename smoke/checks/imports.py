@@ -1,0 +1,22 @@
+"""The framework and NumPy import, and the framework's own test of itself does not refuse."""
+
+import numpy
+
+from smoke.context import failed, passed
+
+ID = "imports"
+KIND = "verify"
+ASSERTS = "the framework and NumPy can be imported in one process"
+APPLIES = {}
+FRESH = True
+
+
+def run(context):
+    """Import; the exception is the finding."""
+    try:
+        backend = context.load()
+    except Exception as problem:
+        text = "{}: {}".format(type(problem).__name__, problem)
+        return failed("the import raises {}; reinstall from the lock".format(text), "no exception", text)
+    found = dict(backend.versions(), numpy=numpy.__version__)
+    return passed(found, data={"file": backend.module.__file__})

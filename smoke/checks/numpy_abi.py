@@ -1,0 +1,24 @@
+"""The framework and NumPy understand each other's arrays."""
+
+import numpy
+
+from smoke.context import failed, passed
+
+ID = "numpy-abi"
+KIND = "verify"
+ASSERTS = "arrays go into the framework and come back unchanged: it was compiled for this NumPy's interface"
+APPLIES = {}
+
+
+def run(context):
+    """Through the identity part of ReLU and back."""
+    array = numpy.arange(6, dtype="float32").reshape(2, 3)
+    advice = "the framework was compiled for another NumPy (numpy<2 for wheels from before mid-2024): fix the pin"
+    try:
+        back, _ = context.backend.op("relu", {"x": array}, {}, None)
+    except (RuntimeError, TypeError, ImportError) as problem:
+        text = "{}: {}".format(type(problem).__name__, problem)
+        return failed("{}; {}".format(text, advice), "numpy {} works".format(numpy.__version__), text)
+    if back.dtype != array.dtype or not (back == array).all():
+        return failed(advice, array.tolist(), back.tolist())
+    return passed("numpy " + numpy.__version__)

@@ -1,0 +1,57 @@
+"""The same numbers as the float64 reference, and so as every other framework."""
+
+import numpy
+
+from smoke import compare, digits, parity, reference
+from smoke.context import passed
+
+ID = "parity"
+KIND = "smoke"
+ASSERTS = "from the shipped weights: logits within 1e-5, gradients within 1e-4, the losses of 50 SGD steps within 1e-3"
+APPLIES = {}
+
+#: Largest relative difference. TF32 keeps 10 bits of a factor's mantissa: 5e-4 in each product.
+TOLERANCE = {
+    False: {"logits": 1e-5, "gradients": 1e-4, "losses": 1e-3},
+    True: {"logits": 5e-3, "gradients": 2e-2, "losses": 5e-2},
+}
+
+
+def run(context):
+    """Every mode of the framework; on a GPU with TF32 off and on."""
+    problem = context.once("parity", lambda: parity.Problem(context.once("digits", digits.Digits)))
+    weights = {name: weight.astype(float) for name, weight in problem.weights.items()}
+    own = reference.logits(weights, problem.images)
+    compare.within(own, problem.logits, 1e-12, "this NumPy's own float64 result, beside the shipped one")
+    _, gradients = reference.loss_and_gradients(weights, *problem.batches[0])
+    expected = {"logits": problem.logits, "gradients": gradients, "losses": problem.losses}
+    document, found = {"reference": parity.short(expected)}, {}
+    backend = context.backend
+    for tf32 in (False, True) if backend.gpus() else (False,):
+        for mode in backend.MODES:
+            name = mode + (", TF32" if tf32 else "")
+            backend.precision(tf32)
+            try:
+                observed = parity.observe(backend, problem, mode)
+            finally:
+                backend.precision(False)
+            document[name] = parity.short(observed)
+            found[name] = sizes(observed, expected)
+            context.record("parity", document)
+            for what, size in found[name].items():
+                compare.judge(size, TOLERANCE[tf32][what], "{} ({})".format(what, name), differences=found)
+    return passed(found, TOLERANCE[False])
+
+
+def sizes(observed, expected):
+    """The largest relative difference of logits, of any weight's gradient and of any step's loss."""
+    gradients = [
+        compare.difference(observed["gradients"].get(name, ()), wanted)
+        for name, wanted in expected["gradients"].items()
+    ]
+    losses = numpy.abs(numpy.subtract(observed["losses"], expected["losses"])) / expected["losses"]
+    return {
+        "logits": compare.difference(observed["logits"], expected["logits"]),
+        "gradients": max(gradients),
+        "losses": float(losses.max()),
+    }

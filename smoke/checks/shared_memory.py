@@ -1,0 +1,29 @@
+"""Shared memory holds what data loaders hand over."""
+
+import os
+
+from smoke.context import failed, passed
+
+ID = "shared-memory"
+KIND = "verify"
+ASSERTS = "shared memory can be written and holds at least 64 MiB: a data loader's workers hand batches over in it"
+APPLIES = {}
+
+FOLDER = "/dev/shm"  # noqa: S108 - the folder itself is under test
+#: Docker's default.
+LEAST = 64 * 2**20
+#: 64 images of 3x224x224 in float32.
+BATCH = 64 * 3 * 224 * 224 * 4
+
+
+def run(context):
+    """Its size, and whether it takes a file."""
+    if not os.path.isdir(FOLDER) or not os.access(FOLDER, os.W_OK):
+        return failed(FOLDER + " is missing or cannot be written; mount a tmpfs there", "writable", None)
+    status = os.statvfs(FOLDER)
+    size, free = status.f_frsize * status.f_blocks, status.f_frsize * status.f_bavail
+    found = {"bytes": size, "free": free, "batches of 64x3x224x224": free // BATCH}
+    if size < LEAST:
+        reason = "{} has {} MiB; workers die of SIGBUS: run with --shm-size=1g".format(FOLDER, size // 2**20)
+        return failed(reason, LEAST, found)
+    return passed(found, LEAST)

@@ -1,0 +1,37 @@
+"""The version is the pin, exactly."""
+
+from smoke.context import failed, passed
+
+ID = "version-pin"
+KIND = "verify"
+ASSERTS = "the installed version equals the pin exactly, local part included"
+APPLIES = {}
+FRESH = True
+
+
+def agrees(own, pin, cuda):
+    """Whether ``__version__`` is the pin; PyPI's torch wheels say +cuXYZ where their metadata does not."""
+    public, plus, local = own.partition("+")
+    if own == pin:
+        return True
+    return "+" not in pin and public == pin and bool(plus and cuda) and local == "cu" + cuda.replace(".", "")
+
+
+def run(context):
+    """Compare the metadata's version and the module's own word with the pin."""
+    pin, name = context.want("version"), context.want("distribution")
+    installed = context.distributions().get(name.lower())
+    if installed != pin:
+        return failed(
+            "{} {} is installed, the pin is {}; rebuild from the lock".format(name, installed, pin), pin, installed
+        )
+    for module, own in context.backend.versions().items():
+        if not agrees(own, pin, context.expect.get("cuda")):
+            return failed(
+                "{}.__version__ is {} although {} {} is installed; another copy comes first on sys.path ({})".format(
+                    module, own, name, installed, context.backend.module.__file__
+                ),
+                pin,
+                own,
+            )
+    return passed(installed, pin)

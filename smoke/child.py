@@ -1,0 +1,78 @@
+"""The process that imports the framework: runs the checks, tells the parent event by event."""
+
+import ctypes
+import json
+import math
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+from smoke import catalog
+from smoke.context import Context, FailedError, Result, SkipError
+
+
+def run(framework, expect, threads, events):
+    """Run every check that applies and write the events to the file descriptor ``events``."""
+    # A parent that is killed takes this process with it (prctl PR_SET_PDEATHSIG).
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    os.set_inheritable(events, False)
+    stream = os.fdopen(events, "w")
+
+    def emit(**event):
+        stream.write(json.dumps(plain(event), allow_nan=False) + "\n")
+        stream.flush()
+
+    checks = [check for check in catalog.applying(framework, expect) if not check.after]
+    folder = tempfile.gettempdir()  # the parent's, who removes it
+    context = Context(framework, expect, threads, folder, lambda key, value: emit(event="record", **{key: value}))
+    emit(event="plan", checks=[check.described() for check in checks])
+    for check in checks:
+        emit(event="start", id=check.id)
+        emit(event="end", check=one(check, context))
+    emit(event="record", versions=context.versions())
+    emit(event="done")
+    stream.close()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Interpreter shutdown is not under test, and frameworks' threads have crashed in it.
+    os._exit(0)
+
+
+def one(check, context):
+    """Run one check; whatever it raises becomes its outcome."""
+    started = time.perf_counter()
+    try:
+        result = check.run(context)
+    except SkipError as reason:
+        result = Result("skipped", str(reason))
+    except FailedError as failure:
+        result = failure.result
+    except Exception as problem:
+        traceback.print_exc()
+        frame = traceback.extract_tb(problem.__traceback__)[-1]
+        where = "{}:{}".format(os.path.basename(frame.filename), frame.lineno)
+        # TensorFlow puts a whole stack into its message; the log has it.
+        first = str(problem).strip().split("\n")[0][:300]
+        result = Result("error", "{}: {} ({})".format(type(problem).__name__, first, where))
+    described = check.described()
+    described.update(result.as_dict())
+    described["seconds"] = round(time.perf_counter() - started, 4)
+    return described
+
+
+def plain(value):
+    """The same value in JSON's own types: NumPy scalars and arrays become numbers, NaN a string."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,95 @@
+"""What a check is given, and what it gives back."""
+
+from smoke import backends, distributions
+
+
+class Result:
+    """passed, failed, skipped or error; with the reason, and what was expected and found."""
+
+    def __init__(self, outcome, reason="", expected=None, found=None, data=None):
+        self.outcome = outcome
+        self.reason = reason
+        self.expected = expected
+        self.found = found
+        self.data = data or {}
+
+    def as_dict(self):
+        """The part of a check's entry that its run decides."""
+        return dict(vars(self))
+
+
+class SkipError(Exception):
+    """The check does not make sense here; the text says why."""
+
+
+class FailedError(Exception):
+    """The check's verdict from deep inside it."""
+
+    def __init__(self, reason, expected=None, found=None, **data):
+        super().__init__(reason)
+        self.result = Result("failed", reason, expected, found, data)
+
+
+def passed(found=None, expected=None, **data):
+    """The assertion holds."""
+    return Result("passed", "", expected, found, data)
+
+
+def failed(reason, expected=None, found=None, **data):
+    """The assertion does not hold; ``reason`` says what to do."""
+    return Result("failed", reason, expected, found, data)
+
+
+class Context:
+    """One run inside an environment: what is expected of it, and its framework, imported once."""
+
+    def __init__(self, framework, expect, threads, folder, record):
+        self.framework = framework
+        self.expect = expect
+        self.threads = threads
+        self.folder = folder
+        self.record = record
+        self.log = []
+        #: for the checks that run in the parent: what smoke/throughput measured, or a sentence why nothing
+        self.throughput = None
+        self._memory = {}
+
+    def once(self, key, make):
+        """The value of ``make()``, or the exception it raised, from the first call with this key."""
+        if key not in self._memory:
+            try:
+                self._memory[key] = (make(), None)
+            except Exception as problem:
+                self._memory[key] = (None, problem)
+        value, problem = self._memory[key]
+        if problem is not None:
+            raise problem
+        return value
+
+    @property
+    def backend(self):
+        """The framework's adapter; Skip where it cannot be imported (the check ``imports`` fails then)."""
+        try:
+            return self.once("backend", lambda: backends.load(self.framework, self.threads))
+        except Exception as problem:
+            raise SkipError("the framework cannot be used, see the check imports: {}".format(problem)) from problem
+
+    def load(self):
+        """Import the framework, and let its own exception through."""
+        return self.once("backend", lambda: backends.load(self.framework, self.threads))
+
+    def want(self, key):
+        """A value of --expect; Skip where it was not given."""
+        if key not in self.expect:
+            raise SkipError("--expect gives no {!r}".format(key))
+        return self.expect[key]
+
+    def distributions(self):
+        """{normalised name: version} of what is installed."""
+        return self.once("distributions", distributions.installed)
+
+    def versions(self):
+        """What the document names: the framework's distributions, and NumPy."""
+        named = ("torch", "torchvision", "tensorflow", "tensorflow-cpu", "tensorflow-gpu", "keras", "numpy")
+        found = self.distributions()
+        return {name: found[name] for name in named if name in found}

@@ -1,0 +1,36 @@
+"""`python -m smoke.detect --json FILE|-`: write the facts document."""
+
+import argparse
+import json
+import sys
+
+from .collect import DRIVER_LIMIT, FRAMEWORK_LIMIT, collect
+
+
+def main():
+    """Exit code 0 once the document is written, 2 where it cannot be."""
+    parser = argparse.ArgumentParser(prog="python -m smoke.detect", description=__doc__)
+    parser.add_argument("--json", default="-", metavar="FILE", help="where to write the facts; - is stdout")
+    parser.add_argument("--root", default="/", metavar="DIR", help="look at the /proc, /sys, /dev and /etc below DIR")
+    parser.add_argument("--framework", choices=("torch", "tf1", "tf2"), help="also import and ask this framework")
+    parser.add_argument(
+        "--timeout", type=float, default=DRIVER_LIMIT, metavar="SECONDS", help="for each driver witness"
+    )
+    parser.add_argument("--framework-timeout", type=float, default=FRAMEWORK_LIMIT, metavar="SECONDS")
+    options = parser.parse_args()
+    document = collect(options.root, options.framework, options.timeout, options.framework_timeout)
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    if options.json == "-":
+        sys.stdout.write(text)
+        return 0
+    try:
+        with open(options.json, "w") as stream:
+            stream.write(text)
+    except OSError as error:
+        sys.stderr.write("smoke.detect: cannot write %s: %s\n" % (options.json, error.strerror))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The process that asks one witness: `python -m smoke.detect.child NAME --root DIR` (see witness.py)."""
+
+import argparse
+import os
+
+from . import cuda, framework, kernel, nvml
+from .witness import NAMES, Notes
+
+_WITNESSES = {"kernel": kernel, "nvml": nvml, "cuda": cuda, "framework": framework}
+
+
+def main():
+    """Facts go to the real stdout; whatever libraries print goes to stderr, which the parent keeps."""
+    parser = argparse.ArgumentParser(prog="smoke.detect.child")
+    parser.add_argument("name", choices=NAMES)
+    parser.add_argument("--root", default="/")
+    parser.add_argument("--framework")
+    options = parser.parse_args()
+    with os.fdopen(os.dup(1), "w") as stream:
+        os.dup2(2, 1)
+        _WITNESSES[options.name].observe(Notes(stream), options.root, options.framework)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The framework's testimony: what it was built for, what it sees, and what it says when asked to use it."""
+
+import os
+import re
+import sys
+import warnings
+
+from .tree import clip
+
+_DISTRIBUTION = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+)?\.(dist|egg)-info$")
+_WANTED = re.compile(
+    r"^(torch|tensorflow(_(gpu|cpu|intel|rocm|aarch64|cpu_aws))?|tf_nightly(_gpu|_cpu)?|numpy|jax|triton|nvidia_.*)$"
+)
+
+
+def observe(notes, root, framework):
+    """Put the facts about torch, tf1 or tf2 into `notes`; importing it is the slow part (seconds)."""
+    notes.put("name", framework)
+    notes.put("distributions", distributions())
+    # torch says why there is no GPU in a Python warning and TensorFlow in C++ on stderr; the parent keeps both.
+    warnings.simplefilter("always")
+    (_torch if framework == "torch" else _tensorflow)(notes)
+
+
+def distributions():
+    """{name: [versions]} of the frameworks, numpy and nvidia-* wheels on sys.path (no importlib.metadata in 3.7)."""
+    found = {}
+    for folder in sys.path:
+        try:
+            names = os.listdir(folder or ".")
+        except OSError:
+            continue
+        for name in names:
+            match = _DISTRIBUTION.match(name)
+            plain = re.sub(r"[-_.]+", "_", match.group("name")).lower() if match else ""
+            if match and _WANTED.match(plain):
+                versions = found.setdefault(plain.replace("_", "-"), [])
+                if match.group("version") not in versions:
+                    versions.append(match.group("version"))
+    return {name: sorted(versions) for name, versions in sorted(found.items())}
+
+
+def _try(notes, key, function):
+    """Put function()'s result under `key`, or what went wrong under `key`_error."""
+    notes.calling(key)
+    try:
+        value = function()
+    except Exception as error:  # a framework may raise anything at all; what it says is the fact
+        notes.put(key + "_error", clip("%s: %s" % (type(error).__name__, error), 2000))
+        return None
+    notes.put(key, value)
+    return value
+
+
+def _import(notes, name):
+    notes.calling("import " + name)
+    try:
+        return __import__(name)
+    except Exception as error:
+        notes.put("import_error", clip("%s: %s" % (type(error).__name__, error), 2000))
+        return None
+
+
+def _torch(notes):
+    torch = _import(notes, "torch")
+    if torch is None:
+        return
+    _try(notes, "version", lambda: clip(torch.__version__, 60))
+    _try(notes, "built_cuda", lambda: torch.version.cuda)
+    _try(notes, "built_hip", lambda: getattr(torch.version, "hip", None))
+    # Without a GPU torch.cuda.get_arch_list() is empty; the flags of the build are not.
+    _try(notes, "arch_list", lambda: _words(getattr(torch._C, "_cuda_getArchFlags", str)()))
+    _try(notes, "cudnn", lambda: torch.backends.cudnn.version() if torch.version.cuda else None)
+    _try(notes, "available", lambda: bool(torch.cuda.is_available()))
+    count = _try(notes, "count", lambda: int(torch.cuda.device_count()))
+    if notes.facts.get("built_cuda") or notes.facts.get("built_hip"):
+        _try(notes, "initialised", lambda: torch.cuda.init() is None)
+    if count and notes.facts.get("initialised"):
+        _try(notes, "devices", lambda: [
+            {"name": clip(torch.cuda.get_device_name(i), 100),
+             "compute_capability": list(torch.cuda.get_device_capability(i))}
+            for i in range(min(count, 64))])  # fmt: skip
+        _try(notes, "probe", lambda: float((torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")).sum()))
+
+
+def _words(text):
+    return (text or "").split()
+
+
+def _tensorflow(notes):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+    tf = _import(notes, "tensorflow")
+    if tf is None:
+        return
+    _try(notes, "version", lambda: clip(tf.__version__, 60))
+    test = getattr(tf, "test", None)
+    if test is None or not hasattr(tf, "__version__"):  # what is left after uninstalling one of two: an empty package
+        notes.put("import_error", "tensorflow is an empty namespace package")
+        return
+    built = _try(notes, "is_cuda_build", lambda: bool(test.is_built_with_cuda()))
+    _try(notes, "is_rocm_build", lambda: bool(getattr(test, "is_built_with_rocm", bool)()))
+    info = _try(notes, "build_info", lambda: {k: clip(v, 60) for k, v in _build_info(tf).items()
+                                              if k in ("cuda_version", "cudnn_version")}) or {}  # fmt: skip
+    notes.put("built_cuda", info.get("cuda_version") if built else None)
+    _try(notes, "count", lambda: _tf_count(tf))
+    if notes.facts.get("count"):
+        _try(notes, "probe", lambda: _tf_probe(tf))
+
+
+def _build_info(tf):
+    sysconfig = getattr(tf, "sysconfig", None)
+    if hasattr(sysconfig, "get_build_info"):
+        return dict(sysconfig.get_build_info())
+    from tensorflow.python.platform import build_info  # 1.15 and 2.0 to 2.2 have no public way
+
+    return {
+        "cuda_version": getattr(build_info, "cuda_version_number", ""),
+        "cudnn_version": getattr(build_info, "cudnn_version_number", ""),
+    }
+
+
+def _tf_count(tf):
+    if hasattr(tf, "config") and hasattr(tf.config, "list_physical_devices"):
+        return len(tf.config.list_physical_devices("GPU"))
+    if hasattr(tf, "config") and hasattr(tf.config, "experimental"):
+        return len(tf.config.experimental.list_physical_devices("GPU"))
+    from tensorflow.python.client import device_lib
+
+    return len([d for d in device_lib.list_local_devices() if d.device_type == "GPU"])
+
+
+def _tf_probe(tf):
+    v1 = tf.compat.v1
+    # Without this the session would take all of the GPU's memory from whoever else uses it.
+    config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
+    with tf.Graph().as_default(), v1.Session(config=config) as session, tf.device("/GPU:0"):
+        ones = tf.ones([8, 8])
+        return float(session.run(tf.reduce_sum(tf.matmul(ones, ones))))

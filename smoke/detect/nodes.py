@@ -1,0 +1,63 @@
+"""Device nodes: present, mode, numbers, and the errno of opening them.
+
+ENOENT no node; EPERM the cgroup's device list; EACCES mode or SELinux; ENXIO no driver behind the node.
+"""
+
+import os
+import re
+import stat
+
+from .tree import errno_name
+
+#: Looked at even where absent: that they are not there is the fact.
+ALWAYS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm", "/dev/dxg")
+_NODE = re.compile(r"^(nvidia(\d+|ctl|-uvm|-uvm-tools|-modeset|-nvswitch(ctl|\d+))|nvhost-.*|nvmap|nvgpu|dxg)$")
+_LIMIT = 80
+
+
+def look(tree, notes):
+    """{path: {present, mode, uid, gid, major, minor, open}} for every NVIDIA node and the WSL one."""
+    names = ["/dev/" + name for name in tree.names("/dev") if _NODE.match(name)]
+    found = {}
+    for path in sorted(set(names[:_LIMIT]) | set(ALWAYS)):
+        notes.calling("open " + path)
+        found[path] = _node(tree.at(path))
+    return found
+
+
+def _node(path):
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return {"present": False, "open": errno_name(error)}
+    facts = {
+        "present": True,
+        "char": stat.S_ISCHR(status.st_mode),
+        "mode": "%04o" % stat.S_IMODE(status.st_mode),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+        "major": os.major(status.st_rdev),
+        "minor": os.minor(status.st_rdev),
+        "open": "ok",
+    }
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK))
+    except OSError as error:
+        facts["open"] = errno_name(error)
+    return facts
+
+
+def majors(tree):
+    """Character device majors by driver name, from /proc/devices ("nvidia-frontend" counts as "nvidia")."""
+    text, why = tree.read("/proc/devices")
+    if text is None:
+        return {"error": why}
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("Block devices"):
+            break
+        match = re.match(r"^\s*(\d+)\s+(nvidia\S*)\s*$", line)
+        if match:
+            name = "nvidia" if match.group(2) == "nvidia-frontend" else match.group(2)
+            found.setdefault(name, int(match.group(1)))
+    return found

@@ -1,0 +1,90 @@
+"""Installed distributions, read from their metadata folders (Python 3.7 has no importlib.metadata)."""
+
+import os
+import platform
+import re
+import sys
+
+
+def normalised(name):
+    """PEP 503's form of a distribution's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def folders(path=None):
+    """(normalised name, version, metadata folder) of every ``*.dist-info`` on sys.path, in its order."""
+    seen = set()
+    for folder in sys.path if path is None else path:
+        real = os.path.realpath(folder or ".")
+        if real in seen or not os.path.isdir(real):
+            continue
+        seen.add(real)
+        for entry in sorted(os.listdir(real)):
+            stem, extension = os.path.splitext(entry)
+            name, dash, version = stem.partition("-")
+            if extension == ".dist-info" and dash:
+                yield normalised(name), version, os.path.join(real, entry)
+
+
+def installed(path=None):
+    """{normalised name: version}, the first of a name winning, as for import."""
+    found = {}
+    for name, version, _ in folders(path):
+        found.setdefault(name, version)
+    return found
+
+
+def requirements(name, path=None):
+    """The Requires-Dist lines of a distribution that apply to this machine and to no extra, as (name, rest) pairs.
+
+    A marker of a form that is not understood counts as not applying: this is no resolver.
+    """
+    places = [folder for found, _, folder in folders(path) if found == normalised(name)]
+    if not places:
+        return []
+    try:
+        with open(os.path.join(places[0], "METADATA"), encoding="utf-8", errors="replace") as stream:
+            header = stream.read().partition("\n\n")[0]
+    except OSError:
+        return []
+    lines = re.findall(r"^Requires-Dist: *([A-Za-z0-9._-]+)([^;\n]*)(?:;(.*))?$", header, re.M)
+    return [(normalised(who), rest.strip(" ()")) for who, rest, marker in lines if applies(marker)]
+
+
+def applies(marker):
+    """Whether an environment marker of comparisons joined by ``and`` holds here."""
+    values = {
+        "platform_system": platform.system(),
+        "sys_platform": sys.platform,
+        "platform_machine": platform.machine(),
+        "python_version": "{}.{}".format(*sys.version_info[:2]),
+    }
+    for part in marker.strip().split(" and ") if marker.strip() else []:
+        match = re.match(r"""^\(?\s*(\w+)\s*(==|!=|<|<=|>|>=)\s*["']([^"']*)["']\s*\)?$""", part.strip())
+        if not match or match.group(1) not in values:
+            return False
+        left, operator, right = values[match.group(1)], match.group(2), match.group(3)
+        if match.group(1) == "python_version":
+            left, right = release(left), release(right)
+        elif operator not in ("==", "!="):
+            return False
+        if not compare(left, operator, right):
+            return False
+    return True
+
+
+def release(version):
+    """A version's leading numbers, for an order of its own."""
+    return tuple(int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:4])
+
+
+def compare(left, operator, right):
+    """left <operator> right."""
+    return {
+        "==": left == right,
+        "!=": left != right,
+        "<": left < right,
+        "<=": left <= right,
+        ">": left > right,
+        ">=": left >= right,
+    }[operator]

@@ -1,0 +1,129 @@
+"""Assemble the document from what the child told, judge the log, and say how it went."""
+
+import json
+import os
+import platform
+
+from smoke import SCHEMA_VERSION, catalog, child, supervise, validate
+from smoke.context import Context, Result
+
+SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schema.json")
+
+EXIT_FAILED, EXIT_HANG, EXIT_KILLED = 1, 13, 14
+
+
+def assemble(framework, expect, threads, timeout, outcome, *, measured=None, only=None):
+    """The document of a child's Outcome; a child that did not come to its end is an error of the check it was in.
+
+    ``measured`` is what smoke/throughput found, or why there is nothing; ``only`` leaves one check of those that the
+    parent runs.
+    """
+    log = outcome.log + getattr(measured, "log", [])
+    seconds = getattr(measured, "seconds", 0.0)
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "framework": framework,
+        "expect": expect,
+        "python": platform.python_version(),
+        "threads": threads,
+        "versions": {},
+        "checks": [],
+        "training": None,
+        "throughput": getattr(measured, "document", None),
+        "parity": None,
+        "detection": None,
+        "log": {"lines": len(log), "tail": log[-supervise.TAIL :]},
+        "seconds": round(outcome.seconds + seconds, 3),
+    }
+    planned, ended, running = [], {}, None
+    for event in outcome.events:
+        if event["event"] == "plan":
+            planned = event["checks"]
+        elif event["event"] == "start":
+            running = event["id"]
+        elif event["event"] == "end":
+            ended[event["check"]["id"]] = event["check"]
+            running = None
+        elif event["event"] == "record":
+            for key, value in event.items():
+                if key != "event":
+                    document[key] = value
+    document["checks"] = [ended.get(check["id"], check) for check in planned]
+    after = [check for check in catalog.applying(framework, expect) if check.after and only in (None, check.id)]
+    if outcome.ended != "done":
+        document["checks"] += [check.described() for check in after]
+        _interrupted(document["checks"], running, outcome, timeout)
+    else:
+        context = Context(framework, expect, threads, None, lambda key, value: None)
+        context.log, context.throughput = outcome.log, measured
+        document["checks"] += [child.plain(child.one(check, context)) for check in after]
+        for check in document["checks"]:
+            check["seconds"] += round(seconds, 4) if check["id"] == "throughput" else 0.0
+        document["versions"] = document["versions"] or context.versions()
+    return document
+
+
+def how(outcome, timeout, option="--timeout"):
+    """One sentence: how the child ended, and what to do; ``option`` is what gives it more time."""
+    last = next((line for line in reversed(outcome.log) if line.strip()), "")
+    if outcome.ended == "hang":
+        words = "did not finish within {:g} s and was stopped; raise {} if the machine is only slow"
+        return words.format(timeout, option)
+    if outcome.ended == "killed":
+        number = -outcome.returncode
+        try:
+            name = supervise.signal.Signals(number).name
+        except ValueError:
+            name = "signal {}".format(number)
+        if outcome.memory:
+            return "killed by {}: the memory limit of its control group was reached; allow more memory".format(name)
+        return "killed by {}; last line of its log: {}".format(name, last)
+    return "ended with exit code {} before it was through; last line of its log: {}".format(outcome.returncode, last)
+
+
+def _interrupted(checks, running, outcome, timeout):
+    reason = how(outcome, timeout)
+    for check in checks:
+        if check["id"] == running:
+            check.update(outcome="error", reason=reason)
+            break
+    else:
+        checks.append(
+            {
+                "id": "process",
+                "kind": "verify",
+                "asserts": "the process that runs the checks comes to its end",
+                "outcome": "error",
+                "reason": reason,
+                "expected": None,
+                "found": None,
+                "seconds": 0.0,
+                "data": {},
+            }
+        )
+    for check in checks:
+        if check["reason"] == "not reached":
+            check["reason"] = "not reached: {} {}".format(running or "the process", reason.split(";")[0])
+
+
+def finish(document, report):
+    """Hold the document against its schema; what does not fit becomes an error in it."""
+    with open(SCHEMA) as stream:
+        problems = validate.problems(document, json.load(stream))
+    for check in document["checks"]:
+        if check["id"] in ("log-clean", "process", "throughput"):
+            report(supervise.describe(check))
+    if problems:
+        entry = Result("error", "the document does not fit its schema: " + "; ".join(problems[:5])).as_dict()
+        entry.update(id="document", kind="verify", asserts="the document fits its schema", seconds=0.0)
+        document["checks"].append(entry)
+        report(supervise.describe(entry))
+
+
+def exit_code(document, outcome, measured=None):
+    """0 nothing failed, 1 failed or error, 13 hang, 14 killed."""
+    for ended in (outcome.ended, getattr(measured, "ended", "done")):
+        if ended in ("hang", "killed"):
+            return EXIT_HANG if ended == "hang" else EXIT_KILLED
+    bad = [check for check in document["checks"] if check["outcome"] in ("failed", "error")]
+    return EXIT_FAILED if bad or not document["checks"] else 0

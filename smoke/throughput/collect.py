@@ -1,0 +1,227 @@
+"""Plan, start the processes, and put together ``document["throughput"]``. Imports no framework."""
+
+import sys
+import time
+
+from smoke import document, supervise
+from smoke.throughput import gpus, machine, memory, networks, rows, schedule, stats, windows
+
+#: Seconds after the budget at which a process that is still at it has hung.
+GRACE = 60.0
+
+
+class Job:
+    """What is asked for: the framework and its threads, the budget, and the rows where not all."""
+
+    def __init__(self, framework, threads, budget, processes, named=()):
+        self.framework = framework
+        self.threads = threads
+        self.budget = budget
+        self.processes = processes
+        #: ids; the roof belongs to the whole plan only
+        self.named = tuple(named)
+
+
+class Measured:
+    """The document's object, and what went wrong."""
+
+    def __init__(self):
+        self.document = None
+        #: [(row's id, what happened)]
+        self.errors = []
+        #: how the first process that went wrong ended: hang, killed or exited
+        self.ended = "done"
+        self.log = []
+        self.seconds = 0.0
+
+
+class Collector:
+    """One measuring of one framework."""
+
+    def __init__(self, job, report, load_start, clock=time.monotonic, supervised=supervise.supervise):
+        self.job = job
+        self.report = report
+        self.load_start = load_start
+        self.clock = clock
+        self.supervised = supervised
+        self.device = "cpu"
+        self.schedule = schedule.Schedule(self._rows(), job.processes, not job.named)
+        self.roof = {}
+        self.result = Measured()
+
+    def _rows(self):
+        if self.job.named:
+            return [rows.parse(name, self.job.framework) for name in self.job.named]
+        return rows.planned(self.job.framework, self.device)
+
+    def run(self):
+        """Measure until nothing more fits; the Measured."""
+        before, started = machine.Moment(self.clock), self.clock()
+        with gpus.sampler() as sampled:
+            going_on = True
+            while going_on:
+                left = self.job.budget - (self.clock() - started)
+                following = self.schedule.next(left)
+                going_on = following is not None and self._process(*following, left)
+            self.result.document = self._document(before, machine.Moment(self.clock), sampled)
+        self.result.seconds = self.clock() - started
+        return self.result
+
+    def _process(self, wanted, with_roof, left):
+        """One fresh process; what it told is tallied. False where another is of no use."""
+        words = "throughput ... process {}: {} rows, {:.0f} of {:.0f} s left"
+        self.report(words.format(self.schedule.round, len(wanted), max(0.0, left), self.job.budget))
+        command = [sys.executable, "-m", "smoke.throughput.process", "--framework", self.job.framework]
+        command += ["--threads", str(self.job.threads), "--seconds", str(max(0.0, left))]
+        command += ["--rows", ",".join(row.id for row in wanted), *(["--roof"] if with_roof else [])]
+        environ = environment(self.job.threads)
+        limit = max(left, self.schedule.expected(wanted, with_roof)) + GRACE
+        outcome = self.supervised(command, limit, environ, self.report)
+        running, used = None, 0.0
+        for event in outcome.events:
+            kind = event["event"]
+            running = event["id"] if kind == "begin" else None
+            used += event["seconds"] if kind in ("measured", "roof_done") else 0.0
+            if kind == "hello":
+                self.device = event["device"]
+                self.schedule.add(self._rows())
+            elif kind == "roof":
+                key = (event["figure"]["name"], event["figure"]["detail"])
+                self.roof.setdefault(key, (event["figure"], []))[1].append(event["samples"])
+                if key[0] == "matmul" and key[1].endswith("float32"):
+                    self.schedule.flops = schedule.ROOF_SHARE * min(event["samples"])
+            elif kind == "roof_done":
+                self.schedule.roofs += 1
+                self.schedule.roof_seconds = event["seconds"]
+            elif kind == "measured":
+                self._tally(event)
+            elif kind == "skipped":
+                self.schedule.tallies[event["id"]].reason = event["reason"]
+        if outcome.ended == "done":
+            self.schedule.start_seconds = max(0.0, outcome.seconds - used)
+            return True
+        return self._failed(running, outcome, limit)
+
+    def _tally(self, event):
+        tally = self.schedule.tallies[event["id"]]
+        tally.samples.append(event["samples"])
+        # Most of a long first step is compiling, which later processes need not do again.
+        tally.seconds = event["seconds"] - max(0.0, event["first_step_seconds"] - schedule.ROW_SECONDS)
+        if tally.first_step is None:
+            tally.first_step = event["first_step_seconds"]
+        tally.peaks_host.append(event["peak_host_bytes"])
+        tally.peaks_device.append(event["peak_device_bytes"])
+
+    def _failed(self, running, outcome, limit):
+        """A process that did not come to its end: what it was at is not tried again, and without that nothing is."""
+        why = document.how(outcome, limit, "--throughput")
+        self.result.errors.append((running or "the measuring process", why))
+        self.result.log += outcome.log
+        if self.result.ended == "done":
+            self.result.ended = outcome.ended
+        if running in self.schedule.tallies:
+            self.schedule.tallies[running].error = why
+        elif running is not None:
+            self.schedule.roofs_wanted = 0
+        else:
+            for tally in self.schedule.tallies.values():
+                if tally.open and not tally.samples:
+                    tally.error = "not reached: the measuring process " + why.split(";")[0]
+        return running is not None
+
+    def _document(self, before, after, sampled):
+        cpus, others = machine.cpus(), after.others(before)
+        marks = machine.marks(
+            online=after.online,
+            cpus=cpus,
+            load_start=self.load_start,
+            others=others,
+            throttled=after.throttled - before.throttled,
+        )
+        on_gpu, entries = self.device == "cuda", self._entries()
+        if any((row["roof_share"] or 0.0) > 1.0 for row in entries):
+            marks.append("busy: a row was faster than the roof, so something slowed down the measuring of the roof")
+        return {
+            "budget_seconds": self.job.budget,
+            "processes": self.job.processes,
+            "threads": self.job.threads,
+            "settings": settings(),
+            "machine": {
+                "cpu": machine.processor(),
+                "cpus": cpus,
+                "governor": machine.governor(),
+                "load_start": self.load_start,
+                "load_end": machine.load(),
+                "others": others,
+                "gpus": sampled.described() if on_gpu else [],
+                "marks": marks + (sampled.marks() if on_gpu else []),
+            },
+            "roof": [dict(figure, value=stats.stat(samples)) for figure, samples in self.roof.values()],
+            "rows": entries,
+        }
+
+    def _entries(self):
+        roofs = {
+            detail.split(" ")[1]: stats.stat(samples)["median"]
+            for (name, detail), (_, samples) in self.roof.items()
+            if name == "matmul"
+        }
+        entries = []
+        for tally in self.schedule.tallies.values():
+            all_had = self.job.named and len(tally.samples) >= self.job.processes
+            entries.append(entry(tally, self.device, roofs, self.job.budget, "" if all_had else "budget"))
+        mark_best(entries)
+        return entries
+
+
+def entry(tally, device, roofs, budget, stopped):
+    """One row of the document."""
+    found = tally.row.described()
+    found.update(device=device, outcome="skipped", reason=tally.error or tally.reason, images_per_second=None)
+    found.update(samples=tally.samples, stopped="", first_step_seconds=tally.first_step, roof_share=None, best=False)
+    for where in ("host", "device"):
+        peaks = [peak for peak in getattr(tally, "peaks_" + where) if peak is not None]
+        found["peak_{}_bytes".format(where)] = min(peaks) if peaks else None
+    if tally.samples and not tally.error:
+        stat = stats.stat(tally.samples)
+        roof = roofs.get({"fp32": "float32", "amp": "float16"}.get(tally.row.precision))
+        found.update(outcome="measured", reason="", images_per_second=stat)
+        found["stopped"] = "narrow" if tally.narrow() else stopped
+        if roof:
+            found["roof_share"] = round(stat["median"] * found["flops_per_image"] / roof, 4)
+    elif not found["reason"]:
+        words = "the budget of {:g} s went to rows that come first; --throughput SECONDS gives more"
+        found.update(reason=words.format(budget), stopped="budget")
+    return found
+
+
+def mark_best(entries):
+    """Name the fastest mode of each model, kind, batch, precision and feed."""
+    best = {}
+    for row in entries:
+        if row["outcome"] == "measured":
+            key = tuple(row[name] for name in ("model", "kind", "batch", "precision", "feed"))
+            if key not in best or row["images_per_second"]["median"] > best[key]["images_per_second"]["median"]:
+                best[key] = row
+    for row in best.values():
+        row["best"] = True
+
+
+def settings():
+    """What a figure means, as flat values; runs that differ in one of them are not alike."""
+    found = {"tf32": False, "window_seconds": windows.LEAST, "windows": windows.WINDOWS, "narrow": schedule.NARROW}
+    for network in networks.NETWORKS.values():
+        rule, numbers = network.optimiser
+        text = " ".join([rule, *("{} {:g}".format(key, value) for key, value in sorted(numbers.items()))])
+        found[network.name + " optimiser"] = text
+        found[network.name + " padding"] = network.padding
+    found["padding"] = networks.NETWORKS["cnn"].padding
+    found["operations at once"] = "tensorflow: as many as threads, torch: one"
+    environ, waiting = environment(1), ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    found.update({name: environ[name] for name in (*waiting, *memory.KEPT) if name in environ})
+    return found
+
+
+def environment(threads):
+    """The environment of a process that measures; what the user has set stays."""
+    return dict(memory.KEPT, **supervise.environment(threads))

@@ -1,0 +1,137 @@
+"""What NVML says of the GPUs while something measures: clocks, temperature, power, and why a clock was lowered."""
+
+import threading
+
+from smoke.detect.nvml import Nvml
+from smoke.detect.witness import Notes
+from smoke.throughput import stats
+
+SECONDS = 0.2
+#: nvml.h. Those of FAULTS are a fault of cooling or power; the cap is what the card is sold with.
+REASONS = {
+    0x04: "power cap",
+    0x08: "hardware slowdown",
+    0x20: "software thermal slowdown",
+    0x40: "hardware thermal slowdown",
+    0x80: "power brake",
+}
+FAULTS = 0xE8
+#: Per cent of a GPU that others may use when the measuring starts.
+BUSY = 5
+
+
+class Sampler:
+    """Samples every GPU until it is closed; as a context manager it does so in a thread."""
+
+    def __init__(self, pynvml):
+        self._ask = Nvml(pynvml, Notes())
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._handles = [
+            self._ask("nvmlDeviceGetHandleByIndex", n) for n in range(self._ask("nvmlDeviceGetCount") or 0)
+        ]
+        #: for each GPU: {what: [values]}
+        self.seen = [{"clock": [], "temperature": [], "power": [], "reasons": []} for _ in self._handles]
+        use = [self._ask("nvmlDeviceGetUtilizationRates", handle) for handle in self._handles]
+        #: for each GPU: per cent used at the start
+        self.used = [getattr(rates, "gpu", 0) for rates in use]
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._stop.set()
+        self._thread.join()
+        self._ask("nvmlShutdown")
+
+    def _watch(self):
+        while not self._stop.wait(SECONDS):
+            self.sample()
+
+    def sample(self):
+        """Look once at every GPU."""
+        ask, constants = self._ask, self._ask.pynvml
+        for handle, seen in zip(self._handles, self.seen):
+            milliwatts = ask("nvmlDeviceGetPowerUsage", handle)
+            reasons = ask.first(
+                ("nvmlDeviceGetCurrentClocksEventReasons", handle),
+                ("nvmlDeviceGetCurrentClocksThrottleReasons", handle),
+            )
+            for name, value in (
+                ("clock", ask("nvmlDeviceGetClockInfo", handle, constants.NVML_CLOCK_SM)),
+                ("temperature", ask("nvmlDeviceGetTemperature", handle, constants.NVML_TEMPERATURE_GPU)),
+                ("power", None if milliwatts is None else milliwatts / 1000.0),
+                ("reasons", reasons),
+            ):
+                if value is not None:
+                    seen[name].append(value)
+
+    def described(self):
+        """The document's entries, one for each GPU."""
+        driver = _text(self._ask("nvmlSystemGetDriverVersion"))
+        return [
+            {
+                "name": _text(self._ask("nvmlDeviceGetName", handle)) or "unknown",
+                "driver": driver,
+                "samples": max(len(values) for values in seen.values()),
+                "clock_mhz": _range(seen["clock"]),
+                "temperature_c": _range(seen["temperature"]),
+                "power_w": _range(seen["power"]),
+                "throttled": _words(seen["reasons"], sum(REASONS)),
+            }
+            for handle, seen in zip(self._handles, self.seen)
+        ]
+
+    def faults(self):
+        """For each GPU the reasons of FAULTS that lowered its clock."""
+        return [_words(seen["reasons"], FAULTS) for seen in self.seen]
+
+    def marks(self):
+        """Why a GPU's figures are not to be trusted."""
+        found = []
+        for index, (words, used) in enumerate(zip(self.faults(), self.used)):
+            if words:
+                found.append("throttled: GPU {}: {}".format(index, ", ".join(words)))
+            if used > BUSY:
+                found.append("busy: GPU {} was used to {} % when it started".format(index, used))
+        return found
+
+
+class Nothing:
+    """In place of a Sampler where there is no NVML."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def described(self):
+        """No GPUs."""
+        return []
+
+    marks = described
+
+
+def sampler():
+    """A Sampler, where NVML answers."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:
+        return Nothing()
+    return Sampler(pynvml)
+
+
+def _words(reasons, mask):
+    return [word for bit, word in sorted(REASONS.items()) if bit & mask and any(value & bit for value in reasons)]
+
+
+def _text(value):
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _range(values):
+    return [min(values), stats.median(values), max(values)] if values else None

@@ -1,0 +1,48 @@
+"""Median, spread and the bootstrap interval; the same numbers on every machine for the same samples."""
+
+import random
+
+RESAMPLES = 2000
+
+
+def quantile(values, share):
+    """By linear interpolation between the two nearest."""
+    ordered = sorted(values)
+    position = share * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (position - low) * (ordered[high] - ordered[low])
+
+
+def median(values):
+    """The middle one, or the mean of the two in the middle."""
+    return quantile(values, 0.5)
+
+
+def interval(values, seed=0):
+    """The bootstrap 95 % interval of the median (percentile method)."""
+    draw, size = random.Random(seed).random, len(values)  # noqa: S311 - nothing is secret here
+    medians = [median([values[int(draw() * size)] for _ in range(size)]) for _ in range(RESAMPLES)]
+    return quantile(medians, 0.025), quantile(medians, 0.975)
+
+
+def stat(samples):
+    """The figures of ``samples``, a list of windows for each process.
+
+    Windows of one process share its memory layout and its luck: the processes are what is resampled,
+    by their medians. Where only one measured, its windows are all there is.
+    """
+    windows = [value for process in samples for value in process]
+    units = [median(process) for process in samples] if len(samples) > 1 else windows
+    low, high = interval(units)
+    spread = quantile(windows, 0.75) - quantile(windows, 0.25)
+    return {name: _short(v) for name, v in (("median", median(units)), ("iqr", spread), ("low", low), ("high", high))}
+
+
+def narrow(found, width):
+    """Whether the interval is at most ``width`` of the median wide."""
+    return found["high"] - found["low"] <= width * found["median"]
+
+
+def _short(value):
+    return float("{:.6g}".format(value))

@@ -1,0 +1,65 @@
+"""The bases made from Debian packages: one digest, and a Python that finds all its libraries."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlmatrix.interpreters import find_python
+from dlmatrix.load import load_matrix
+from dlmatrix.plan import SOURCE_DATE_EPOCH
+from tests.image.support import ROOT
+
+TAG = "dlmatrix-base:made-by-a-test"
+
+
+@pytest.fixture
+def tag(client: Any) -> Iterator[str]:
+    """A name for an image that the test makes and that is gone afterwards."""
+    yield TAG
+    if client.images.list(name=TAG):
+        # By its name: the same packages make the same image as the base in use, and an id would take that too.
+        client.images.remove(TAG)
+
+
+@pytest.mark.parametrize("python", ["3.7", "3.11"])
+def test_a_base_made_twice_is_one_digest_and_its_python_works(
+    python: str, tag: str, client: Any, tmp_path: Path
+) -> None:
+    if shutil.which("mmdebstrap") is None:
+        pytest.skip("mmdebstrap is not installed: apt-get install mmdebstrap")
+    base = load_matrix(ROOT).base(python)
+    packages = tmp_path / "packages"
+    command = [str(ROOT / "docker" / "make-base"), "--suite", base.debian.suite, "--python", python]
+    command += [word for package in base.debian.packages for word in ("--package", package)]
+    command += ["--epoch", SOURCE_DATE_EPOCH, "--tag", tag, "--packages-file", str(packages)]
+    if base.debian.copy_interpreter:
+        found = find_python(python)
+        if found is None:
+            pytest.skip(f"Python {python} is not on this machine")
+        shown = subprocess.run(
+            [found, "-I", "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
+        )
+        command += ["--python-prefix", shown.stdout.strip()]
+
+    made = set()
+    for _ in range(2):
+        subprocess.run(command, check=True, capture_output=True)
+        made.add((client.images.get(tag).id, packages.read_text(encoding="utf-8")))
+
+    ((_, listed),) = made
+    assert "base-files " in listed
+    said = client.containers.run(
+        tag,
+        [f"python{python}", "-c", "import bz2, ctypes, lzma, readline, sqlite3, ssl, zlib; print('all there')"],
+        network_mode="none",
+        read_only=True,
+        user="65532:65532",
+        remove=True,
+    )
+    assert said == b"all there\n"

@@ -1,0 +1,67 @@
+"""Two envs at once, and the room on the disk that a build is held against."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlmatrix.engines.docker import DockerEngine
+from dlmatrix.errors import DiskFullError
+from dlmatrix.process import in_threads
+from dlmatrix.site import read_site
+from tests.image.support import change_lock, plan_of
+from tests.image.tiny import NAME, add_tiny, site
+
+BIG = "cpu-torch-2.13"
+
+
+def test_the_second_begins_when_the_first_is_compressed(engine: DockerEngine, checkout: Path, tmp_path: Path) -> None:
+    add_tiny(checkout, tmp_path / "wheels")
+    change_lock(checkout, BIG)
+    change_lock(checkout, NAME)
+    here = read_site(os.environ)
+    wheels = replace(here, find_links=(*here.find_links, tmp_path / "wheels"))
+    both = DockerEngine(engine.client, wheels, "auto")
+    happened: list[str] = []
+    begun = threading.Event()
+
+    def build(name: str) -> None:
+        def say(line: str) -> None:
+            happened.append(f"{name}: {line}")
+            begun.set()
+
+        both.prepare(plan_of(checkout, name), say)
+        happened.append(f"{name} is built")
+
+    def second() -> None:
+        assert begun.wait(60)
+        build(NAME)
+
+    try:
+        in_threads([lambda: build(BIG), second], both.builds_at_once)
+    finally:
+        engine.images.remove(plan_of(checkout, NAME).env.tag)
+    exports = next(i for i, line in enumerate(happened) if line.startswith(BIG) and "exporting to image" in line)
+    begins = next(i for i, line in enumerate(happened) if line.startswith(f"{NAME}: "))
+    assert exports < begins < happened.index(f"{BIG} is built")
+
+
+def test_only_what_is_not_there_yet_needs_room(client: Any, checkout: Path, tmp_path: Path) -> None:
+    add_tiny(checkout, tmp_path / "wheels")
+    engine = DockerEngine(client, site(tmp_path / "wheels"), "auto")
+    try:
+        assert engine.prepare(plan_of(checkout, NAME), print).built
+        file = checkout / "envs" / "torch-1.0.toml"
+        file.write_text(file.read_text().replace("size-budget-mb = 400", "size-budget-mb = 99000000"))
+        (checkout / "smoke" / "__main__.py").write_text("raise SystemExit\n")
+        assert engine.prepare(plan_of(checkout, NAME), print).built
+        change_lock(checkout, NAME)
+        with pytest.raises(DiskFullError, match="needs about 396000"):
+            engine.prepare(plan_of(checkout, NAME), print)
+    finally:
+        engine.images.remove(plan_of(checkout, NAME).env.tag)

@@ -1,0 +1,74 @@
+"""The library closure of real gpu images, whole and with a CUDA wheel taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import docker
+import pytest
+
+from dlmatrix.closure import Closure, check_closure, site_packages
+from dlmatrix.compatibility import load_compatibility
+from dlmatrix.engines.places import image_place
+from dlmatrix.libraries import load_libraries
+from dlmatrix.load import load_matrix
+from dlmatrix.model import Env, Status
+from tests.image.support import ROOT, plan_of
+
+MATRIX = load_matrix(ROOT)
+GPU = [e for e in MATRIX.envs if e.variant == "gpu" and e.status is not Status.IMPOSSIBLE]
+#: The folder of cuBLAS among NVIDIA's wheels: by name up to CUDA 12, all in one from CUDA 13 on.
+CUBLAS = {"11": "nvidia/cublas/lib/libcublas.so.11", "12": "nvidia/cublas/lib/libcublas.so.12"}
+CUBLAS_13 = "nvidia/cu13/lib/libcublas.so.13"
+
+
+@pytest.fixture
+def closure_of(client: Any) -> Callable[[Env, str], Closure]:
+    """Check an env's image after deleting a path below site-packages ("" for none), in a throw-away container."""
+
+    def check(env: Env, without: str) -> Closure:
+        try:
+            image = client.images.get(env.tag)
+        except docker.errors.ImageNotFound:
+            pytest.skip(f"{env.tag} is not on this engine; build it: python -m dlmatrix run {env.name} --engine docker")
+        plan = plan_of(ROOT, env.name)
+        path = f"{site_packages(env.python)}/{without}"
+        container = client.containers.create(
+            image.id,
+            entrypoint=["rm", path] if without else ["true"],
+            command=[],
+            user="0",
+            labels={"dlmatrix.env": ""},
+            network_mode="none",
+        )
+        try:
+            container.start()
+            assert container.wait()["StatusCode"] == 0
+            place = image_place(plan, container.export(chunk_size=1 << 20), image.attrs["Config"]["Env"])
+        finally:
+            container.remove(force=True, v=True)
+        build = load_compatibility(ROOT).build_of(env)
+        return check_closure(place, env, load_libraries(), build, plan.lock)
+
+    return check
+
+
+@pytest.mark.parametrize("env", GPU, ids=lambda e: e.name)
+def test_whole(closure_of: Callable[[Env, str], Closure], env: Env) -> None:
+    closure = closure_of(env, "")
+    assert closure.findings == ()
+    assert "libcuda.so.1" in closure.driver or env.series != "torch"
+
+
+@pytest.mark.parametrize("env", GPU, ids=lambda e: e.name)
+def test_a_cuda_wheel_taken_out_is_named(closure_of: Callable[[Env, str], Closure], env: Env) -> None:
+    build = load_compatibility(ROOT).build_of(env)
+    assert build
+    path = CUBLAS.get(build.cuda_major, CUBLAS_13)
+    findings = {finding.what: finding for finding in closure_of(env, path).findings}
+    soname = path.rpartition("/")[2]
+    assert soname in findings
+    wheel = "nvidia-cublas" if build.cuda_major == "13" else f"nvidia-cublas-cu{build.cuda_major}"
+    locked = plan_of(ROOT, env.name).lock.version_of(wheel)
+    assert findings[soname].wheel == f"{wheel}=={locked}"

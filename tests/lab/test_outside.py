@@ -1,0 +1,90 @@
+"""What a run decides about a machine's GPU: the gate before a build, GPUs or none, the diagnosis as a check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlmatrix.engines import Prepared
+from dlmatrix.engines.host import HostEngine
+from dlmatrix.errors import IncompatibleError
+from dlmatrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.outside import Outside
+from dlmatrix.plan import Limits, Plan, make_plan
+from tests.lab.machine import host_of
+from tests.lab.scenario import facts_of
+
+MATRIX = load_matrix(find_root(Path(__file__).parent))
+Here = Callable[..., Outside]
+
+
+@pytest.fixture
+def here(stubs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """This machine, with the GPUs of these models, as the real detection sees it."""
+
+    def make(*models: str, require_gpu: bool = False, **spec: Any) -> Outside:
+        host = {"gpus": [{"model": model} for model in models]} | spec
+        facts = facts_of(host_of({"host": host}), tmp_path / "host", stubs, 60.0)
+        monkeypatch.setattr("dlmatrix.outside.detect", lambda *_: facts)
+        return Outside(MATRIX, require_gpu)
+
+    return make
+
+
+def plan_of(name: str) -> Plan:
+    (env,) = select(MATRIX, [name])
+    return make_plan(MATRIX, env, lock_of(MATRIX, env), "0", Limits())
+
+
+def gpu_check(outside: Outside) -> dict[str, Any]:
+    """The diagnosis, as it stands in a report."""
+    plan = plan_of("gpu-torch-2.13")
+    prepared = Prepared(what="x", built=False, seconds=0.0)
+    (check,) = outside.checks(HostEngine(Path("/bin/sh")), plan, prepared, {"detection": None}, None)
+    return check
+
+
+def test_a_card_that_the_wheel_has_kernels_for_goes_through_and_is_used(here: Here) -> None:
+    outside = here("NVIDIA A100-SXM4-40GB")
+    env = plan_of("gpu-torch-2.13").env
+    outside.gate(env)
+    assert outside.gpu(env)
+    assert not outside.gpu(plan_of("cpu-torch-2.13").env)
+    assert gpu_check(outside)["outcome"] == "passed"
+
+
+def test_a_card_newer_than_the_wheel_is_refused_before_the_build_with_what_would_work(here: Here) -> None:
+    with pytest.raises(IncompatibleError) as refused:
+        here("NVIDIA GeForce RTX 5090").gate(plan_of("gpu-torch-2.6").env)
+    assert refused.value.message.startswith("gpu-torch-2.6: ")
+    assert "gpu-torch-2.1" in refused.value.next_step
+
+
+def test_without_a_gpu_the_env_goes_on_and_its_gpu_part_is_a_skip_with_the_cause(here: Here) -> None:
+    outside = here(driver="", libraries=[], module_files=[])
+    env = plan_of("gpu-torch-2.13").env
+    outside.gate(env)
+    assert not outside.gpu(env)
+    check = gpu_check(outside)
+    assert check["outcome"] == "skipped"
+    assert check["reason"].startswith("NO_GPU: ")
+
+
+def test_where_a_gpu_is_required_its_absence_is_a_failure(here: Here) -> None:
+    assert gpu_check(here(driver="", libraries=[], module_files=[], require_gpu=True))["outcome"] == "failed"
+
+
+def test_a_gpu_that_is_here_and_cannot_be_used_is_a_failure_with_its_cause(here: Here) -> None:
+    outside = here("NVIDIA A100-SXM4-40GB", returns={"cuInit": 999})
+    assert not outside.gpu(plan_of("gpu-torch-2.13").env)
+    check = gpu_check(outside)
+    assert check["outcome"] == "failed"
+    assert check["found"]["verdict"] == "unusable"
+    # What the page of the report shows: the cause with its remedy, and each layer that was looked at.
+    diagnosis = check["data"]["diagnosis"]
+    assert diagnosis["causes"][0]["label"] == check["found"]["causes"][0]
+    assert diagnosis["causes"][0]["remedy"]
+    assert "broken" in {layer["state"] for layer in diagnosis["layers"]}

@@ -1,0 +1,307 @@
+"""The page of a run, from results of every kind: facts that must be on it, never its looks."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from dlmatrix import report
+from dlmatrix.history import History
+from dlmatrix.page import report_html
+from dlmatrix.page.source import FORMS, Source
+from tests.unit.page import sample
+from tests.unit.page.tree import Page
+
+#: The page of a full matrix is to stay below this.
+LONGEST = 3_000_000
+
+
+def page_of(data: dict[str, Any], past: History | None = None) -> Page:
+    return Page(report_html(report.dumps(data), past))
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    """Every ending, with a history."""
+    past = History(entries=tuple(sample.past()), unreadable=("broken<.json",))
+    return page_of(sample.result(), past)
+
+
+@pytest.fixture(scope="module")
+def data() -> dict[str, Any]:
+    return json.loads(report.dumps(sample.result()))  # type: ignore[no-any-return]
+
+
+def verdicts(page: Page, lang: str = "en") -> list[str]:
+    (listed,) = page.classed("verdicts")
+    return [page.text(item, lang) for item in listed]
+
+
+def section(page: Page, env: str) -> Element:
+    return page.by_id("env-" + re.sub("[^a-z0-9]", "-", env))
+
+
+def test_each_env_has_its_verdict_reason_and_next_command(page: Page) -> None:
+    shown = verdicts(page)
+    assert len(shown) == 7
+    for line, facts in zip(
+        shown,
+        [
+            ("passed", "cpu-torch-2.13", "36 passed, 1 skipped", "Use it: docker run --rm -it", "4,480 img/s"),
+            ("failed", "cpu-tf2-2.21", "wrong: expected 1", "python -m dlmatrix run cpu-tf2-2.21 --engine docker"),
+            ("passed", "cpu-tf1-1.15", "4,008 img/s", "7,994 img/s"),
+            ("passed", "gpu-torch-2.13", "37 passed", "179,200 img/s"),
+            ("skipped", "gpu-torch-2.11", "DRIVER_NOT_INSTALLED", "python -m dlmatrix doctor gpu-torch-2.11"),
+            ("error", "cpu-tf2-2.18", "did not end within 600 s", "Next: see its log;"),
+            ("skipped", "gpu-tf1-1.15", "needs CUDA 10.0", "python -m dlmatrix list"),
+        ],
+        strict=True,
+    ):
+        for fact in facts:
+            assert fact in line
+        assert line.startswith(facts[0])
+    assert verdicts(page, "zh-Hans")[4].startswith("已跳过")
+
+
+def test_every_figure_is_what_result_json_has_where_it_says(page: Page, data: dict[str, Any]) -> None:
+    source, seen = Source(data), 0
+    for figure in page.root.iter():
+        pointer = figure.get("data-from")
+        if pointer is None:
+            continue
+        if not pointer.startswith("/"):
+            around = next(e.get("data-at") for e in page.above(figure) if e.get("data-at") is not None)
+            pointer = f"{around}/{pointer}"
+        value = source.at(pointer)
+        assert value is not None, pointer
+        shown = page.text(figure)
+        assert shown in {value if isinstance(value, str) else form(value) for form in FORMS.values()}, pointer
+        seen += 1
+    assert seen > 500
+
+
+def test_the_page_holds_the_bytes_of_result_json(page: Page) -> None:
+    link = page.by_id("download")
+    kind, _, packed = link.get("href", "").partition(",")
+    assert kind == "data:application/gzip;base64"
+    assert gzip.decompress(base64.b64decode(packed)).decode() == report.dumps(sample.result())
+
+
+def test_the_same_run_gives_the_same_page() -> None:
+    text = report.dumps(sample.result())
+    assert report_html(text) == report_html(text)
+
+
+def test_hostile_text_is_text(page: Page) -> None:
+    scripts = list(page.root.iter("script"))
+    assert [script.get("type", "") for script in scripts] == ["application/json", ""]
+    (policy,) = [e.get("content", "") for e in page.root.iter("meta") if e.get("http-equiv")]
+    digest = base64.b64encode(hashlib.sha256((scripts[1].text or "").encode()).digest()).decode()
+    assert policy.startswith("default-src 'none'")
+    assert f"script-src 'sha256-{digest}'" in policy
+    text = page.text(page.root)
+    assert "<script>window.hacked=1</script>red \N{REPLACEMENT CHARACTER}gnirts" in text
+    assert "ImportError: 无法导入模块" in text
+    assert not [c for c in text if c in "\x1b\u202e"]
+    for element in page.root.iter():
+        assert not [name for name in element.attrib if name.startswith("on")]
+
+
+def test_nothing_on_it_needs_a_network(page: Page) -> None:
+    for element in page.root.iter():
+        assert element.tag not in ("img", "link", "iframe", "object", "embed", "base", "form")
+        assert not {"src", "srcset", "xlink:href", "action"} & set(element.attrib)
+        assert element.get("href", "#").startswith(("#", "data:application/gzip"))
+    assert "url(" not in "".join(e.text or "" for e in page.root.iter("style"))
+
+
+def test_ids_are_one_of_a_kind_and_what_refers_to_one_finds_it(page: Page) -> None:
+    ids = [e.get("id") for e in page.root.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    for element in page.root.iter():
+        for name in (element.get("aria-labelledby") or "").split():
+            assert name in ids
+            assert page.text(page.by_id(name))
+        if element.get("href", "").startswith("#"):
+            assert element.get("href", "")[1:] in ids
+
+
+def test_headings_are_in_order(page: Page) -> None:
+    levels = [int(e.tag[1]) for e in page.root.iter() if re.fullmatch("h[1-6]", e.tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    for before, after in pairwise(levels):
+        assert after <= before + 1
+
+
+def test_every_chart_has_its_figures_in_a_table_beside_it(page: Page) -> None:
+    charts = page.classed("pygal-chart")
+    assert len(charts) > 20
+    for chart in charts:
+        assert chart.get("role") == "img"
+        charts_of = next(e for e in page.above(chart) if e.get("class") == "charts")
+        siblings = list(page.parents[charts_of])
+        after = siblings[siblings.index(charts_of) + 1]
+        assert after.find(".//table") is not None
+
+
+def test_lines_of_a_chart_differ_by_more_than_colour(page: Page) -> None:
+    (style,) = [e.text or "" for e in page.root.iter("style")]
+    dashes = re.findall(r"\.color-(\d) \.line \{ stroke-dasharray: ([^;]+);", style)
+    assert [number for number, _ in dashes] == ["1", "2", "3", "4", "5"]
+    assert len({dash for _, dash in dashes}) == 5
+    for word in ("passed", "failed", "error", "skipped"):
+        assert re.search(rf'\.{word}::before {{ content: "[^"]+ " / ""', style)
+
+
+def test_tables_have_headings_for_rows_or_columns(page: Page) -> None:
+    for table in page.root.iter("table"):
+        heads = list(table.iter("th"))
+        assert heads
+        assert all(head.get("scope") in ("col", "row", "rowgroup") for head in heads)
+        wrapper = page.parents[table]
+        assert (wrapper.get("role"), wrapper.get("tabindex")) == ("group", "0")
+
+
+def test_throughput_shows_intervals_roof_memory_and_what_was_skipped_and_why(page: Page) -> None:
+    text = page.text(section(page, "cpu-torch-2.13"))
+    for fact in (
+        "channels_last best 128 4,480 [4,377, 4,614] 40.6 % 139 ms 940 MB interval narrow enough 30 / 5",
+        "eager host-fed 128 3,300",
+        "skipped torch.compile needs a C++ compiler, which this image has not compiled 1, 32, 128, 512",
+        "Throughput: ResNet-18 at 224",
+        "Matrix product 2048x2048 float32 170 GFLOP/s [166 GFLOP/s, 175 GFLOP/s]",
+        "Cost of a launch add of one number 2.1 µs",
+        "Processors (limit) 2 Load, start → end 0.4 → 2.1",
+        "padding=valid tf32=False",
+        "Nothing disturbed the measurement",
+    ):
+        assert fact in text
+
+
+def test_marks_of_the_machine_stand_at_the_verdict_and_at_the_figures(page: Page) -> None:
+    assert "⚠ measured on a busy or throttled machine" in verdicts(page)[1]
+    text = page.text(section(page, "cpu-tf2-2.21"))
+    assert f"⚠ These figures are not to be trusted as they are: {sample.MARK}" in text
+    assert "Nothing disturbed the measurement" not in text
+
+
+def test_a_gpu_cell_shows_the_cause_with_its_remedy_and_where_it_was_looked(page: Page) -> None:
+    text = page.text(section(page, "gpu-torch-2.11"))
+    for fact in (
+        "DRIVER_NOT_INSTALLED the NVIDIA driver is not installed",
+        "What to do: install the driver: `sudo apt install nvidia-driver`, then reboot",
+        "Evidence /sys/bus/pci: 10de:2330 without a driver",
+        "host kernel module ✗ broken nvidia is not loaded",
+        "container framework \N{EN DASH} unknown",
+    ):
+        assert fact in text
+    used = page.text(section(page, "gpu-torch-2.13")).replace("\N{EN DASH}", "-")
+    assert "NVIDIA H100 80GB HBM3 580.95.05 1,755 1,410-1,980 58 41-66 380 112-613 SwPowerCap" in used.replace(
+        "\N{EN DASH}", "-"
+    )
+    assert "eager amp 128" in used
+    assert "(logarithmic scale)" in used
+
+
+def test_old_results_are_shown_too(page: Page) -> None:
+    text = page.text(section(page, "cpu-tf1-1.15"))
+    assert "eager 128 4,008" in text
+    assert "The machine while measuring" not in text
+
+
+def test_learning_layers_parity_and_ratios(page: Page) -> None:
+    text = page.text(section(page, "cpu-torch-2.13"))
+    assert "The same as a table epoch loss Accuracy 1 1.82 0.860" in text
+    assert "the environment: what the lock names RUN sh -eu /run/install-env # buildkit 995 MB" in text
+    assert "Built in 61.4 s" in text
+    parity = page.text(page.by_id("parity"))
+    assert "3 cells computed the same" in parity
+    assert "Gradients 8.7e-07 reference, cpu-tf2-2.21 (graph)" in parity
+    ratios = page.text(page.by_id("ratios"))
+    assert "cnn/train/eager/128/fp32/device 1.002 [0.991, 1.013] no difference found" in ratios
+    assert "1.740 [1.610, 1.880] the first is faster" in ratios
+
+
+def test_the_history_is_drawn_and_what_could_not_be_read_is_said(page: Page) -> None:
+    text = page.text(section(page, "cpu-torch-2.13"))
+    assert "Over time: 12 runs" in text
+    assert "2026-11-08 08:00 passed ⚠ measured on a busy or throttled machine 3,5" in text
+    assert "Over time" not in page.text(section(page, "cpu-tf1-1.15"))
+    assert "1 files of the history could not be read and were left out: broken<.json" in page.text(page.root)
+
+
+def test_every_check_is_in_a_table_and_what_went_wrong_comes_first(page: Page, data: dict[str, Any]) -> None:
+    for env in data["envs"]:
+        checks = (env["document"] or {}).get("checks", [])
+        rows = [e for e in section(page, env["name"]).iter("tr") if "/checks/" in e.get("data-at", "")]
+        assert {row.get("data-at", "").rpartition("/")[2] for row in rows} == {str(n) for n in range(len(checks))}
+    first = [page.text(row) for row in section(page, "cpu-tf2-2.21").iter("tr") if "/checks/" in row.get("data-at", "")]
+    assert [line.split()[:2] for line in first[:4]] == [
+        ["failed", "wrong"],
+        ["failed", "long"],
+        ["error", "broken"],
+        ["skipped", "graph"],
+    ]
+
+
+def test_a_drift_is_said(data: dict[str, Any]) -> None:
+    parity = {**data["parity"], "drifting": ["cpu-tf2-2.21 (graph)"]}
+    far = {"logits": 1.0, "gradients": "inf", "losses": 2.0}
+    parity["pairs"] = [{**parity["pairs"][2], "over": ["losses"], "differences": far}]
+    text = page_of({**data, "parity": parity})
+    shown = text.text(text.by_id("parity"))
+    assert "failed Beyond the tolerances: cpu-tf2-2.21 (graph)" in shown
+    assert "1.0e+00 inf 2.0e+00 failed" in shown
+
+
+def test_a_run_of_which_little_is_known_has_a_page() -> None:
+    page = page_of({"envs": [sample.env("cpu-torch-2.13", "error", "no engine")]})
+    assert "no engine" in verdicts(page)[0]
+    assert page_of({"envs": []}).classed("verdicts")
+
+
+def test_figures_that_are_none_do_not_stop_a_page() -> None:
+    """As json reads them from a report of an older version."""
+    env = sample.every_ending()[0]
+    env["document"]["training"]["test_accuracy"] = float("nan")
+    env["seconds"]["run"] = float("inf")
+    env["document"]["throughput"]["rows"] = env["document"]["throughput"]["rows"][:1]
+    env["document"]["throughput"]["rows"][0]["images_per_second"] = {"median": 0.0, "iqr": 0.0, "low": 0.0, "high": 0.0}
+    page = Page(report_html(json.dumps(sample.result([env]))))
+    assert "Accuracy nan" in page.text(section(page, "cpu-torch-2.13"))
+
+
+def test_a_full_matrix_stays_short() -> None:
+    names = [f"{variant}-torch-{n}" for variant in ("cpu", "gpu") for n in range(13)]
+    whole = sample.every_ending()
+    envs = [{**(whole[0] if name.startswith("cpu") else sample.no_gpu(name)), "name": name} for name in names]
+    past = History(entries=tuple(entry for name in names for entry in sample.past(30, name)))
+    assert len(report_html(report.dumps(sample.result(envs)), past).encode()) < LONGEST
+
+
+def test_the_verb_writes_the_page_of_a_report_again(
+    checkout: Path, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
+    (folder / "result.json").write_text(report.dumps(sample.result()), encoding="utf-8")
+    assert cli("page", str(folder)) == (0, f"page: {folder}/report.html\n", "")
+    assert "cpu-torch-2.13" in (folder / "report.html").read_text(encoding="utf-8")
+    (folder / "result.json").write_text("[]", encoding="utf-8")
+    code, _, said = cli("page", str(folder))
+    assert code == 2
+    assert f"{folder}/result.json is no result of a run" in said
+    shutil.rmtree(folder)
+    assert cli("page", str(folder))[0] == 2

@@ -1,0 +1,173 @@
+"""How throughput is measured, without a framework: statistics, windows, FLOPs, rows and the order they come in."""
+
+import pytest
+
+from smoke.throughput import collect, networks, rows, stats, windows
+
+
+class Machine:
+    """A clock, and a step of which each call costs what the list says (its last entry for ever)."""
+
+    def __init__(self, costs, first=0.0):
+        self.now = 0.0
+        self.costs = list(costs)
+        self.first = first
+        self.calls = []
+
+    def clock(self):
+        return self.now
+
+    def repeat(self, count):
+        cost = self.costs.pop(0) if len(self.costs) > 1 else self.costs[0]
+        self.now += self.first + cost * count
+        self.first = 0.0
+        self.calls.append(count * cost)
+
+    def measure(self):
+        return windows.measure(self.repeat, clock=self.clock)
+
+
+def test_the_first_step_is_apart_and_a_steady_machine_needs_no_long_warm_up():
+    machine = Machine([0.01], first=3.0)
+    first, rates = machine.measure()
+    assert first == pytest.approx(3.01)
+    assert rates == [pytest.approx(100)] * windows.WINDOWS
+    # One step twice, up to half a second in eights, one more window to agree with, then those that count.
+    assert machine.calls[:2] == [0.01, 0.01]
+    assert [call for call in machine.calls if call >= windows.LEAST] == machine.calls[-2 - windows.WINDOWS :]
+
+
+def test_a_step_longer_than_a_window_is_not_repeated():
+    machine = Machine([7.0])
+    assert machine.measure() == (7.0, [pytest.approx(1 / 7)] * windows.WINDOWS)
+    assert len(machine.calls) == 3 + windows.WINDOWS
+
+
+def test_the_warm_up_goes_on_until_two_windows_agree():
+    slow = [1.0, 1.0, 0.9, 0.8, 0.79, 0.5]
+    machine = Machine(slow)
+    _, rates = machine.measure()
+    assert machine.calls[: len(slow)] == slow
+    assert rates == [2.0] * windows.WINDOWS
+
+
+def test_a_machine_that_never_settles_is_measured_all_the_same():
+    machine = Machine([1.0, *(1.0 + number % 2 for number in range(20)), 1.0])
+    _, rates = machine.measure()
+    assert len(rates) == windows.WINDOWS
+    assert len(machine.calls) == 2 + windows.WARM_UP + windows.WINDOWS
+
+
+def test_no_window_that_counts_is_too_short():
+    # The machine becomes four times as fast after the warm-up.
+    machine = Machine([0.1, 0.1, 0.1, 0.1, 0.025])
+    _, rates = machine.measure()
+    assert all(call >= windows.LEAST for call in machine.calls[-windows.WINDOWS :])
+    assert rates == [pytest.approx(40)] * windows.WINDOWS
+
+
+def test_quantiles():
+    assert [stats.quantile([4.0, 1.0, 3.0, 2.0, 5.0], share) for share in (0.25, 0.5, 0.75)] == [2.0, 3.0, 4.0]
+    assert stats.quantile([1.0, 2.0], 0.25) == 1.25
+    assert stats.median([7.0]) == 7.0
+
+
+def test_a_stat_resamples_processes_and_its_spread_is_that_of_windows():
+    samples = [[10.0, 11.0], [20.0, 21.0], [30.0, 31.0]]
+    found = stats.stat(samples)
+    assert found["median"] == 20.5
+    assert (found["low"], found["high"]) == (10.5, 30.5)
+    assert found["iqr"] == pytest.approx(27.75 - 13.25)
+    assert found == stats.stat(samples)
+
+
+def test_windows_are_resampled_where_one_process_measured():
+    found = stats.stat([[1.0, 2.0, 3.0]])
+    assert (found["median"], found["low"], found["high"]) == (2.0, 1.0, 3.0)
+    assert stats.stat([[5.0]]) == {"median": 5.0, "iqr": 0.0, "low": 5.0, "high": 5.0}
+
+
+def test_the_interval_covers_the_median_as_often_as_it_says():
+    draw = stats.random.Random(7).gauss
+    covered = 0
+    for number in range(200):
+        low, high = stats.interval([draw(100, 5) for _ in range(15)], seed=number)
+        covered += low <= 100 <= high
+    # 95 % of 200 is 190; the percentile method is a little narrow for so few.
+    assert covered >= 180
+
+
+def test_narrow():
+    assert stats.narrow({"median": 100.0, "low": 99.0, "high": 101.0}, 0.02)
+    assert not stats.narrow({"median": 100.0, "low": 98.9, "high": 101.0}, 0.02)
+
+
+def test_flops_come_from_the_shapes():
+    cnn, resnet = networks.NETWORKS["cnn"], networks.NETWORKS["resnet18"]
+    # 26*26 and 11*11 positions, then 1600x128 and 128x10; a product and a sum are two.
+    by_hand = 2 * (26 * 26 * 9 * 1 * 32 + 11 * 11 * 9 * 32 * 64 + 1600 * 128 + 128 * 10)
+    assert networks.flops_per_image(cnn, "infer") == by_hand == 5262080
+    assert networks.flops_per_image(cnn, "train") == 3 * by_hand - 2 * 26 * 26 * 9 * 32
+    # 1.814e9 multiplications and additions are what torchvision's model card names.
+    assert networks.flops_per_image(resnet, "infer") == pytest.approx(2 * 1.814e9, rel=1e-3)
+
+
+def test_other_shapes_give_other_flops():
+    layers = [("conv", "a", 3, 2, 1, 4, True), ("residual", [("conv", "b", 3, 1, 1, 4, False)], []), ("flatten",)]
+    found = networks.count(
+        networks.Network(name="x", layers=layers, size=(8, 6, 2), classes=1, optimiser=(), padding="")
+    )
+    assert found.flops == 2 * (4 * 3 * 9 * 2 * 4 + 4 * 3 * 9 * 4 * 4)
+    assert found.shapes == {"a/kernel": (3, 3, 2, 4), "a/bias": (4,), "b/kernel": (3, 3, 4, 4)}
+
+
+@pytest.mark.parametrize("name", sorted(networks.NETWORKS))
+def test_the_networks_have_their_parameters(name):
+    found = networks.count(networks.NETWORKS[name])
+    assert networks.parameters(found.shapes) == networks.PARAMETERS[name]
+
+
+def test_the_known_numbers_of_parameters():
+    assert networks.PARAMETERS == {"cnn": 225034, "resnet18": 11689512}
+
+
+def test_a_large_batch_needs_more_memory_than_a_small_machine_has():
+    resnet = networks.NETWORKS["resnet18"]
+    assert networks.bytes_needed(resnet, "train", 512) > 16 << 30
+    assert networks.bytes_needed(resnet, "train", 1) < 1 << 30
+
+
+@pytest.mark.parametrize("framework", sorted(rows.MODES))
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_batch_128_of_every_mode_comes_first(framework, device):
+    planned = rows.planned(framework, device)
+    first = [row for row in planned if row.tier == 0]
+    assert planned[: len(first)] == first
+    assert {row.id for row in first} == {
+        f"cnn/{kind}/{mode}/128/fp32/device" for kind in rows.KINDS for mode in rows.MODES[framework]
+    }
+    assert [row.tier for row in planned] == sorted(row.tier for row in planned)
+    assert len({row.id for row in planned}) == len(planned)
+    assert ({row.precision for row in planned} == {"fp32", "amp"}) is (device == "cuda")
+    assert {row.batch for row in planned} == {1, 32, 128, 512}
+    assert {row.feed for row in planned} == {"device", "host"}
+    assert {row.model for row in planned} == {"cnn", "resnet18"}
+
+
+def test_a_row_s_id_is_understood_and_another_is_named():
+    row = rows.parse("resnet18/infer/jit/32/amp/device", "tf2")
+    assert (row.model, row.kind, row.mode, row.batch, row.precision, row.feed) == (
+        *("resnet18", "infer", "jit", 32, "amp", "device"),
+    )
+    assert row.described()["id"] == row.id
+    with pytest.raises(ValueError, match=r"no row 'cnn/train/session/128/fp32/device'; one of them is cnn/train/eager"):
+        rows.parse("cnn/train/session/128/fp32/device", "torch")
+
+
+def test_what_malloc_and_openmp_are_told_is_recorded_and_the_users_own_stays(monkeypatch):
+    for name in ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    found = collect.settings()
+    assert (found["MALLOC_MMAP_MAX_"], found["GOMP_SPINCOUNT"]) == ("0", "1000")
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "65536")
+    assert collect.settings()["MALLOC_MMAP_MAX_"] == collect.environment(1)["MALLOC_MMAP_MAX_"] == "65536"

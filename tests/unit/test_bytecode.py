@@ -1,0 +1,52 @@
+"""The bytecode in an image is a function of its source alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import marshal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = (
+    "import os\nVALUE = 'first'\n\n\ndef join(paths, get=None):\n    return os.path.join(*paths), get, 'join', 1.5\n"
+)
+
+
+@pytest.fixture
+def compiled(root: Path, tmp_path: Path) -> Path:
+    """A folder with a package and a module, as docker/install-env has them compiled."""
+    (tmp_path / "package" / "sub").mkdir(parents=True)
+    for name in ("package/__init__.py", "package/sub/__init__.py", "alone.py"):
+        (tmp_path / name).write_text(SOURCE)
+    (tmp_path / "package" / "template.py").write_text("{{ no Python }}\n")
+    (tmp_path / "package" / "null.py").write_bytes(b"\0")
+    command = [sys.executable, "-S", "-W", "ignore", str(root / "docker" / "compile-bytecode"), "package", "alone.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+    return tmp_path
+
+
+def cached(file: Path) -> Path:
+    return Path(importlib.util.cache_from_source(str(file)))
+
+
+@pytest.mark.parametrize("name", ["package/__init__.py", "package/sub/__init__.py", "alone.py"])
+def test_another_process_makes_the_same_bytes(compiled: Path, name: str) -> None:
+    # This one refers to `join`, `get` and much else, which the format's later versions would mark.
+    code = compile(SOURCE, name, "exec", dont_inherit=True)
+    head = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + importlib.util.source_hash(SOURCE.encode())
+    assert cached(compiled / name).read_bytes() == head + marshal.dumps(code, 2)
+
+
+def test_it_is_what_an_import_takes_without_looking_at_the_source(compiled: Path) -> None:
+    (compiled / "alone.py").write_text("VALUE = 'second'\n")
+    command = [sys.executable, "-c", "import alone; print(alone.VALUE, alone.join(['a', 'b']))"]
+    done = subprocess.run(command, cwd=compiled, capture_output=True, text=True, check=True)
+    assert done.stdout == "first ('a/b', None, 'join', 1.5)\n"
+
+
+def test_what_is_no_python_has_none(compiled: Path) -> None:
+    assert sorted(p.name.split(".")[0] for p in compiled.rglob("*.pyc")) == ["__init__", "__init__", "alone"]

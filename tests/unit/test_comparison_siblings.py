@@ -1,0 +1,179 @@
+"""Synthetic fleets of machines: what was planted is found, and healthy ones are left alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from dlmatrix.comparison.reports import Cell, Report, Row
+from dlmatrix.comparison.siblings import FALSE_ALARM, OVERALL, siblings
+from tests.unit.reports import COMPILED, INFER, TRAIN, Data, env, result, row, seeded, throughput, write
+
+Cli = Callable[..., tuple[int, str, str]]
+#: images/s of a healthy machine
+METRICS = {TRAIN: 3500.0, INFER: 8000.0, COMPILED: 4100.0, **{f"row {n}": 1000.0 * n for n in range(1, 8)}}
+TERMS = {"torch": "2.13.0", "threads": "2"}
+
+
+def machine(
+    name: str, r: Random, *, spread: float = 0.003, speed: float = 1.0, without: str = "", **other: Any
+) -> Report:
+    """A machine whose metrics each differ by ``spread`` from the truth, and all of them by ``speed``."""
+    rows = {
+        metric: Row(id=metric, processes=(value * speed * (1 + r.gauss(0, spread)),))
+        for metric, value in METRICS.items()
+        if metric != without
+    }
+    cell = {"rows": rows, "roof": {}, "terms": TERMS, "surroundings": {}, "marks": (), "costs": {}, "reason": ""}
+    cells = {"cpu-torch-2.13": Cell(env="cpu-torch-2.13", gpu=False, **cell | other)}
+    return Report(name=name, folder=Path(name), surroundings={}, cells=cells)
+
+
+def fleet(seed: int, count: int = 30, **other: Any) -> list[Report]:
+    r = seeded(seed)
+    return [machine(f"node{number:02}", r, **other) for number in range(count)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_all_that_was_planted_is_found_and_nothing_else(seed: int) -> None:
+    reports, r = fleet(seed), seeded(f"planted {seed}")
+    reports[4] = machine("slow", r, speed=0.95)
+    reports[13] = machine("hot", r, speed=0.85, marks=("throttled: GPU 0: SW thermal slowdown",))
+    reports[22] = machine("gap", r, without=INFER)
+    found = siblings(reports)
+    assert {outlier.report for outlier in found.outliers} == {"slow", "hot"}
+    assert all(outlier.certain for outlier in found.outliers)
+    by_metric = {(outlier.report, outlier.metric): outlier for outlier in found.outliers}
+    slow = by_metric["slow", OVERALL]
+    assert slow.distance == pytest.approx(-0.05, abs=0.005)
+    assert slow.mads is not None
+    assert slow.mads > 10
+    assert slow.sure > 0.999
+    assert {metric for report, metric in by_metric if report == "slow"} == {*METRICS, OVERALL}
+    assert [(absent.report, absent.metric) for absent in found.missing] == [("gap", INFER)]
+    assert found.marks == (("hot", "cpu-torch-2.13", "throttled: GPU 0: SW thermal slowdown"),)
+
+
+def test_of_200_healthy_fleets_none_has_a_machine_named() -> None:
+    found = [siblings(fleet(seed)) for seed in range(200)]
+    assert sum(any(outlier.certain for outlier in one.outliers) for one in found) <= 200 * FALSE_ALARM
+    assert not any(one.missing or one.marks or one.unlike for one in found)
+
+
+@pytest.mark.parametrize("count", [5, 12, 30])
+def test_the_rate_holds_where_the_floor_does_not_help(count: int) -> None:
+    """Machines that differ by more than the floor: only the MADs keep healthy ones from being named."""
+    alarms = sum(
+        any(outlier.certain for outlier in siblings(fleet(seed, count, spread=0.04)).outliers) for seed in range(200)
+    )
+    assert alarms <= 200 * FALSE_ALARM + 3  # three standard deviations of a rate of 1 % in 200
+
+
+def test_a_machine_that_is_slow_everywhere_shows_best_in_all_rows_together() -> None:
+    reports = fleet(8, spread=0.02)
+    reports[4] = machine("slow", seeded(1), spread=0.02, speed=0.9)
+    (outlier,) = [outlier for outlier in siblings(reports).outliers if outlier.certain and outlier.metric == OVERALL]
+    assert (outlier.report, outlier.distance) == ("slow", pytest.approx(-0.1, abs=0.02))
+
+
+def test_few_machines_are_sure_of_large_distances_only() -> None:
+    reports = fleet(8, count=6)
+    reports[0] = machine("slow", seeded(1), speed=0.95)
+    assert not any(outlier.certain for outlier in siblings(reports).outliers)
+
+
+def test_new_machines_are_held_against_a_baseline() -> None:
+    new = [machine("same", seeded(1)), machine("slow", seeded(2), speed=0.95), machine("fast", seeded(3), speed=1.1)]
+    found = siblings(new, fleet(8))
+    assert found.reports == ("same", "slow", "fast")
+    assert found.group == 30
+    assert {(outlier.report, outlier.distance < 0) for outlier in found.outliers} == {("slow", True), ("fast", False)}
+    # Its own report may lie in the folder of the baseline.
+    assert siblings(new, [*fleet(8), *new]) == found
+
+
+def data(r: Random, speed: float = 1.0) -> Data:
+    values = ((TRAIN, 3500), (INFER, 8000), (COMPILED, 4100))
+    rows = [row(name, [[value * speed * (1 + r.gauss(0, 0.003))] * 3 for _ in range(2)]) for name, value in values]
+    return result(env(rows=rows))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Reports of 30 machines: one slow, one that throttles, one without a row, one without an env."""
+    r = seeded(8)
+    for number in range(30):
+        one = data(r, {7: 0.95, 11: 0.85}.get(number, 1.0))
+        if number == 11:
+            throughput(one)["machine"]["marks"] = ["throttled: the processor slowed down for heat 9 times"]
+        if number == 20:
+            throughput(one)["rows"][1] = row(INFER, [])
+        if number == 21:
+            one["envs"][0] |= {"document": None, "outcome": "error", "reason": "did not end in time"}
+        write(tmp_path / "fleet" / f"node{number:02}", one)
+    return tmp_path / "fleet"
+
+
+def test_a_folder_of_reports(cli: Cli, checkout: Path, folder: Path) -> None:
+    code, out, err = cli("compare", str(folder))
+    lines = out.splitlines()
+    assert lines[0] == "held against 30 reports: 30, in 4 metrics; of 100 healthy groups at most 1 has a machine named"
+    slow = [line for line in lines if line.startswith("slow: ")]
+    assert {line.split(": ")[1] for line in slow} == {"node07", "node11"}
+    (overall,) = [line for line in slow if line.startswith("slow: node07: cpu-torch-2.13: all rows: ")]
+    assert re.search(r": -(4\.[89]|5\.[012])% from the median, \d+\.\d MADs, 99\.9 % sure$", overall)
+    assert f"missing: node20: cpu-torch-2.13: {INFER}: torch.compile needs a C++ compiler" in out
+    assert "missing: node21: cpu-torch-2.13: every metric: error: did not end in time" in out
+    assert "marked: node11: cpu-torch-2.13: throttled: the processor slowed down" in out
+    assert code == 1
+    assert "slower than its siblings: node07, node11; a metric is missing: node20, node21\n" in err
+
+
+def test_the_exit_code_says_what_was_found(cli: Cli, checkout: Path, folder: Path, tmp_path: Path) -> None:
+    r = seeded(9)
+    same, slow = write(tmp_path / "same", data(r)), write(tmp_path / "slow", data(r, 0.9))
+    gone = data(r)
+    throughput(gone)["rows"].pop()
+    new = {"same": same, "slow": slow, "gone": write(tmp_path / "gone", gone)}
+    for name, expected in (("same", 0), ("slow", 17), ("gone", 18)):
+        code, out, _ = cli("compare", "--baseline", str(folder), str(new[name]))
+        assert (name, code) == (name, expected)
+        assert out.startswith("held against 30 reports: 1, in 4 metrics")
+        assert ("no machine stands out" in out) == (name == "same")
+
+
+def test_json(cli: Cli, checkout: Path, folder: Path) -> None:
+    found = json.loads(cli("compare", str(folder), "--json")[1])
+    assert found["false_alarm"] == FALSE_ALARM
+    centres = {centre["metric"]: centre for centre in found["centres"]}
+    assert centres[TRAIN]["median"] == pytest.approx(3500, rel=0.002)
+    assert centres[TRAIN]["mad"] == pytest.approx(0.003, abs=0.0015)
+    assert centres[INFER]["reports"] == 28
+    assert found["outliers"][0]["report"] == "node07"
+    assert {absent["report"] for absent in found["missing"]} == {"node20", "node21"}
+
+
+def test_a_machine_of_another_kind_is_refused_by_name(cli: Cli, checkout: Path, folder: Path) -> None:
+    file = folder / "node03" / "result.json"
+    other = json.loads(file.read_text())
+    throughput(other)["machine"]["cpu"] = "Another CPU"
+    file.write_text(json.dumps(other))
+    code, out, err = cli("compare", str(folder))
+    assert (code, out) == (16, "")
+    assert "the runs are unlike: node03: cpu-torch-2.13: CPU (Another CPU and Some CPU @ 2.0 GHz)\n" in err
+    code, out, _ = cli("compare", str(folder), "--anyway")
+    assert "differs: node03: cpu-torch-2.13: CPU: Another CPU | Some CPU @ 2.0 GHz" in out
+
+
+def test_the_rates_are_stated_where_they_are_looked_for(cli: Cli, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli("compare", "--help")
+    text = " ".join(capsys.readouterr().out.split())
+    assert "at most 1 comparison of two in 20 calls any row FASTER or SLOWER" in text
+    assert "at most 1 healthy group of machines in 100 has a machine named" in text

@@ -1,0 +1,100 @@
+"""What is shown while something runs."""
+
+from __future__ import annotations
+
+import io
+import re
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
+
+import pytest
+from rich.console import Console
+
+from dlmatrix.console import Progress
+
+LINES = [
+    ("plan", "torch==2.13.0+cpu, Python 3.11, 30 locked"),
+    ("building", "#5 RUN something"),
+    ("build", "built in 61.00 s on python:3.11"),
+    ("check", "training ..."),
+    ("check", 'activations passed 0.1s {"relu": 1.0, "softm...'),
+    ("check", "graph skipped 0.0s only for graphs"),
+    ("check", "dense failed 0.1s expected 1"),
+    ("failed", "dense: expected 1"),
+]
+
+
+def shown(terminal: bool) -> str:
+    out = io.StringIO()
+    with Progress(
+        Console(file=out, width=120, force_terminal=terminal, color_system="standard" if terminal else "auto")
+    ) as progress:
+        for step, text in LINES:
+            progress.tell("cpu-torch-2.13", step, text)
+    return out.getvalue()
+
+
+def test_without_a_terminal_it_is_plain_and_checks_that_passed_pass_by() -> None:
+    lines = [line.split("cpu-torch-2.13  ")[1] for line in shown(terminal=False).splitlines()]
+    assert lines == [
+        "plan     torch==2.13.0+cpu, Python 3.11, 30 locked",
+        "build    built in 61.00 s on python:3.11",
+        "check    graph skipped 0.0s only for graphs",
+        "check    dense failed 0.1s expected 1",
+        "failed   dense: expected 1",
+    ]
+
+
+def test_on_a_terminal_every_check_has_a_line_even_where_its_detail_was_cut() -> None:
+    text = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", shown(terminal=True))
+    assert "cpu-torch-2.13  check    activations passed 0.1s" in text
+    assert "check    graph skipped" in text
+
+
+def test_no_color_leaves_the_colours_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    red = "\x1b[31m"
+    assert red in shown(terminal=True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert red not in shown(terminal=True)
+
+
+def progress(expected: float | None, *times: float) -> Progress:
+    """One whose clock says these times, and then the last of them; it was made at 0."""
+    clock = chain((0.0,), times, repeat(times[-1]))
+    return Progress(Console(file=io.StringIO()), lambda env, step: expected, lambda: next(clock))
+
+
+def test_a_long_step_tells_how_long_it_has_taken_and_is_likely_to_take() -> None:
+    shown = progress(200.0, 10.0, 30.0)
+    shown.tell("cpu-torch-2.13", "building", "#5 RUN something")
+    assert (
+        str(shown.last_lines()) == "cpu-torch-2.13  build 20 s of about 3:20 min ██░░░░░░░░░░░░░░░░░░  #5 RUN something"
+    )
+    shown.tell("cpu-torch-2.13", "build", "built in 61.00 s on python:3.11")
+    assert str(shown.last_lines()) == ""
+    shown.tell("cpu-torch-2.13", "check", "training ...")
+    assert str(shown.last_lines()).startswith("cpu-torch-2.13  run 0 s of about 3:20 min ░░")
+    shown.tell("cpu-torch-2.13", "passed", "39 passed")
+    assert str(shown.last_lines()) == ""
+
+
+def test_where_nothing_tells_only_the_time_taken_is_shown() -> None:
+    shown = progress(None, 10.0, 130.0)
+    shown.tell("cpu-torch-2.13", "check", "training ...")
+    assert str(shown.last_lines()) == "cpu-torch-2.13  run 2:00 min  training ..."
+
+
+def test_a_step_that_takes_longer_than_expected_fills_the_bar_and_no_more() -> None:
+    shown = progress(100.0, 0.0, 500.0)
+    shown.tell("cpu-torch-2.13", "building", "#5 RUN something")
+    assert str(shown.last_lines()).count("█") == 20
+
+
+def test_envs_that_are_built_at_once_have_a_line_each() -> None:
+    shown = progress(None, 5.0)
+    with ThreadPoolExecutor() as pool:
+        for name in ("cpu-torch-2.13", "cpu-tf2-2.21"):
+            pool.map(lambda line, name=name: shown.tell(name, "building", line), [f"#{n} RUN" for n in range(50)])
+    lines = sorted(str(shown.last_lines()).splitlines())
+    assert [line.split("  ")[:2] for line in lines] == [["cpu-tf2-2.21", "build 0 s"], ["cpu-torch-2.13", "build 0 s"]]

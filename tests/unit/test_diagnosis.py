@@ -1,0 +1,146 @@
+"""The catalogue is sound, and the diagnosis keeps its promises on facts given by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dlmatrix.diagnosis import LAYERS, Launch, diagnose, headline
+from dlmatrix.diagnosis.catalogue import catalogue
+from dlmatrix.diagnosis.predicates import PREDICATES
+from dlmatrix.diagnosis.predicates.framework import runs_on
+
+ROWS = catalogue().rows
+LABELS = {row.label for row in ROWS}
+GPU = {"address": "0000:01:00.0", "device": "0x20b0", "driver": "nvidia"}
+
+
+def facts(**changes: Any) -> dict[str, Any]:
+    """A host with one GPU whose driver is loaded and of which nothing else is known."""
+    kernel = {"pci": {"readable": True, "gpus": [GPU]}, "modules": {"version": "580.95.05"}, "log": {"error": "EPERM"}}
+    node = {"present": True, "open": "ok", "mode": "0666", "major": 195}
+    kernel["nodes"] = {path: dict(node) for path in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm")}
+    return {"kernel": kernel, "framework": None, **changes}
+
+
+def test_the_catalogue_has_every_published_row_once() -> None:
+    numbers = [row.row for row in ROWS]
+    assert len(set(numbers)) == len(numbers) == len(LABELS)
+    assert set(range(1, 65)) <= set(numbers)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.label)
+def test_a_row_is_complete(row: Any) -> None:
+    assert row.layer in LAYERS
+    assert row.severity in ("blocks", "degrades", "warns")
+    assert all((row.title, row.looks_at, row.remedy, row.source))
+    assert row.when or row.launch or row.says or row.predicate
+    assert set(row.explained_by) | {label for label, _ in row.apart} <= LABELS - {row.label}
+
+
+def test_every_predicate_is_named_by_the_catalogue_and_the_reverse() -> None:
+    named = {row.predicate for row in ROWS if row.predicate} | {blind.predicate for blind in catalogue().blinds}
+    assert named == set(PREDICATES)
+
+
+def test_two_causes_that_the_evidence_fits_are_both_given_with_the_command_that_tells_them_apart() -> None:
+    causes = diagnose(facts(cuda={"init": {"code": 802}})).causes
+    assert [(cause.label, cause.possible) for cause in causes] == [("FABRIC_NOT_READY", True), ("CC_NOT_READY", True)]
+    assert all(cause.apart for cause in causes)
+
+
+def test_an_unread_log_leaves_a_stale_uvm_possible() -> None:
+    diagnosis = diagnose(facts(cuda={"init": {"code": 999}}))
+    assert [(cause.label, cause.possible) for cause in diagnosis.causes] == [("UVM_STALE_AFTER_SUSPEND", True)]
+    assert ("the kernel log", "EPERM") in [(spot.what, spot.why) for spot in diagnosis.blind]
+
+
+def test_a_code_that_no_row_knows_is_said_to_be_unexplained() -> None:
+    diagnosis = diagnose(facts(cuda={"init": {"code": 719, "name": "CUDA_ERROR_LAUNCH_FAILED", "text": "odd"}}))
+    assert [cause.label for cause in diagnosis.causes] == ["CUINIT_UNEXPLAINED"]
+    assert "719 (CUDA_ERROR_LAUNCH_FAILED: odd)" in diagnosis.causes[0].evidence[0]
+
+
+def test_an_unknown_refusal_is_shown_whole() -> None:
+    text = "Error response from daemon:\n  something\n  on three lines"
+    diagnosis = diagnose(facts(), Launch(error=text))
+    assert diagnosis.causes[0].label == "LAUNCH_UNEXPLAINED"
+    assert diagnosis.causes[0].evidence == (text,)
+
+
+OCI = "failed to create task for container: OCI runtime create failed: runc create failed: "
+HOOK = OCI + "error running prestart hook #0: exit status 1, stderr: nvidia-container-cli: "
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ('could not select device driver "" with capabilities: [[gpu]]', "TOOLKIT_MISSING"),
+        ('could not select device driver "nvidia" with capabilities: [[compute utility gpu]]', "TOOLKIT_MISSING"),
+        ("fork/exec /usr/bin/nvidia-container-runtime: no such file or directory", "TOOLKIT_MISSING"),
+        ('exec: "nvidia-container-runtime-hook": executable file not found in $PATH', "TOOLKIT_MISSING"),
+        ("unknown or invalid runtime name: nvidia", "RUNTIME_NOT_REGISTERED"),
+        ("Unknown runtime specified nvidia", "RUNTIME_NOT_REGISTERED"),
+        ("failed to discover GPU vendor from CDI: no known GPU vendor found", "CDI_NO_VENDOR"),
+        (HOOK + "initialization error: load library failed: libnvidia-ml.so.1: cannot open", "HOST_DRIVER_ABSENT"),
+        (HOOK + "initialization error: nvml error: driver not loaded: unknown", "HOST_DRIVER_ABSENT"),
+        (HOOK + "requirement error: unsatisfied condition: cuda>=12.8, please update", "IMAGE_NEEDS_NEWER_DRIVER"),
+        (HOOK + "device error: 7: unknown device: unknown", "BAD_DEVICE_ID"),
+        (HOOK + "device error: GPU-1234: unknown device: unknown", "BAD_DEVICE_ID"),
+        (HOOK + "mount error: file creation failed: /x/libcuda.so.1: file exists", "IMAGE_BAKES_DRIVER_LIBS"),
+        ("Error: setting up CDI devices: unresolvable CDI devices nvidia.com/gpu=all", "CDI_MISSING"),
+    ],
+)
+def test_the_engines_refusals(text: str, label: str) -> None:
+    assert [cause.label for cause in diagnose(facts(), Launch(error=text)).causes] == [label]
+
+
+def test_nothing_known_is_unknown_and_no_cause_is_made_up() -> None:
+    diagnosis = diagnose({})
+    assert (diagnosis.verdict, diagnosis.causes) == ("unknown", ())
+    assert "the PCI bus" in [spot.what for spot in diagnosis.blind]
+
+
+def test_a_host_fault_is_no_cause_where_the_container_can_use_the_gpu() -> None:
+    host = facts()
+    host["kernel"]["nodes"]["/dev/nvidiactl"].update(open="EACCES", mode="0660")
+    assert [cause.label for cause in diagnose(host).causes] == ["DEVNODE_PERMISSION"]
+    inside = facts(cuda={"init": {"code": 0}, "count": 1, "devices": [{"context": {"code": 0}}]})
+    assert diagnose(host, Launch(), inside).verdict == "usable"
+    assert diagnose(host, Launch(), inside).causes == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "warned"), [("1.17.7", True), ("1.17.8", False), ("1.9.0", True), ("2.0.0", False), ("1.17", False)]
+)
+def test_an_old_container_toolkit_is_a_security_warning(version: str, warned: bool) -> None:
+    host = facts()
+    host["kernel"]["toolkit"] = {"version": version}
+    warnings = diagnose(host).warnings
+    assert [w.label for w in warnings] == (["TOOLKIT_INSECURE"] if warned else [])
+    assert all("CVE-2025-23266" in w.title and "CVE-2025-23359" in w.title for w in warnings)
+
+
+@pytest.mark.parametrize(
+    ("architectures", "capability", "runs"),
+    [
+        (["sm_80", "sm_90"], (8, 6), True),  # a later minor of the same major
+        (["sm_86"], (8, 0), False),  # an earlier one
+        (["sm_80"], (9, 0), False),  # another major
+        (["sm_90", "compute_90"], (12, 0), True),  # by just-in-time compilation
+        (["sm_90a"], (9, 0), True),
+        (["sm_90a"], (9, 1), False),
+        (["sm_100", "sm_120"], (12, 0), True),
+        (["sm_120"], (10, 0), False),
+        (["gfx90a", ""], (9, 0), False),
+    ],
+)
+def test_kernels_run_on_a_gpu(architectures: list[str], capability: tuple[int, int], runs: bool) -> None:
+    assert runs_on(architectures, capability) is runs
+
+
+def test_the_headline_names_cause_and_remedy() -> None:
+    line = headline(diagnose({"kernel": {"pci": {"readable": True, "gpus": []}}}))
+    assert line.startswith("NO_GPU: this machine has no NVIDIA GPU; do: use a cpu env")
+    assert headline(diagnose({})) == "could not look: the PCI bus (no facts from the kernel)"

@@ -1,0 +1,175 @@
+"""The doctor's path from facts to exit code, with the facts and the engine's answer given."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from dlmatrix import doctor as module
+from dlmatrix.diagnosis import diagnose
+from dlmatrix.doctor import add_arguments, detect, doctor
+from dlmatrix.doctor_report import machine_of, show
+from dlmatrix.engines.detection import Started
+from dlmatrix.errors import EngineError, UsageError
+from dlmatrix.gate import Gpu
+
+OK = {"status": "ok"}
+NO_GPU: dict[str, Any] = {"kernel": {"pci": {"readable": True, "gpus": []}, "nodes": {}}, "framework": None}
+GPU: dict[str, Any] = {
+    "kernel": {
+        "pci": {"readable": True, "gpus": [{"address": "0000:01:00.0", "device": "0x20b0", "driver": "nvidia"}]},
+        "modules": {"version": "570.124.06"},
+        "nodes": {"/dev/nvidiactl": {"present": True, "open": "ok", "mode": "0666"}},
+    },
+    "nvml": {
+        "init": {"code": 0},
+        "driver": "570.124.06",
+        "count": 1,
+        "devices": [{"index": 0, "name": "NVIDIA A100-SXM4-40GB", "compute_capability": [8, 0]}],
+        "witness": OK,
+    },
+    "cuda": {"init": {"code": 0}, "count": 1, "version": 12080, "devices": [{"context": {"code": 0}}], "witness": OK},
+    "framework": None,
+}
+CPU_WHEEL = {
+    **GPU,
+    "framework": {"name": "torch", "version": "2.13.0+cpu", "built_cuda": None, "count": 0, "witness": OK},
+}
+REFUSAL = 'could not select device driver "" with capabilities: [[gpu]]'
+
+
+def answer(**changes: Any) -> Started:
+    return Started(
+        **{"error": "", "stdout": b"", "system": "Debian GNU/Linux 12", "folder": "/var/lib/docker", **changes}
+    )
+
+
+def run(monkeypatch: pytest.MonkeyPatch, host: Any, answered: Any, *arguments: str) -> int:
+    """The doctor's exit code on a machine of which `host` is seen and whose engine answers `answered`."""
+
+    def start(_image: str, _arguments: Sequence[str]) -> Started | None:
+        if isinstance(answered, Exception):
+            raise answered
+        return answered  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(module, "detect", lambda *_: host)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return doctor(parser.parse_args(arguments), start)
+
+
+NOT_THERE = EngineError("no Docker engine answers", "start one")
+SEEN = answer(stdout=json.dumps(GPU).encode())
+
+
+@pytest.mark.parametrize(
+    "case",  # what the host shows, what the engine answers, arguments, exit code, words
+    [
+        (GPU, SEEN, ["gpu-torch"], 0, "the GPU can be used"),
+        (GPU, NOT_THERE, [], 0, "the GPU can be used"),
+        (NO_GPU, NOT_THERE, [], 20, "NO_GPU"),
+        (NO_GPU, None, ["gpu-torch"], 20, "has not been built"),
+        (GPU, answer(error=REFUSAL), ["gpu-torch"], 21, "TOOLKIT_MISSING"),
+        (GPU, answer(error=REFUSAL, system="Docker Desktop"), ["gpu-torch"], 21, "WRONG_DOCKER"),
+        (GPU, answer(error="nobody has seen this"), ["gpu-torch"], 21, "nobody has seen this"),
+        (GPU, answer(stdout=json.dumps(CPU_WHEEL).encode()), ["cpu-torch"], 21, "TORCH_CPU_WHEEL"),
+        (GPU, NOT_THERE, ["gpu-torch"], 22, "no Docker engine answers; start one"),
+        (GPU, NOT_THERE, ["--engine", "docker"], 22, "no Docker engine answers"),
+        (GPU, None, ["gpu-torch"], 22, "has not been built"),
+        (GPU, answer(stdout=b"Segmentation fault"), ["gpu-torch"], 22, "wrote no document"),
+        (None, NOT_THERE, [], 22, "could not look"),
+    ],
+)
+def test_exit_code_and_cause(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    case: tuple[Any, Any, list[str], int, str],
+) -> None:
+    host, answered, arguments, code, words = case
+    assert run(monkeypatch, host, answered, *arguments) == code
+    assert words in capsys.readouterr().out
+
+
+def test_json_carries_facts_causes_and_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, GPU, answer(error=REFUSAL), "gpu-torch", "--json") == 21
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema_version"] == 1
+    assert told["exit_code"] == 21
+    assert told["headline"].startswith("TOOLKIT_MISSING: ")
+    assert [cause["label"] for cause in told["causes"]] == ["TOOLKIT_MISSING"]
+    assert told["launch"]["error"] == REFUSAL
+    assert told["facts"]["host"] == GPU
+    assert all(name.startswith("gpu-") for name in told["would_work"])
+
+
+def test_without_a_gpu_only_cpu_envs_are_suggested(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, NO_GPU, None, "gpu-tf2", "--json")
+    suggested = json.loads(capsys.readouterr().out)["would_work"]
+    assert suggested[0].startswith("cpu-tf2")
+    assert all(name.startswith("cpu-") for name in suggested)
+
+
+def test_on_an_old_driver_the_envs_that_it_can_run_are_suggested(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host = json.loads(json.dumps(GPU).replace("570.124.06", "535.183.01").replace("12080", "12020"))
+    torch = {"name": "torch", "version": "2.13.0+cu130", "built_cuda": "13.0", "count": 0, "witness": OK}
+    inside = {**host, "framework": torch}
+    assert run(monkeypatch, host, answer(stdout=json.dumps(inside).encode()), "gpu-torch-2.13", "--json") == 21
+    told = json.loads(capsys.readouterr().out)
+    assert [cause["label"] for cause in told["causes"]] == ["DRIVER_TOO_OLD"]
+    assert told["would_work"][0].startswith("gpu-torch-2.")
+    assert not {"gpu-torch-2.11", "gpu-torch-2.13", "gpu-torch-2.15"} & set(told["would_work"])  # CUDA 13
+
+
+def test_python_needs_engine_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="--engine host"):
+        run(monkeypatch, GPU, None, "--python", sys.executable)
+
+
+def test_a_name_of_no_env_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="gpu-torhc"):
+        run(monkeypatch, GPU, None, "gpu-torhc")
+
+
+def test_an_interpreter_that_cannot_run_is_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not-python cannot be run"):
+        detect(root, tmp_path / "not-python", None)
+
+
+def test_detection_runs_in_a_process_of_its_own_and_answers(root: Path) -> None:
+    facts = detect(root, Path(sys.executable), None)
+    assert facts is not None
+    assert facts["kernel"]["witness"]["status"] == "ok"
+    assert {"nvml", "cuda", "framework"} <= set(facts)
+    assert diagnose(facts).verdict in ("usable", "no-gpu", "unusable")
+
+
+def test_the_machine_for_the_compatibility_table() -> None:
+    machine = machine_of(GPU)
+    assert machine.driver == "570.124.06"
+    assert machine.gpus == (Gpu(name="NVIDIA A100-SXM4-40GB", capability="8.0"),)
+    assert machine_of(None).gpus == ()
+
+
+def test_marks_are_plain_where_the_terminal_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    examination = module.Examination(
+        env=None, engine="host", host=NO_GPU, inside=None, launch=None,
+        diagnosis=diagnose(NO_GPU), unreached="", asked=False,
+    )  # fmt: skip
+    monkeypatch.setattr(Console, "encoding", "ascii")
+    out = StringIO()
+    show(examination, (), Console(file=out, width=120))
+    assert "x hardware" in out.getvalue()

@@ -1,0 +1,91 @@
+"""The README says nothing that is not so: its table, its exit codes, and each of its commands."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dlmatrix import errors, report
+from dlmatrix.model import Matrix
+
+#: Commands that .ci/run runs, by the line of it that does (`.ci/run` itself is what runs the line).
+IN_CI = {
+    "nox -s cpu-torch": ".venv/bin/nox -s cpu-torch cpu-tf2 cpu-tf1",
+    "make run": "make run",
+    "make test": "make test",
+    "make lint": "make lint",
+    "make image-test": "make image-test",
+    ".ci/engine start": ".ci/engine start",
+    ".ci/run": 'cd "$(dirname "$0")/.."',
+    "python -m dlmatrix run cpu-torch-2.13 --engine venv --report DIR": "run cpu-torch-2.13 --engine venv --report ",
+    "python -m dlmatrix closure cpu-torch-2.13": "-m dlmatrix closure cpu-torch-2.13",
+    "python -m dlmatrix guides": "-m dlmatrix guides",
+    "python -m dlmatrix audit cpu-torch-2.13": "-m dlmatrix audit cpu-torch-2.13",
+    "python -m dlmatrix reproduce base-3.11": "-m dlmatrix reproduce base-3.11",
+    "python -m dlmatrix doctor --json": "-m dlmatrix doctor --json",
+    "python -m dlmatrix page REPORT": '-m dlmatrix page "$work/again"',
+    "nox -s compare -- A B": '.venv/bin/nox -s compare -- "$work/again" "$work/again"',
+    "python -m dlmatrix compare --baseline DIR REPORT": '-m dlmatrix compare --baseline "$work/known" "$work/again"',
+    "python -m dlmatrix run cpu-torch-2.13 --engine docker --bare-metal": "cpu-torch-2.13 --engine docker --bare-metal",
+    "nox -s doctor": ".venv/bin/nox -s doctor",
+    "nox -s reproduce -- cpu-torch-2.13": ".venv/bin/nox -s reproduce -- cpu-torch-2.13",
+    "nox -s lock -- cpu-torch-2.13": ".venv/bin/nox -s lock -- cpu-torch-2.13",
+    "nox -s lock -- cpu-torch-2.13 --write": ".venv/bin/nox -s lock -- cpu-torch-2.13 --write",
+}
+#: Commands that need neither network nor engine, run below.
+HERE = ("nox -l", "python -m dlmatrix list", "python -m dlmatrix plan cpu-torch-2.13")
+
+
+@pytest.fixture(scope="module")
+def readme(root: Path) -> str:
+    return (root / "README.md").read_text(encoding="utf-8")
+
+
+def commands(text: str) -> Iterator[str]:
+    """Every line after a prompt in a console block."""
+    for block in re.findall(r"^```console\n(.*?)^```", text, re.S | re.M):
+        yield from re.findall(r"^\$ (.*)$", block, re.M)
+
+
+def test_the_table_of_cells_is_generated(readme: str, matrix: Matrix) -> None:
+    table = re.search(r"<!-- cells: [^>]*-->\n(.*?)\n<!-- end of cells -->", readme, re.S)
+    assert table
+    assert table[1] == report.cells_markdown(matrix.envs)
+
+
+def test_every_exit_code_is_explained(readme: str) -> None:
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.DlmatrixError)]
+    codes = {0, errors.EXIT_INTERRUPTED} | {kind.exit_code for kind in kinds}
+    assert codes == {int(code) for code in re.findall(r"^\| (\d+) \|", readme, re.M)}
+
+
+def test_every_command_is_run_by_a_test(readme: str, root: Path) -> None:
+    ci = (root / ".ci" / "run").read_text(encoding="utf-8")
+    found = set(commands(readme))
+    assert found == set(IN_CI) | set(HERE)
+    for command, line in IN_CI.items():
+        assert line in ci, f"{command} is in the README, and .ci/run does not run it"
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_a_command_of_the_readme(command: str, root: Path) -> None:
+    program, *arguments = shlex.split(command)
+    environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
+    done = subprocess.run([program, *arguments], cwd=root, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "cpu-torch" in done.stdout
+
+
+def test_the_transcript_is_of_a_real_run(readme: str) -> None:
+    """A run prints these; whoever changes the output runs it again and pastes it here."""
+    (first,) = re.findall(r"^```console\n\$ nox -s cpu-torch\n(.*?)^```", readme, re.S | re.M)
+    for part in ("engine: docker", "cpu-torch-2.13", "passed", "report: "):
+        assert part in first

@@ -1,0 +1,307 @@
+"""The report: four views of one set of rows, all of it or nothing."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import xmlschema
+from rich.console import Console
+
+from dlmatrix import report
+from dlmatrix.engines import Prepared
+from dlmatrix.errors import DiskFullError, UsageError
+from dlmatrix.history import History
+from dlmatrix.junit import junit
+from dlmatrix.load import select
+from dlmatrix.model import Matrix, Outcome
+from dlmatrix.run import EnvResult
+from dlmatrix.summary import summary
+from tests.unit.page import sample
+
+NOW = datetime.datetime(2026, 11, 24, 8, 0, 0, tzinfo=datetime.timezone.utc)
+ENGINE = {"engine": "host", "version": "Linux 6"}
+
+
+def check(name: str, outcome: str, kind: str = "verify", reason: str = "") -> dict[str, Any]:
+    return {"id": name, "kind": kind, "asserts": f"{name} holds", "outcome": outcome, "reason": reason, "seconds": 0.25}
+
+
+@pytest.fixture
+def results(matrix: Matrix) -> list[EnvResult]:
+    """One of each kind of ending."""
+    passed, hung, impossible, gpu, failed = select(
+        matrix, ["cpu-torch-2.13", "cpu-tf2-2.21", "gpu-tf1-1.15", "gpu-torch-2.13", "cpu-tf1-1.15"]
+    )
+    return [
+        EnvResult(
+            env=passed,
+            outcome=Outcome.PASSED,
+            exit_code=0,
+            reason="2 passed, 1 skipped",
+            prepared=Prepared(what="sha256:1", built=True, seconds=9.5, facts={"size": 412_000_000, "base": "python"}),
+            seconds={"prepare": 9.5, "start": 0.25, "run": 10.0},
+            document={
+                "checks": [
+                    check("imports", "passed"),
+                    check("training", "passed"),
+                    check("graph", "skipped", reason="only | for\ngraphs"),
+                ],
+                "training": {"test_accuracy": 0.98349},
+                "throughput": {
+                    "rows": [
+                        sample.row("cnn", "train", "eager", 128, 1234.6, "cpu"),
+                        sample.row("cnn", "train", "channels_last", 128, 900.0, "cpu"),
+                        sample.row("cnn", "train", "eager", 512, 5000.0, "cpu"),
+                        sample.row("cnn", "infer", "eager", 128, 1234.6, "cpu"),
+                        sample.row("cnn", "infer", "compiled", 128, None, "cpu") | {"outcome": "skipped"},
+                    ]
+                },
+            },
+            log=("a line", "another"),
+        ),
+        EnvResult(
+            env=hung,
+            outcome=Outcome.ERROR,
+            exit_code=13,
+            reason="did not end",
+            next_step="see `its` log",
+            log=("smoke: x ...",),
+        ),
+        EnvResult(env=impossible, outcome=Outcome.SKIPPED, exit_code=77, reason=impossible.reason),
+        EnvResult(
+            env=gpu,
+            outcome=Outcome.SKIPPED,
+            exit_code=77,
+            reason="passed on the CPU; no driver",
+            document={
+                "checks": [check("imports", "passed"), check("gpu", "skipped", "detection", "no driver")],
+                "training": None,
+                "throughput": None,
+            },
+        ),
+        EnvResult(
+            env=failed,
+            outcome=Outcome.FAILED,
+            exit_code=1,
+            reason="version: 1.14",
+            document={
+                "checks": [
+                    check("version", "failed", reason="expected 1.15, \x1b[31mfound\x00 1.14\x1b[0m\ud800"),
+                    check("imports", "error", reason="broken <&>"),
+                ],
+                "training": None,
+                "throughput": {"rows": []},
+            },
+        ),
+    ]
+
+
+def written(folder: Path, results: list[EnvResult]) -> Path:
+    return report.write_report(folder, results, report.as_json(results, ENGINE, NOW), NOW, History())
+
+
+def markdown(results: list[EnvResult]) -> str:
+    rows = [report.row(result) for result in results]
+    return summary(results, ENGINE, report.COLUMNS, rows, report.parity_of(results))
+
+
+def test_rows(results: list[EnvResult]) -> None:
+    assert [report.row(result) for result in results] == [
+        ["cpu-torch-2.13", "passed", "2/3", "0.983", "-", "1,235", "1,235", "412 MB", "19.5"],
+        ["cpu-tf2-2.21", "error", "-", "-", "-", "-", "-", "-", "-"],
+        ["gpu-tf1-1.15", "skipped", "-", "-", "-", "-", "-", "-", "-"],
+        ["gpu-torch-2.13", "skipped", "1/2", "-", "skipped", "-", "-", "-", "-"],
+        ["cpu-tf1-1.15", "failed", "0/2", "-", "-", "-", "-", "-", "-"],
+    ]
+
+
+def test_the_terminal_s_table_shows_the_rows(results: list[EnvResult]) -> None:
+    console = Console(width=160, file=io.StringIO(), markup=False)
+    console.print(report.table(results))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│ " in line]
+    assert lines == [report.row(result) for result in results]
+
+
+def test_what_the_table_does_not_say_follows_it(results: list[EnvResult]) -> None:
+    assert "throughput: busy" not in "\n".join(report.remarks(results))
+    document = results[0].document
+    assert document
+    mark = "busy: load 3.2 on 2 processors when it started"
+    document["throughput"] = {"rows": [], "machine": {"marks": [mark]}}
+    assert f"cpu-torch-2.13: throughput: {mark}" in list(report.remarks(results))
+    assert f"**cpu-torch-2.13: throughput**: {mark}" in markdown(results)
+    (following,) = {result.next_step for result in results} - {""}
+    assert [line for line in report.remarks(results) if ": next: " in line] == [f"cpu-tf2-2.21: next: {following}"]
+
+
+def test_junit_counts_what_is_in_it_and_a_skip_stays_a_skip(results: list[EnvResult], tmp_path: Path) -> None:
+    suites = ElementTree.parse(written(tmp_path / "r", results) / "junit.xml").getroot().findall("testsuite")
+    tags = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    for suite in suites:
+        found = Counter(child.tag for case in suite.findall("testcase") for child in case)
+        assert {key: int(suite.attrib[key]) for key in tags} == {key: found[tag] for key, tag in tags.items()}
+        assert int(suite.attrib["tests"]) == len(suite.findall("testcase"))
+    cases = {s.attrib["name"]: [(c.attrib["name"], [e.tag for e in c]) for c in s.iter("testcase")] for s in suites}
+    assert cases == {
+        "cpu-torch-2.13": [("imports", []), ("training", []), ("graph", ["skipped"])],
+        "cpu-tf2-2.21": [("env", ["error"])],
+        "gpu-tf1-1.15": [("env", ["skipped"])],
+        "gpu-torch-2.13": [("imports", []), ("gpu", ["skipped"])],
+        "cpu-tf1-1.15": [("version", ["failure"]), ("imports", ["error"])],
+    }
+
+
+def test_junit_is_xml_whatever_a_framework_says(results: list[EnvResult], tmp_path: Path) -> None:
+    root = ElementTree.parse(written(tmp_path / "r", results) / "junit.xml").getroot()
+    messages = [e.attrib["message"] for tag in ("failure", "error") for e in root.iter(tag)]
+    assert "expected 1.15, �[31mfound� 1.14�[0m�" in messages
+    assert "broken <&>" in messages
+
+
+def test_junit_is_what_the_common_schemas_accept(results: list[EnvResult], tmp_path: Path) -> None:
+    schema = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
+    schema.validate(written(tmp_path / "r", results) / "junit.xml")
+    suites = junit(results, NOW)
+    assert {suite.attrib["timestamp"] for suite in suites} == {"2026-11-24T08:00:00"}
+    assert [suite.attrib["time"] for suite in suites] == ["10.000", "0.000", "0.000", "0.500", "0.500"]
+    for broken in ("name", "timestamp", "hostname"):
+        suites = junit(results, NOW)
+        del suites[0].attrib[broken]
+        assert not schema.is_valid(suites), broken
+
+
+def test_an_env_s_own_ending_is_in_junit_where_no_check_shares_it(results: list[EnvResult]) -> None:
+    result = replace(results[0], outcome=Outcome.ERROR, reason="skipped without a reason")
+    (suite,) = junit([result], NOW)
+    assert (suite.attrib["errors"], suite.attrib["tests"]) == ("1", "4")
+    assert suite.findall("testcase")[-1][0].attrib["message"] == "skipped without a reason"
+
+
+def test_the_summary_says_verdict_reason_and_next_step(results: list[EnvResult]) -> None:
+    text = markdown(results)
+    assert text.startswith("# dlmatrix report\n\nEngine: engine host, version Linux 6.\n")
+    assert "| cpu-torch-2.13 | ✅ passed | 2/3 | 0.983 |" in text
+    assert "| graph | skipped | 0.25 | only \\| for graphs |" in text
+    assert "| imports | passed | 0.25 | imports holds |" in text
+    assert "**cpu-tf2-2.21: error.** did not end\n\nNext: see `its` log\n" in text
+    assert "Cell is impossible: needs CUDA 10.0" in text
+    tables = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in tables} == {10, 5}
+
+
+def test_the_summary_pastes_into_an_issue(results: list[EnvResult]) -> None:
+    hostile = replace(results[1], reason="</details><img src=x> @somebody | \x1b[31mred\x1b[0m\n\n# a heading")
+    text = markdown([results[0], hostile])
+    assert text.count("<details>") == text.count("</details>") == 2
+    assert "<img" not in text
+    assert "@somebody" not in text
+    assert "\n# a heading" not in text
+    assert text.index("| cpu-tf2-2.21 |") < text.index("**cpu-tf2-2.21: error.**") < text.index("<details>")
+    # GitHub reads Markdown inside only after an empty line.
+    assert "<details><summary>cpu-torch-2.13: passed</summary>\n\n" in text
+
+
+def test_the_summary_of_many_fits_into_an_issue(results: list[EnvResult]) -> None:
+    document = {**results[0].document, "checks": [check(f"{n}", "passed") for n in range(100)]}  # type: ignore[dict-item]
+    text = markdown([replace(results[0], document=document)] * 30)
+    assert len(text) < 65_536
+    assert text.count("| cpu-torch-2.13 | ✅ passed |") == 30
+    assert 1 < text.count("<details>") == text.count("</details>") < 30
+    assert "report.html" in text.splitlines()[-1]
+
+
+def test_the_result_is_the_whole_run_for_machines(results: list[EnvResult], tmp_path: Path) -> None:
+    data = json.loads((written(tmp_path / "r", results) / "result.json").read_text(encoding="utf-8"))
+    assert (data["schema_version"], data["started"], data["engine"]) == (1, "2026-11-24T08:00:00+00:00", ENGINE)
+    assert [(e["name"], e["outcome"], e["exit_code"]) for e in data["envs"]] == [
+        (r.env.name, r.outcome.value, r.exit_code) for r in results
+    ]
+    assert data["envs"][0]["document"]["training"] == {"test_accuracy": 0.98349}
+    assert data["envs"][0]["facts"] == {"size": 412_000_000, "base": "python", "what": "sha256:1"}
+    assert data["envs"][1]["next_step"] == "see `its` log"
+
+
+def test_a_number_that_json_has_no_word_for_is_a_string(results: list[EnvResult]) -> None:
+    text = report.dumps({"a": [float("inf"), {"b": float("nan")}], "c": (1.5, None, True)})
+    assert json.loads(text, parse_constant=pytest.fail) == {"a": ["inf", {"b": "nan"}], "c": [1.5, None, True]}
+
+
+def test_the_folder_holds_the_five_files_and_a_log_where_there_is_one(results: list[EnvResult], tmp_path: Path) -> None:
+    folder = written(tmp_path / "a" / "b", results)
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "cpu-tf2-2.21.log",
+        "cpu-torch-2.13.log",
+        "junit.xml",
+        "report.html",
+        "result.json",
+        "summary.md",
+    ]
+    assert (folder / "cpu-torch-2.13.log").read_text() == "a line\nanother\n"
+    assert [file.name for file in folder.parent.iterdir()] == ["b"]
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def test_an_empty_folder_is_used(results: list[EnvResult], tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    assert report.report_folder(tmp_path, tmp_path / "r", NOW) == tmp_path / "r"
+    assert (written(tmp_path / "r", results) / "result.json").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_report_that_cannot_be_finished_is_not_there(
+    results: list[EnvResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def full(*arguments: object) -> str:
+        raise error
+
+    monkeypatch.setattr(report, "summary", full)  # by then result.json has been written
+    expected = DiskFullError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected) as raised:
+        written(tmp_path / "r", results)
+    assert list(tmp_path.iterdir()) == []
+    if isinstance(raised.value, DiskFullError):
+        assert raised.value.message == f"{tmp_path}/r: the report could not be written: No space left on device"
+        assert raised.value.next_step == "make room, or name another --report DIR"
+
+
+def test_a_folder_that_filled_meanwhile_is_left_as_it_is(results: list[EnvResult], tmp_path: Path) -> None:
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "mine").write_text("kept")
+    with pytest.raises(DiskFullError, match="not empty"):
+        written(tmp_path / "r", results)
+    assert [file.name for file in tmp_path.rglob("*")] == ["r", "mine"]
+
+
+@pytest.mark.parametrize("name", ["full", "file", "file/below", "file/below/deep"])
+def test_what_cannot_be_a_new_folder_is_refused_beforehand(tmp_path: Path, name: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="--report"):
+        report.report_folder(tmp_path, tmp_path / name, NOW)
+
+
+def test_without_a_name_the_folder_is_a_new_one_of_this_time(tmp_path: Path) -> None:
+    folder = report.report_folder(tmp_path, None, NOW)
+    assert folder.parent == tmp_path / "reports"
+    assert folder.name.startswith("20261124-080000-")
+    assert not folder.exists()
+
+
+def test_cells_for_the_readme_name_each_reason_once(matrix: Matrix) -> None:
+    text = report.cells_markdown(matrix.envs)
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert len(rows) == len({env.file for env in matrix.envs})
+    for env in matrix.envs:
+        assert (f"`{env.name}`" in text) is (env.status.value != "impossible")
+    for reason in {env.reason for env in matrix.envs} - {""}:
+        assert text.count(f". {reason}.") == 1
