@@ -37,7 +37,7 @@ _SECRET_FILES = re.compile(
     r"|^/run/secrets/."
 )
 _CACHES = re.compile(
-    r"/\.cache/.|^/var/cache/apt/.*\.(deb|bin)$|^/var/lib/apt/lists/(?!lock$|partial$|auxfiles$).|/uv-cache/."
+    r"/\.cache/.|^/var/cache/apt/.*\.(deb|bin)$|^/var/lib/apt/lists/(?!lock$|partial$|auxfiles$).|^/run/cache/."
     r"|^/var/cache/ldconfig/."
 )
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)\s*-----END CERTIFICATE-----", re.DOTALL)

@@ -23,22 +23,32 @@ def compiled(root: Path, tmp_path: Path) -> Path:
         (tmp_path / name).write_text(SOURCE)
     (tmp_path / "package" / "template.py").write_text("{{ no Python }}\n")
     (tmp_path / "package" / "null.py").write_bytes(b"\0")
-    command = [sys.executable, "-S", "-W", "ignore", str(root / "docker" / "compile-bytecode"), "package", "alone.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout + done.stderr == ""
+    compile_folder(root, tmp_path)
     return tmp_path
+
+
+def compile_folder(root: Path, folder: Path) -> None:
+    command = [sys.executable, "-S", "-W", "ignore", str(root / "docker" / "compile-bytecode")]
+    done = subprocess.run(
+        [*command, "kept", "package", "alone.py"], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout + done.stderr == ""
 
 
 def cached(file: Path) -> Path:
     return Path(importlib.util.cache_from_source(str(file)))
 
 
+def bytecode(source: str, name: str) -> bytes:
+    code = compile(source, name, "exec", dont_inherit=True)
+    head = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + importlib.util.source_hash(source.encode())
+    return head + marshal.dumps(code, 2)
+
+
 @pytest.mark.parametrize("name", ["package/__init__.py", "package/sub/__init__.py", "alone.py"])
 def test_another_process_makes_the_same_bytes(compiled: Path, name: str) -> None:
     # This one refers to `join`, `get` and much else, which the format's later versions would mark.
-    code = compile(SOURCE, name, "exec", dont_inherit=True)
-    head = importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + importlib.util.source_hash(SOURCE.encode())
-    assert cached(compiled / name).read_bytes() == head + marshal.dumps(code, 2)
+    assert cached(compiled / name).read_bytes() == bytecode(SOURCE, name)
 
 
 def test_it_is_what_an_import_takes_without_looking_at_the_source(compiled: Path) -> None:
@@ -50,3 +60,21 @@ def test_it_is_what_an_import_takes_without_looking_at_the_source(compiled: Path
 
 def test_what_is_no_python_has_none(compiled: Path) -> None:
     assert sorted(p.name.split(".")[0] for p in compiled.rglob("*.pyc")) == ["__init__", "__init__", "alone"]
+
+
+def test_what_was_compiled_before_is_taken_again(root: Path, compiled: Path) -> None:
+    made = {file: file.read_bytes() for file in compiled.rglob("*.pyc")}
+    for file in made:
+        file.unlink()
+    for file in (compiled / "kept").iterdir():
+        file.write_bytes(content + b"!" if (content := file.read_bytes()) else b"")
+    compile_folder(root, compiled)
+    again = {file: file.read_bytes() for file in compiled.rglob("*.pyc")}
+    assert again == {file: content + b"!" for file, content in made.items()}
+
+
+def test_another_source_and_another_place_are_compiled(root: Path, compiled: Path) -> None:
+    (compiled / "package/__init__.py").write_text("MORE = 1\n")
+    compile_folder(root, compiled)
+    for name, source in (("package/__init__.py", "MORE = 1\n"), ("package/sub/__init__.py", SOURCE)):
+        assert cached(compiled / name).read_bytes() == bytecode(source, name)
