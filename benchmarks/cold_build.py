@@ -4,7 +4,9 @@ Both build the same lock on the same base with every wheel in the installer's ca
 BuildKit's. The plain way is what most Dockerfiles do: venv, pip install, default compression. Time is
 the whole command's; disk is the most that the engine's file system held beyond what it held before,
 so nothing else may write to it meanwhile; what earlier builds left there is removed first, or it would
-go away during one. Prints one JSON object. Needs a Docker engine, whose build cache it empties.
+go away during one. Prints one JSON object. Needs a Docker engine, whose build cache it empties, and its
+data on a file system with a journal: on ext4 without one the kernel searches past each inode that was
+deleted in the last minutes (recently_deleted in fs/ext4/ialloc.c), and both ways wait for that.
 """
 
 from __future__ import annotations
