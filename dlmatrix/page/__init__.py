@@ -22,7 +22,7 @@ from dlmatrix import __version__
 from dlmatrix.history import History
 from dlmatrix.load import read_toml
 from dlmatrix.page.source import FORMS, Source, clean, number
-from dlmatrix.page.texts import LANGUAGES, read_texts, text
+from dlmatrix.page.texts import LANGUAGES, in_chinese, read_texts, text
 from dlmatrix.page.view import env_views, overview
 
 _HERE = Path(__file__).parent
@@ -102,6 +102,7 @@ def _render(template: str, title: str, **values: Any) -> str:
     titles = {code: read_texts()[title][name] for code, name in LANGUAGES.items()}
     return environment.get_template(template).render(
         t=text,
+        in_chinese=in_chinese,
         clean=clean,
         number=number,
         forms=FORMS,

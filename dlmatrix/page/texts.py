@@ -1,4 +1,4 @@
-"""What the page says, in English and in Chinese: texts.toml."""
+"""What the page says, in English and in Chinese: texts.toml, and causes_zh.toml for the catalogue of causes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from dlmatrix.diagnosis.catalogue import catalogue
 from dlmatrix.load import read_toml
 
 #: The languages, by the code that HTML has for each and the key it has in texts.toml.
@@ -27,3 +28,15 @@ def text(key: str, **values: object) -> Markup:
         Markup('<span lang="{}">{}</span>').format(code, Markup(found[name]).format(**values))  # noqa: S704 - our own texts; the values are escaped
         for code, name in LANGUAGES.items()
     )
+
+
+@functools.cache
+def read_causes() -> dict[str, str]:
+    """Every title and remedy of today's catalogue of causes: its Chinese by its English."""
+    chinese = read_toml(Path(__file__).with_name("causes_zh.toml"))
+    return {getattr(row, key): words for row in catalogue().rows for key, words in chinese[row.label].items()}
+
+
+def in_chinese(words: str) -> str | None:
+    """A title or a remedy of the catalogue in Chinese; None for others, such as those of an older catalogue."""
+    return read_causes().get(words)

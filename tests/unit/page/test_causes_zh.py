@@ -1,0 +1,50 @@
+"""The catalogue of causes in Chinese."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dlmatrix import page, report
+from dlmatrix.diagnosis.catalogue import Row, catalogue
+from dlmatrix.load import read_toml
+from dlmatrix.page.texts import in_chinese
+from tests.unit.page import sample
+
+CHINESE = read_toml(Path(page.__file__).with_name("causes_zh.toml"))
+ROWS = catalogue().rows
+
+
+def test_every_cause_is_there_and_no_other() -> None:
+    assert list(CHINESE) == [row.label for row in ROWS]
+    assert all(set(words) == {"title", "remedy"} for words in CHINESE.values())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.label)
+def test_a_command_is_the_same_in_both(row: Row) -> None:
+    for english, chinese in ((row.title, CHINESE[row.label]["title"]), (row.remedy, CHINESE[row.label]["remedy"])):
+        quoted = [Counter(re.findall("`[^`]+`", words)) for words in (english, chinese)]
+        assert quoted[0] == quoted[1]
+        plain = re.sub("`[^`]+`", "", english)
+        # Chinese text is nothing but a command where the English one is.
+        assert bool(re.search("[\u4e00-\u9fff]", chinese)) == bool(re.search(r"[A-Za-z]{2}", plain))
+        assert "  " not in chinese
+
+
+def test_equal_english_is_equal_chinese() -> None:
+    for row in ROWS:
+        assert in_chinese(row.title) == CHINESE[row.label]["title"]
+        assert in_chinese(row.remedy) == CHINESE[row.label]["remedy"]
+
+
+def test_the_page_shows_what_it_knows_in_both_languages() -> None:
+    env = sample.every_ending()[4]
+    cause = env["document"]["checks"][-1]["data"]["diagnosis"]["causes"][0]
+    row = ROWS[0]
+    cause |= {"label": row.label, "title": row.title, "remedy": "as an older catalogue had it"}
+    html = page.report_html(report.dumps({**sample.result(), "envs": [env]}))
+    assert f'<span lang="en">{row.title}</span><span lang="zh-Hans">{in_chinese(row.title)}</span>' in html
+    assert '<q lang="en">as an older catalogue had it</q>' in html
