@@ -37,6 +37,6 @@ def read_causes() -> dict[str, str]:
     return {getattr(row, key): words for row in catalogue().rows for key, words in chinese[row.label].items()}
 
 
-def in_chinese(words: str) -> str | None:
+def in_chinese(words: object) -> str | None:
     """A title or a remedy of the catalogue in Chinese; None for others, such as those of an older catalogue."""
-    return read_causes().get(words)
+    return read_causes().get(str(words))

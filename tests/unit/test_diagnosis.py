@@ -140,6 +140,25 @@ def test_kernels_run_on_a_gpu(architectures: list[str], capability: tuple[int, i
     assert runs_on(architectures, capability) is runs
 
 
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("0x1080", "Fermi, last supported by R390"),  # GeForce GTX 580, between two ranges of Kepler
+        ("0x1140", "Fermi, last supported by R390"),
+        ("0x1180", "Kepler, last supported by R470"),  # GeForce GTX 680
+        ("0x1001", "Kepler, last supported by R470"),
+        ("0x1b06", "Pascal, last supported by R580"),
+    ],
+)
+def test_an_old_gpu_is_named_with_its_last_driver(device: str, said: str) -> None:
+    kernel = facts()["kernel"] | {"pci": {"readable": True, "gpus": [{**GPU, "device": device}]}}
+    kernel["modules"] = {"version": "590.44.01"}
+    cause = diagnose(facts(kernel=kernel, nvml={"count": 0})).causes[0]
+    assert cause.label == "GPU_DROPPED_BY_BRANCH"
+    assert said in cause.evidence[0]
+    assert said.rsplit(maxsplit=1)[-1] in cause.remedy
+
+
 def test_the_headline_names_cause_and_remedy() -> None:
     line = headline(diagnose({"kernel": {"pci": {"readable": True, "gpus": []}}}))
     assert line.startswith("NO_GPU: this machine has no NVIDIA GPU; do: use a cpu env")

@@ -45,6 +45,8 @@ def test_the_page_shows_what_it_knows_in_both_languages() -> None:
     cause = env["document"]["checks"][-1]["data"]["diagnosis"]["causes"][0]
     row = ROWS[0]
     cause |= {"label": row.label, "title": row.title, "remedy": "as an older catalogue had it"}
+    unread = {**cause, "title": ["no", "text"]}
+    env["document"]["checks"][-1]["data"]["diagnosis"]["causes"].append(unread)
     html = page.report_html(report.dumps({**sample.result(), "envs": [env]}))
     assert f'<span lang="en">{row.title}</span><span lang="zh-Hans">{in_chinese(row.title)}</span>' in html
     assert '<q lang="en">as an older catalogue had it</q>' in html

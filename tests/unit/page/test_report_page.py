@@ -305,3 +305,12 @@ def test_the_verb_writes_the_page_of_a_report_again(
     assert f"{folder}/result.json is no result of a run" in said
     shutil.rmtree(folder)
     assert cli("page", str(folder))[0] == 2
+
+
+def test_a_warning_of_the_diagnosis_is_shown_after_its_causes() -> None:
+    env = sample.every_ending()[4]
+    diagnosis = env["document"]["checks"][-1]["data"]["diagnosis"]
+    warning = {**diagnosis["causes"][0], "label": "TOOLKIT_INSECURE", "title": "old toolkit", "severity": "warns"}
+    diagnosis["warnings"] = [warning]
+    html = report_html(report.dumps({**sample.result(), "envs": [env]}))
+    assert 0 < html.index("<code>DRIVER_NOT_INSTALLED</code>") < html.index("<code>TOOLKIT_INSECURE</code>")
