@@ -52,9 +52,12 @@ def setuid_program():
         ["/bin/su"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as started:
         try:
-            while status(started.pid)["Name"] != "su":
+            # It has its name a moment before its user: only once it waits for a password, or has given up, has it both.
+            now = status(started.pid)
+            while now["Name"] != "su" or now["State"][0] not in "SZ":
                 time.sleep(0.001)
-            return int(status(started.pid)["Uid"].split()[1])
+                now = status(started.pid)
+            return int(now["Uid"].split()[1])
         finally:
             started.kill()
 
