@@ -12,13 +12,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from dlmatrix.errors import ConfigError
 from dlmatrix.site import read_site
 
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 BINS = sorted(str(folder) for folder in PYENV.glob("versions/*/bin"))
 os.environ["PATH"] = os.pathsep.join([*BINS, os.environ.get("PATH", "")])
 
-SITE = read_site(os.environ)
+try:
+    SITE = read_site(os.environ)
+except ConfigError as error:
+    raise SystemExit(f"tox: {error}") from None
 if SITE.ca_bundle:
     os.environ.setdefault("SSL_CERT_FILE", str(SITE.ca_bundle))
 if SITE.index:

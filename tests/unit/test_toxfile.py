@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = "import json, os, runpy; runpy.run_path('toxfile.py'); print(json.dumps(dict(os.environ)))"
 
 
@@ -32,3 +34,13 @@ def test_index_and_certificates_of_pip_s_file(root: Path, tmp_path: Path) -> Non
 def test_the_interpreters_of_pyenv_come_first(root: Path, tmp_path: Path) -> None:
     (tmp_path / ".pyenv" / "versions" / "3.9.1" / "bin").mkdir(parents=True)
     assert after_toxfile(root, tmp_path)["PATH"].startswith(str(tmp_path / ".pyenv/versions/3.9.1/bin:"))
+
+
+def test_a_file_of_pip_s_that_cannot_be_read_is_named(root: Path, tmp_path: Path) -> None:
+    (tmp_path / ".config" / "pip").mkdir(parents=True)
+    (tmp_path / ".config" / "pip" / "pip.conf").write_text("no section\n")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        after_toxfile(root, tmp_path)
+    said = failed.value.stderr.decode()
+    assert "pip.conf: pip could not read this" in said
+    assert "Traceback" not in said
