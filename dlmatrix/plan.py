@@ -61,7 +61,7 @@ class Measuring:
     #: the budget; 0: nothing is measured
     seconds: float = 120.0
     #: fresh processes for each row
-    processes: int = 5
+    processes: int = 10
     #: ids of rows; none means all
     rows: tuple[str, ...] = ()
     #: leave out every check

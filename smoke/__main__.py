@@ -26,7 +26,7 @@ EXPECTED_KEYS = {
 }
 #: A whole run of a cell whose image is there is to end within three minutes on two processors; the rest takes 25 s.
 THROUGHPUT_SECONDS = 120.0
-PROCESSES = 5
+PROCESSES = 10
 
 
 def expectations(text):

@@ -67,7 +67,7 @@ def _pair(a: Report, b: Report, options: argparse.Namespace) -> int:
         from dlmatrix.page import comparison_html  # noqa: PLC0415 - what draws is loaded where it is asked for
 
         replace(options.html, comparison_html(found, a.name, b.name))
-    slow = [f"{row.env} {row.id} ({row.ratio:.3f})" for row in found.slower()]
+    slow = [f"{row.env} {row.id} {row.figure} ({row.ratio:.3f})" for row in found.slower()]
     gone = [f"{absent.env} {absent.id}" for absent in found.missing if not absent.unreached]
     return _end(
         f"{b.name} is slower: {', '.join(slow)}" if slow else "",

@@ -21,13 +21,15 @@ class Row:
     """One row of throughput in one report."""
 
     id: str
-    #: images/s, the median of each process
+    #: images/s, the median window of each process
     processes: tuple[float, ...]
+    #: images/s, the fastest lap of each process
+    fastest: tuple[float, ...] = ()
     #: why there are none
     reason: str = ""
     #: whether that is only because the budget went to other rows
     unreached: bool = False
-    #: first step in seconds, peak memory in bytes
+    #: median of the processes in images/s, first step in seconds, peak memory in bytes
     costs: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -152,9 +154,13 @@ def _row(row: Mapping[str, Any]) -> Row:
         "peak GPU memory": row["peak_device_bytes"],
     }
     measured = row["outcome"] == "measured"
+    processes = process_medians(row["samples"]) if measured else ()
+    if processes:
+        costs["median"] = statistics.median(processes)
     return Row(
         id=row["id"],
-        processes=process_medians(row["samples"]) if measured else (),
+        processes=processes,
+        fastest=tuple(row["fastest"]) if measured else (),
         reason=row["reason"],
         unreached=not measured and row["stopped"] == "budget",
         costs=_numbers(costs) if measured else {},

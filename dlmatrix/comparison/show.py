@@ -61,12 +61,12 @@ def _absence(gone: Missing | Absent) -> str:
 
 def _row(row: Row, width: int) -> str:
     edges = f"{row.low:.3f} to {row.high:.3f}" if row.low is not None and row.high is not None else "?"
-    return f"{row.verdict:<7}  {row.id:<{width}}  B/A {row.ratio:.3f}  {edges:<14}  {row.reason}"
+    return f"{row.verdict:<7}  {row.id:<{width}}  {row.figure:<7}  B/A {row.ratio:.3f}  {edges:<14}  {row.reason}"
 
 
 def _change(change: Change) -> str:
     share = f"{change.b / change.a - 1:+.1%}"
-    if "roof" in change.what:
+    if "roof" in change.what or change.what.endswith("median"):
         return f"{change.env} {change.what}: {share}"
     seconds = change.what.endswith(("first step", "build"))
     a, b = (f"{value:.2f} s" if seconds else f"{value / 1e6:,.0f} MB" for value in (change.a, change.b))

@@ -105,6 +105,7 @@ class Collector:
     def _tally(self, event):
         tally = self.schedule.tallies[event["id"]]
         tally.samples.append(event["samples"])
+        tally.fastest.append(event["fastest"])
         # Most of a long first step is compiling, which later processes need not do again.
         tally.seconds = event["seconds"] - max(0.0, event["first_step_seconds"] - schedule.ROW_SECONDS)
         if tally.first_step is None:
@@ -141,6 +142,8 @@ class Collector:
         on_gpu, entries = self.device == "cuda", self._entries()
         if any((row["roof_share"] or 0.0) > 1.0 for row in entries):
             marks.append("busy: a row was faster than the roof, so something slowed down the measuring of the roof")
+        if not on_gpu:
+            marks += machine.disturbed(entries)
         return {
             "budget_seconds": self.job.budget,
             "processes": self.job.processes,
@@ -178,7 +181,14 @@ def entry(tally, device, roofs, budget, stopped):
     """One row of the document."""
     found = tally.row.described()
     found.update(device=device, outcome="skipped", reason=tally.error or tally.reason, images_per_second=None)
-    found.update(samples=tally.samples, stopped="", first_step_seconds=tally.first_step, roof_share=None, best=False)
+    found.update(
+        samples=tally.samples,
+        fastest=tally.fastest,
+        stopped="",
+        first_step_seconds=tally.first_step,
+        roof_share=None,
+        best=False,
+    )
     for where in ("host", "device"):
         peaks = [peak for peak in getattr(tally, "peaks_" + where) if peak is not None]
         found["peak_{}_bytes".format(where)] = min(peaks) if peaks else None
@@ -210,6 +220,7 @@ def mark_best(entries):
 def settings():
     """What a figure means, as flat values; runs that differ in one of them are not alike."""
     found = {"tf32": False, "window_seconds": windows.LEAST, "windows": windows.WINDOWS, "narrow": schedule.NARROW}
+    found["lap_seconds"] = windows.LAP
     for network in networks.NETWORKS.values():
         rule, numbers = network.optimiser
         text = " ".join([rule, *("{} {:g}".format(key, value) for key, value in sorted(numbers.items()))])

@@ -5,9 +5,12 @@ import os
 import platform
 
 from smoke import cgroup
+from smoke.throughput import stats
 
 #: Share of the processors that others may take before a run is marked.
 OTHERS = 0.05
+#: Share by which the median window may be slower than the fastest lap.
+DISTURBED = 0.1
 
 
 def _read(root, path):
@@ -77,6 +80,19 @@ def marks(*, online, cpus, load_start, others, throttled):
     if throttled:
         found.append("throttled: the processor slowed down for heat {} times while it measured".format(throttled))
     return found
+
+
+def disturbed(rows):
+    """The mark of a machine whose rows (the document's) mostly take longer than they need.
+
+    The hypervisor's other guests slow down caches and memory, which no counter of the guest shows.
+    """
+    medians = [(row["images_per_second"] or {}).get("median") for row in rows]
+    lost = [stats.median(row["fastest"]) / median - 1.0 for row, median in zip(rows, medians) if median]
+    if not lost or stats.median(lost) <= DISTURBED:
+        return []
+    words = "disturbed: steps took {:.0%} longer than the fastest ones; something beside this run slows them down"
+    return [words.format(stats.median(lost))]
 
 
 def cpus(root="/"):

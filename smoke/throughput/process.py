@@ -50,7 +50,7 @@ class Measuring:
         started = time.perf_counter()
         for figure in roof.planned(self.device, self.memory, self.speed, self.backend):
             self.emit(event="begin", id="roof/" + figure.name)
-            _, rates = windows.measure(figure.make(), windows=1)
+            rates = windows.measure(figure.make(), windows=1).windows
             self.emit(event="roof", figure=figure.described(), samples=[figure.value(rate) for rate in rates])
         self.emit(event="roof_done", seconds=time.perf_counter() - started)
 
@@ -85,12 +85,14 @@ class Measuring:
                 words = "{} has {} parameters instead of {}"
                 raise WrongNetworkError(words.format(row.model, workload.parameters, networks.PARAMETERS[row.model]))
             built = time.perf_counter() - built
-            first, rates = windows.measure(workload.run)
+            # A GPU is still at work when a step's call returns.
+            rates = windows.measure(workload.run, lap=None if self.device == "cuda" else windows.LAP)
         finally:
             workload.close()
         return {
-            "first_step_seconds": built + first,
-            "samples": [rate * row.batch for rate in rates],
+            "first_step_seconds": built + rates.first,
+            "samples": [rate * row.batch for rate in rates.windows],
+            "fastest": rates.fastest * row.batch,
             "peak_host_bytes": memory.peak(),
             "peak_device_bytes": self.speed.peak(self.backend),
         }

@@ -28,6 +28,8 @@ class Tally:
     def __init__(self, row):
         self.row = row
         self.samples = []
+        #: images/s of the fastest lap, for each process
+        self.fastest = []
         self.reason = ""
         self.error = ""
         self.seconds = None

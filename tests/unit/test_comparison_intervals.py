@@ -17,6 +17,7 @@ from dlmatrix.comparison.intervals import (
     UNCLEAR,
     Ratio,
     centre,
+    fastest_ratio,
     judge,
     paired_ratio,
     quantile,
@@ -124,6 +125,82 @@ def test_what_hardly_varies_and_did_not_change_is_called_the_same() -> None:
     assert verdicts("normal", 0.004, 1.0, trials=300)[SAME] / 300 >= 0.95
     # Half the floor is a change too, which more of the same does not turn into a difference.
     assert verdicts("normal", 0.002, 0.99, trials=300)[SAME] / 300 >= 0.95
+
+
+#: Fastest laps: neighbours slow most processes down, and each of them by something else, at times by a third.
+DISTURBED: Noise = lambda r, spread: -min(r.expovariate(1 / spread), 0.3)  # noqa: E731
+RANKED: dict[str, Noise] = {**NOISES, "disturbed": DISTURBED}
+
+
+def laps(noise: str, r: Random, spread: float, truth: float = 1.0, count: int = 7) -> list[float]:
+    return [1000 * truth * math.exp(RANKED[noise](r, spread)) for _ in range(count)]
+
+
+def ranked(noise: str, spread: float, truth: float, trials: int = 600, count: int = 7) -> Counter[str]:
+    """What comparisons of one row's fastest laps say."""
+    r = seeded(f"ranked {noise} {spread} {truth} {count}")
+    pairs = [(laps(noise, r, spread, truth, count), laps(noise, r, spread, 1.0, count)) for _ in range(trials)]
+    return Counter(judge([fastest_ratio(b, a)], [FLOOR])[0][0] for b, a in pairs)
+
+
+@pytest.mark.parametrize("noise", RANKED)
+@pytest.mark.parametrize("counts", [(4, 4), (5, 5), (7, 7), (10, 10), (3, 10)])
+def test_the_interval_of_the_fastest_holds_the_truth_whatever_the_noise(noise: str, counts: tuple[int, int]) -> None:
+    r, held, trials = seeded(f"{noise} {counts}"), 0, 800
+    for _ in range(trials):
+        found = fastest_ratio(laps(noise, r, 0.05, 0.9, counts[0]), laps(noise, r, 0.05, 1.0, counts[1]))
+        assert found.low is not None
+        assert found.high is not None
+        held += found.low <= 0.9 <= found.high
+    assert held / trials > 0.935
+
+
+def test_the_interval_of_the_fastest_by_hand() -> None:
+    found = fastest_ratio([100.0, 99.0, 98.0, 97.0, 50.0], [110.0, 109.0, 108.0, 107.0, 60.0])
+    assert (found.ratio, found.low, found.high) == (100 / 110, 97 / 110, pytest.approx(100 / 107))
+    # Four of ten figures are ahead of all of the other side's: 5 of 10 over 4, times 2 for the sides.
+    assert found.chance(FLOOR) == pytest.approx(2 * 5 / 210)
+    assert found.chance(0.08) == pytest.approx(2 * 10 / 45)
+    assert found.chance(0.2) == 1.0
+
+
+@pytest.mark.parametrize("noise", RANKED)
+@pytest.mark.parametrize("spread", [0.005, 0.02, 0.05, 0.1])
+def test_a_against_a_calls_nothing_by_its_fastest(noise: str, spread: float) -> None:
+    found = ranked(noise, spread, 1.0)
+    assert (found[FASTER] + found[SLOWER]) / 600 <= 0.03
+
+
+@pytest.mark.parametrize("spread", [0.005, 0.02, 0.05])
+def test_a_disturbed_machine_shows_a_slowdown_of_10_percent(spread: float) -> None:
+    assert ranked("disturbed", spread, 1 / 1.1, count=10)[SLOWER] / 600 >= 0.9
+    # Where processes differ by 5 %, their means do not.
+    r = seeded(8)
+    means = [ratio(laps("disturbed", r, 0.05, 1 / 1.1, 10), laps("disturbed", r, 0.05, count=10)) for _ in range(200)]
+    assert Counter(word for word, _ in (judge([found], [FLOOR])[0] for found in means))[SLOWER] / 200 < 0.9
+
+
+@pytest.mark.parametrize("noise", RANKED)
+@pytest.mark.parametrize("spread", [0.003, 0.01, 0.02, 0.05])
+def test_a_slowdown_of_3_percent_is_not_called_the_same_by_its_fastest(noise: str, spread: float) -> None:
+    found = ranked(noise, spread, 1 / 1.03)
+    assert found[SAME] / 600 <= 0.005
+    assert found[FASTER] / 600 <= 0.005
+
+
+def test_one_row_of_many_is_found_by_its_fastest() -> None:
+    r = seeded(8)
+    still = [fastest_ratio(laps("normal", r, 0.01), laps("normal", r, 0.01)) for _ in range(39)]
+    slow = fastest_ratio(laps("normal", r, 0.01, 0.85), laps("normal", r, 0.01))
+    verdict = [word for word, _ in judge([*still, slow], [FLOOR] * 40)]
+    assert (verdict.count(SLOWER), verdict[-1]) == (1, SLOWER)
+
+
+def test_too_few_processes_for_their_fastest() -> None:
+    found = fastest_ratio([900.0] * 3, [1000.0] * 3)
+    assert (found.low, found.high) == (None, None)
+    verdict, reason = judge([found], [FLOOR])[0]
+    assert (verdict, reason.split(";")[0]) == (UNCLEAR, "a side has too few processes to tell how far they differ")
 
 
 @pytest.mark.parametrize("truth", [1.0, 1 / 1.1])

@@ -189,7 +189,7 @@ def test_the_run_command_shown_does_what_the_sdk_is_told(plan: Plan, gpu: bool) 
 def test_the_checks_are_told_what_to_expect(plan: Plan) -> None:
     arguments = plan.smoke_arguments(hermetic=True)
     assert arguments[:6] == ["--framework", "tf1", "--json", "-", "--timeout", "600"]
-    assert arguments[6:-1] == ["--throughput", "120", "--processes", "5", "--expect"]
+    assert arguments[6:-1] == ["--throughput", "120", "--processes", "10", "--expect"]
     assert json.loads(arguments[-1]) == {
         "env": "cpu-tf1-1.15",
         "series": "tf1",

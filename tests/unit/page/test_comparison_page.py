@@ -16,8 +16,11 @@ def page() -> Page:
 
 def test_every_row_has_its_verdict_ratio_interval_floor_and_reason(page: Page) -> None:
     rows = [page.text(row) for row in page.by_id("rows").iter("tr")][1:]
-    assert rows[0] == "SLOWER cnn/train/eager/128/fp32/device 0.901 [0.888, 0.915] 2 % the whole interval is below 0.98"
-    assert rows[3] == "UNCLEAR cnn/train/compiled/128/fp32/device 1.000 2 % one process only"
+    assert (
+        rows[0]
+        == "SLOWER cnn/train/eager/128/fp32/device fastest 0.901 [0.888, 0.915] 2 % the whole interval is below 0.98"
+    )
+    assert rows[3] == "UNCLEAR cnn/train/compiled/128/fp32/device median 1.000 2 % one process only"
     assert [row.split()[0] for row in rows] == ["SLOWER", "SAME", "FASTER", "UNCLEAR"]
     in_chinese = [page.text(row, "zh-Hans") for row in page.by_id("rows").iter("tr")][1:]
     assert [row.split()[0] for row in in_chinese] == ["更慢", "相同", "更快", "不确定"]

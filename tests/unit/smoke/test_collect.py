@@ -23,7 +23,7 @@ def told(*events, ended="done", log=(), seconds=10.0, returncode=0):
 
 def measured(name, *samples, first=0.5, peak=1000):
     values = {"first_step_seconds": first, "peak_host_bytes": peak, "peak_device_bytes": None}
-    return dict(values, event="measured", id=name, samples=list(samples), seconds=3.0)
+    return dict(values, event="measured", id=name, samples=list(samples), fastest=max(samples), seconds=3.0)
 
 
 HELLO = {"event": "hello", "device": "cpu", "seconds": 2.0}
@@ -74,6 +74,7 @@ def test_a_measuring_that_goes_well(schema):
     row = by_id(found)[FIRST]
     assert (row["outcome"], row["samples"]) == ("measured", [[100.0, 102.0], [98.0, 99.0]])
     assert row["images_per_second"]["median"] == pytest.approx((101 + 98.5) / 2)
+    assert row["fastest"] == [102.0, 99.0]
     # The first process's, whose caches were cold; the lowest peak.
     assert (row["first_step_seconds"], row["peak_host_bytes"]) == (0.9, 1200)
     assert (row["best"], row["roof_share"], row["stopped"]) == (True, None, "")
@@ -86,6 +87,16 @@ def test_a_measuring_that_goes_well(schema):
     assert "--roof" not in command
     assert limit == 95.0 + collect.GRACE
     assert environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_a_row_that_mostly_takes_longer_than_it_needs_marks_the_machine(schema):
+    slow = dict(measured(FIRST, 100.0, 100.0), fastest=115.0)
+    found, _ = collected([told(HELLO, slow)], named=(FIRST,), processes=1)
+    (mark,) = found.document["machine"]["marks"]
+    assert mark.startswith("disturbed: steps took 15% longer than the fastest ones")
+    assembled(found, schema)
+    gpu, _ = collected([told(dict(HELLO, device="cuda"), slow)], named=(FIRST,), processes=1)
+    assert gpu.document["machine"]["marks"] == []
 
 
 def test_the_roof_and_the_best_mode(schema):

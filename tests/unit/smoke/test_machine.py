@@ -45,6 +45,22 @@ def test_a_busy_or_throttling_machine_is_marked(changes, mark):
     assert marks(**changes) == [mark]
 
 
+@pytest.mark.parametrize(
+    ("fastest", "mark"),
+    [
+        ([110.0, 109.0, 112.0, 108.0], []),
+        ([], []),
+        (
+            [118.0, 105.0, 120.0],
+            ["disturbed: steps took 18% longer than the fastest ones; something beside this run slows them down"],
+        ),
+    ],
+)
+def test_a_machine_whose_fastest_steps_are_seldom_is_marked(fastest, mark):
+    rows = [{"fastest": [value] * 3, "images_per_second": {"median": 100.0}} for value in fastest]
+    assert machine.disturbed([*rows, {"fastest": [], "images_per_second": None}]) == mark
+
+
 def test_what_the_kernel_says_of_the_machine(tmp_path):
     files = {
         "proc/cpuinfo": "processor\t: 0\nmodel name\t: AMD EPYC 7B13\n",

@@ -23,15 +23,15 @@ class Machine:
         self.first = 0.0
         self.calls.append(count * cost)
 
-    def measure(self):
-        return windows.measure(self.repeat, clock=self.clock)
+    def measure(self, **how):
+        return windows.measure(self.repeat, clock=self.clock, **how)
 
 
 def test_the_first_step_is_apart_and_a_steady_machine_needs_no_long_warm_up():
     machine = Machine([0.01], first=3.0)
-    first, rates = machine.measure()
-    assert first == pytest.approx(3.01)
-    assert rates == [pytest.approx(100)] * windows.WINDOWS
+    found = machine.measure()
+    assert found.first == pytest.approx(3.01)
+    assert found.windows == [pytest.approx(100)] * windows.WINDOWS
     # One step twice, up to half a second in eights, one more window to agree with, then those that count.
     assert machine.calls[:2] == [0.01, 0.01]
     assert [call for call in machine.calls if call >= windows.LEAST] == machine.calls[-2 - windows.WINDOWS :]
@@ -39,31 +39,52 @@ def test_the_first_step_is_apart_and_a_steady_machine_needs_no_long_warm_up():
 
 def test_a_step_longer_than_a_window_is_not_repeated():
     machine = Machine([7.0])
-    assert machine.measure() == (7.0, [pytest.approx(1 / 7)] * windows.WINDOWS)
+    found = machine.measure(lap=windows.LAP)
+    assert (found.first, found.windows) == (7.0, [pytest.approx(1 / 7)] * windows.WINDOWS)
     assert len(machine.calls) == 3 + windows.WINDOWS
 
 
 def test_the_warm_up_goes_on_until_two_windows_agree():
     slow = [1.0, 1.0, 0.9, 0.8, 0.79, 0.5]
     machine = Machine(slow)
-    _, rates = machine.measure()
+    found = machine.measure()
     assert machine.calls[: len(slow)] == slow
-    assert rates == [2.0] * windows.WINDOWS
+    assert found.windows == [2.0] * windows.WINDOWS
 
 
 def test_a_machine_that_never_settles_is_measured_all_the_same():
     machine = Machine([1.0, *(1.0 + number % 2 for number in range(20)), 1.0])
-    _, rates = machine.measure()
-    assert len(rates) == windows.WINDOWS
+    found = machine.measure()
+    assert len(found.windows) == windows.WINDOWS
     assert len(machine.calls) == 2 + windows.WARM_UP + windows.WINDOWS
 
 
 def test_no_window_that_counts_is_too_short():
-    # The machine becomes four times as fast after the warm-up.
+    # The machine becomes four times as fast after the warm-up: a window has as many laps as it takes.
     machine = Machine([0.1, 0.1, 0.1, 0.1, 0.025])
-    _, rates = machine.measure()
-    assert all(call >= windows.LEAST for call in machine.calls[-windows.WINDOWS :])
-    assert rates == [pytest.approx(40)] * windows.WINDOWS
+    found = machine.measure()
+    *_, last = [machine.calls[start : start + 4] for start in range(4, len(machine.calls), 4)]
+    assert last == [pytest.approx(6 * 0.025)] * 4
+    assert sum(last) >= windows.LEAST > sum(last[1:])
+    assert found.windows == [pytest.approx(40)] * windows.WINDOWS
+
+
+def test_on_a_processor_each_lap_of_a_window_is_timed():
+    machine = Machine([0.003])
+    found = machine.measure(lap=windows.LAP)
+    assert found.windows == [pytest.approx(1 / 0.003)] * windows.WINDOWS
+    # The fewest whole steps that last a lap; as few laps as last a window; one window of warm-up.
+    laps = [call for call in machine.calls if call == pytest.approx(0.021)]
+    assert len(laps) == 24 * (1 + windows.WINDOWS)
+    assert machine.calls[-1] == laps[-1]
+
+
+def test_the_fastest_lap_is_what_a_step_takes_undisturbed():
+    # Others make all but a few steps slower, by a different share each time.
+    machine = Machine([0.03 * (1 + number * 7 % 23 / 50) for number in range(2000)])
+    found = machine.measure(lap=windows.LAP)
+    assert found.fastest == pytest.approx(1 / 0.03)
+    assert max(found.windows) < 0.9 * found.fastest
 
 
 def test_quantiles():

@@ -21,6 +21,7 @@ ROW = {
     "reason": "",
     "images_per_second": STAT,
     "samples": [[1.5, 1.6], [1.4]],
+    "fastest": [1.7, 1.5],
     "stopped": "budget",
     "first_step_seconds": 0.5,
     "peak_host_bytes": 1 << 28,
@@ -56,7 +57,7 @@ THROUGHPUT = {
     "roof": [{"name": "matmul", "unit": "FLOP/s", "detail": "2048x2048 float32", "value": STAT}],
     "rows": [
         ROW,
-        dict(ROW, outcome="skipped", reason="too large", images_per_second=None, samples=[], stopped="",
+        dict(ROW, outcome="skipped", reason="too large", images_per_second=None, samples=[], fastest=[], stopped="",
              first_step_seconds=None, peak_host_bytes=None, roof_share=None, best=False),
     ],
 }  # fmt: skip
@@ -120,6 +121,7 @@ BAD = [
     changed(["throughput", "rows", 0, "mode"], "fast"),
     changed(["throughput", "rows", 0, "images_per_second"], {"median": 1}),
     changed(["throughput", "rows", 0, "samples"], [1.0]),
+    changed(["throughput", "rows", 0, "fastest"], [-1.0]),
     changed(["throughput", "rows", 0, "peak_host_bytes"], -1),
     changed(["throughput", "machine", "marks"], None),
     changed(["throughput", "roof", 0, "value"], None),
