@@ -191,7 +191,7 @@ def test_throughput_shows_intervals_roof_memory_and_what_was_skipped_and_why(pag
 
 
 def test_marks_of_the_machine_stand_at_the_verdict_and_at_the_figures(page: Page) -> None:
-    assert "⚠ measured on a busy or throttled machine" in verdicts(page)[1]
+    assert "⚠ measured on a busy, throttled or disturbed machine" in verdicts(page)[1]
     text = page.text(section(page, "cpu-tf2-2.21"))
     assert f"⚠ These figures are not to be trusted as they are: {sample.MARK}" in text
     assert "Nothing disturbed the measurement" not in text
@@ -237,7 +237,7 @@ def test_learning_layers_parity_and_ratios(page: Page) -> None:
 def test_the_history_is_drawn_and_what_could_not_be_read_is_said(page: Page) -> None:
     text = page.text(section(page, "cpu-torch-2.13"))
     assert "Over time: 12 runs" in text
-    assert "2026-11-08 08:00 passed ⚠ measured on a busy or throttled machine 3,5" in text
+    assert "2026-11-08 08:00 passed ⚠ measured on a busy, throttled or disturbed machine 3,5" in text
     assert "Over time" not in page.text(section(page, "cpu-tf1-1.15"))
     assert "1 files of the history could not be read and were left out: broken<.json" in page.text(page.root)
 
