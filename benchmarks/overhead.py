@@ -3,7 +3,7 @@
 PYTHON is an interpreter with the framework, such as .dlmatrix/venvs/cpu-torch-2.13/bin/python. Each round
 measures training at batch 128 by `python -m smoke` and by a loop written by hand (benchmarks/plain), each in
 a fresh process, in turns. Prints one JSON object: ours divided by the loop's in each round, the median of the
-ratios and its bootstrap 95 % interval, of the rate on the whole and of the fastest step, which neighbours of the
+ratios and its bootstrap 95 % interval, of the rate on the whole and of the fastest lap, which neighbours of the
 machine disturb less. The aim is 0.97. Most processes of PyTorch's loop lose a fifth to
 glibc's malloc, which smoke's do not (smoke/throughput/memory.py); with --same-environment the loop has
 smoke's variables too, and what is left is what measuring costs.
@@ -41,7 +41,7 @@ def ours(framework: str, python: str) -> list[float]:
 
 
 def plain(framework: str, python: str, environ: dict[str, str] | None = None) -> list[float]:
-    """Images per second by the loop written by hand, with as many threads: on the whole, and in the fastest step."""
+    """Images per second by the loop written by hand, with as many threads: on the whole, and in the fastest lap."""
     loop = ROOT / "benchmarks" / "plain" / f"{framework}_loop.py"
     return [float(word) for word in output([python, str(loop), str(cgroup.cpus())], environ).split()]
 

@@ -39,10 +39,13 @@ def steps(count):
 
 
 steps(60)
-laps, started = [], time.perf_counter()
+done, fastest, started = 0, 0.0, time.perf_counter()
 while time.perf_counter() - started < 3.5:
-    lap = time.perf_counter()
-    steps(1)
-    laps.append(time.perf_counter() - lap)
-# On the whole, and in the fastest step.
-print(len(laps) * BATCH / (time.perf_counter() - started), BATCH / min(laps))
+    count, lap = 0, time.perf_counter()
+    while time.perf_counter() - lap < 0.02:
+        steps(1)
+        count += 1
+    fastest = max(fastest, count / (time.perf_counter() - lap))
+    done += count
+# On the whole, and in the fastest lap of 20 ms.
+print(done * BATCH / (time.perf_counter() - started), fastest * BATCH)
