@@ -70,7 +70,7 @@ def repeat(start: Callable[[float], tuple[list[float], float]], processes: int, 
 
 def summary(repetitions: Sequence[Repetition], floor: float) -> dict[str, Any]:
     """What ``compare`` says of the repetitions, and how far figures are apart."""
-    from dlmatrix.comparison.intervals import fastest_ratio, judge, ratio  # noqa: PLC0415 - not in the worker, whose env has no tools
+    from dlmatrix.comparison.intervals import FastestRatio, judge, ratio  # noqa: PLC0415 - not in the worker, whose env has no tools
     from dlmatrix.comparison.reports import process_medians  # noqa: PLC0415
 
     sets = [
@@ -79,7 +79,7 @@ def summary(repetitions: Sequence[Repetition], floor: float) -> dict[str, Any]:
         for one in repetitions
     ]
     found: dict[str, Any] = {}
-    for figure, rule in (("fastest", fastest_ratio), ("median", ratio)):
+    for figure, rule in (("fastest", FastestRatio), ("median", ratio)):
         ours = [one[figure] for one in sets]
         pairs = list(itertools.pairwise(one["A"] for one in ours))
         against = {
@@ -89,18 +89,20 @@ def summary(repetitions: Sequence[Repetition], floor: float) -> dict[str, Any]:
         }
         logs = [[math.log(value) for value in one["A"]] for one in ours]
         found[figure] = {
-            "verdicts": {name: Counter(judge([one], [floor])[0][0] for one in all_) for name, all_ in against.items()},
+            "verdicts": {
+                name: Counter(judge([one], [floor])[0][0] for one in ratios) for name, ratios in against.items()
+            },
             "ratios": {name: [round(one.ratio, 4) for one in all_] for name, all_ in against.items()},
             "spread": {
-                "between processes": _root_mean_square([statistics.stdev(group) for group in logs]),
+                "between processes": _root_mean_square([statistics.stdev(group) for group in logs if len(group) > 1]),
                 "between repetitions": _root_mean_square([math.log(one.ratio) for one in against["A again"]]),
             },
         }
     return found
 
 
-def _root_mean_square(values: Sequence[float]) -> float:
-    return round(math.sqrt(statistics.fmean(value * value for value in values)), 4)
+def _root_mean_square(values: Sequence[float]) -> float | None:
+    return round(math.sqrt(statistics.fmean(value * value for value in values)), 4) if values else None
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Training the small CNN as somebody would write it by hand: python torch_loop.py THREADS; prints images/s."""
 
 import sys
-import time
 
+import laps
 import torch
 from torch import nn
 
@@ -38,14 +38,4 @@ def steps(count):
     return loss.item()
 
 
-steps(60)
-done, fastest, started = 0, 0.0, time.perf_counter()
-while time.perf_counter() - started < 3.5:
-    count, lap = 0, time.perf_counter()
-    while time.perf_counter() - lap < 0.02:
-        steps(1)
-        count += 1
-    fastest = max(fastest, count / (time.perf_counter() - lap))
-    done += count
-# On the whole, and in the fastest lap of 20 ms.
-print(done * BATCH / (time.perf_counter() - started), fastest * BATCH)
+laps.told(steps, BATCH)

@@ -73,12 +73,12 @@ def paired_ratio(b: Sequence[float], a: Sequence[float]) -> Ratio:
     return _interval(middle, statistics.stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class FastestRatio:
-    """The ratio of the fastest figures; its interval is None where the processes are too few for one."""
+    """b ÷ a of two independent sets of processes' fastest laps; no interval (None) where processes are too few."""
 
-    a: tuple[float, ...]
-    b: tuple[float, ...]
+    b: Sequence[float]
+    a: Sequence[float]
 
     @property
     def ratio(self) -> float:
@@ -107,11 +107,6 @@ class FastestRatio:
         slow, fast = (self.b, self.a) if self.ratio < 1 else (self.a, self.b)
         ahead = sum(value > max(slow) * (1 + floor) for value in fast)
         return min(1.0, 2 * _all_ahead(ahead, len(fast), len(slow)))
-
-
-def fastest_ratio(b: Sequence[float], a: Sequence[float]) -> FastestRatio:
-    """b ÷ a of two independent sets of processes' fastest laps."""
-    return FastestRatio(a=tuple(a), b=tuple(b))
 
 
 def _all_ahead(count: int, one: int, other: int) -> float:

@@ -17,7 +17,6 @@ from dlmatrix.comparison.intervals import (
     UNCLEAR,
     FastestRatio,
     Ratio,
-    fastest_ratio,
     judge,
     ratio,
 )
@@ -121,7 +120,7 @@ def compare(a: Report, b: Report, anyway: bool = False) -> Comparison:
         raise UnlikeError(
             f"no row was measured in both {a.name} and {b.name}", "compare runs of the same envs, with throughput"
         )
-    ratios = [of_rows(two.rows[name], one.rows[name], gpu=one.gpu) for one, two, name in both]
+    ratios = [_ratio(two.rows[name], one.rows[name], gpu=one.gpu) for one, two, name in both]
     floors = [FLOORS["cuda" if one.gpu else "cpu"] for one, _, _ in both]
     rows = []
     for (one, two, name), found, floor, judged in zip(both, ratios, floors, judge(ratios, floors), strict=True):
@@ -152,9 +151,9 @@ def compare(a: Report, b: Report, anyway: bool = False) -> Comparison:
     )
 
 
-def of_rows(b: Measured, a: Measured, *, gpu: bool) -> Ratio | FastestRatio:
+def _ratio(b: Measured, a: Measured, *, gpu: bool) -> Ratio | FastestRatio:
     """B ÷ A of the figure that is compared."""
-    return ratio(b.processes, a.processes) if gpu else fastest_ratio(b.fastest, a.fastest)
+    return ratio(b.processes, a.processes) if gpu else FastestRatio(b.fastest, a.fastest)
 
 
 def _pairs(a: Report, b: Report) -> list[tuple[Cell, Cell]]:

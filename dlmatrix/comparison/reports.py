@@ -29,7 +29,7 @@ class Row:
     reason: str = ""
     #: whether that is only because the budget went to other rows
     unreached: bool = False
-    #: median of the processes in images/s, first step in seconds, peak memory in bytes
+    #: on processors the median in images/s; first step in seconds, peak memory in bytes
     costs: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -153,14 +153,18 @@ def _row(row: Mapping[str, Any]) -> Row:
         "peak memory": row["peak_host_bytes"],
         "peak GPU memory": row["peak_device_bytes"],
     }
-    measured = row["outcome"] == "measured"
-    processes = process_medians(row["samples"]) if measured else ()
-    if processes:
+    measured, samples, laps = row["outcome"] == "measured", row["samples"], row["fastest"]
+    if len(samples) != len(laps):
+        raise ReportError(f"{row['id']}: {len(samples)} processes and {len(laps)} fastest laps", _AGAIN)
+    # A process without a lap above zero measured nothing.
+    told = [(windows, lap) for windows, lap in zip(samples, laps, strict=True) if measured and lap > 0]
+    processes = process_medians(windows for windows, _ in told)
+    if processes and row["device"] == "cpu":
         costs["median"] = statistics.median(processes)
     return Row(
         id=row["id"],
         processes=processes,
-        fastest=tuple(row["fastest"]) if measured else (),
+        fastest=tuple(lap for _, lap in told),
         reason=row["reason"],
         unreached=not measured and row["stopped"] == "budget",
         costs=_numbers(costs) if measured else {},

@@ -46,7 +46,7 @@ def test_what_got_slower_is_named_and_ends_in_17(compared: Cli) -> None:
     assert code == 17
     assert "cpu-torch-2.13: SLOWER\n" in out
     assert "the interval lies below 0.980" in out
-    assert err.startswith(f"dlmatrix: b is slower: cpu-torch-2.13 {TRAIN} fastest (0.")
+    assert err.startswith(f"dlmatrix: b is slower: cpu-torch-2.13 {TRAIN} fastest (0.901)\n  next: ")
     assert err.count("\n") == 2
 
 
@@ -61,6 +61,12 @@ def test_medians_that_are_apart_are_shown_and_the_fastest_laps_decide(compared: 
     assert code == 0
     assert f"SAME     {TRAIN}  fastest  B/A 1.000" in out
     assert f"changed: cpu-torch-2.13 {TRAIN}: median: -" in out
+
+
+def test_a_process_whose_fastest_lap_is_nothing_measured_nothing(compared: Cli) -> None:
+    code, out, _ = compared(run(), result(env(rows=[row(TRAIN, [[3500.0]] * 5, fastest=[0.0] * 5)])), "--anyway")
+    assert code == 16
+    assert out == ""
 
 
 def test_on_a_gpu_medians_decide(compared: Cli) -> None:
@@ -294,6 +300,7 @@ def test_a_build_that_did_not_happen_took_no_time(compared: Cli) -> None:
         ('{"envs": []}', 15, "is no report of this version (KeyError('host'))"),
         (result(env()) | {"envs": [{"name": "x"}]}, 15, "is no report of this version (KeyError('document'))"),
         (result(env(rows=[{"id": TRAIN}])), 15, "throughput/rows/0: 'model' is a required property"),
+        (result(env(rows=[row(TRAIN, [[1.0]], fastest=[])])), 15, f"{TRAIN}: 1 processes and 0 fastest laps"),
         (result(env(document={"throughput": []})), 15, "cpu-torch-2.13: throughput: [] is not of type"),
         (result(env(document={"throughput": [[0] * 99]})), 15, "throughput: is not of type ['object', 'null']"),
     ],

@@ -15,9 +15,9 @@ from dlmatrix.comparison.intervals import (
     SAME,
     SLOWER,
     UNCLEAR,
+    FastestRatio,
     Ratio,
     centre,
-    fastest_ratio,
     judge,
     paired_ratio,
     quantile,
@@ -140,7 +140,7 @@ def ranked(noise: str, spread: float, truth: float, trials: int = 600, count: in
     """What comparisons of one row's fastest laps say."""
     r = seeded(f"ranked {noise} {spread} {truth} {count}")
     pairs = [(laps(noise, r, spread, truth, count), laps(noise, r, spread, 1.0, count)) for _ in range(trials)]
-    return Counter(judge([fastest_ratio(b, a)], [FLOOR])[0][0] for b, a in pairs)
+    return Counter(judge([FastestRatio(b, a)], [FLOOR])[0][0] for b, a in pairs)
 
 
 @pytest.mark.parametrize("noise", RANKED)
@@ -148,7 +148,7 @@ def ranked(noise: str, spread: float, truth: float, trials: int = 600, count: in
 def test_the_interval_of_the_fastest_holds_the_truth_whatever_the_noise(noise: str, counts: tuple[int, int]) -> None:
     r, held, trials = seeded(f"{noise} {counts}"), 0, 800
     for _ in range(trials):
-        found = fastest_ratio(laps(noise, r, 0.05, 0.9, counts[0]), laps(noise, r, 0.05, 1.0, counts[1]))
+        found = FastestRatio(laps(noise, r, 0.05, 0.9, counts[0]), laps(noise, r, 0.05, 1.0, counts[1]))
         assert found.low is not None
         assert found.high is not None
         held += found.low <= 0.9 <= found.high
@@ -156,7 +156,7 @@ def test_the_interval_of_the_fastest_holds_the_truth_whatever_the_noise(noise: s
 
 
 def test_the_interval_of_the_fastest_by_hand() -> None:
-    found = fastest_ratio([100.0, 99.0, 98.0, 97.0, 50.0], [110.0, 109.0, 108.0, 107.0, 60.0])
+    found = FastestRatio([100.0, 99.0, 98.0, 97.0, 50.0], [110.0, 109.0, 108.0, 107.0, 60.0])
     assert (found.ratio, found.low, found.high) == (100 / 110, 97 / 110, pytest.approx(100 / 107))
     # Four of ten figures are ahead of all of the other side's: 5 of 10 over 4, times 2 for the sides.
     assert found.chance(FLOOR) == pytest.approx(2 * 5 / 210)
@@ -190,14 +190,14 @@ def test_a_slowdown_of_3_percent_is_not_called_the_same_by_its_fastest(noise: st
 
 def test_one_row_of_many_is_found_by_its_fastest() -> None:
     r = seeded(8)
-    still = [fastest_ratio(laps("normal", r, 0.01), laps("normal", r, 0.01)) for _ in range(39)]
-    slow = fastest_ratio(laps("normal", r, 0.01, 0.85), laps("normal", r, 0.01))
+    still = [FastestRatio(laps("normal", r, 0.01), laps("normal", r, 0.01)) for _ in range(39)]
+    slow = FastestRatio(laps("normal", r, 0.01, 0.85), laps("normal", r, 0.01))
     verdict = [word for word, _ in judge([*still, slow], [FLOOR] * 40)]
     assert (verdict.count(SLOWER), verdict[-1]) == (1, SLOWER)
 
 
 def test_too_few_processes_for_their_fastest() -> None:
-    found = fastest_ratio([900.0] * 3, [1000.0] * 3)
+    found = FastestRatio([900.0] * 3, [1000.0] * 3)
     assert (found.low, found.high) == (None, None)
     verdict, reason = judge([found], [FLOOR])[0]
     assert (verdict, reason.split(";")[0]) == (UNCLEAR, "a side has too few processes to tell how far they differ")
