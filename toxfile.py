@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.site import read_site
+from dlmatrix.matrix.site import read_site
 
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
 BINS = sorted(str(folder) for folder in PYENV.glob("versions/*/bin"))

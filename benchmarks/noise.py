@@ -121,9 +121,9 @@ def main() -> None:
         return
     from dlmatrix.comparison.pair import FLOORS  # noqa: PLC0415 - not in the worker, whose env has no tools
     from dlmatrix.engines.venv import VenvEngine  # noqa: PLC0415
-    from dlmatrix.load import load_matrix, lock_of, select  # noqa: PLC0415
-    from dlmatrix.plan import Limits, make_plan  # noqa: PLC0415
-    from dlmatrix.site import read_site  # noqa: PLC0415
+    from dlmatrix.matrix.load import load_matrix, lock_of, select  # noqa: PLC0415
+    from dlmatrix.matrix.plan import Limits, make_plan  # noqa: PLC0415
+    from dlmatrix.matrix.site import read_site  # noqa: PLC0415
 
     matrix = load_matrix(ROOT)
     (env,) = select(matrix, [options.env])

@@ -52,8 +52,12 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from dlmatrix import advisories, commands, doctor, reproduce, upkeep  # noqa: PLC0415 - Ctrl-C while it loads is to end like any other
-    from dlmatrix.comparison import command  # noqa: PLC0415
+    # Ctrl-C while it loads is to end like any other.
+    from dlmatrix.cli import compare, upkeep  # noqa: PLC0415
+    from dlmatrix.cli import run as commands  # noqa: PLC0415
+    from dlmatrix.gpu import doctor  # noqa: PLC0415
+    from dlmatrix.upkeep import audit as advisories  # noqa: PLC0415
+    from dlmatrix.upkeep import reproduce  # noqa: PLC0415
 
     parser = _Parser(prog="dlmatrix", description="Deep-learning environments: built, verified, measured.")
     verbs = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
@@ -102,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     guides = verbs.add_parser("guides", help="what the install commands of guides would install today")
     guides.add_argument("--python", default="3.11", metavar="VERSION", help="for which Python (default: 3.11)")
     guides.set_defaults(command=commands.check_guides)
-    command.add_verb(verbs)
+    compare.add_verb(verbs)
     upkeep.add_verbs(verbs)
     return parser
 

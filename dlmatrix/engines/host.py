@@ -6,10 +6,10 @@ import os
 import time
 from pathlib import Path
 
-from dlmatrix.engines import Completed, Prepared, Say
+from dlmatrix.engines.protocol import Completed, Prepared, Say
 from dlmatrix.errors import UsageError
-from dlmatrix.plan import Plan
-from dlmatrix.process import run_lines
+from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.process import run_lines
 
 #: The supervisor inside ends a hanging framework; this is how much later it is ended itself.
 _OVERTIME_SECONDS = 60

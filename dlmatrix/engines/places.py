@@ -6,10 +6,10 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from dlmatrix.closure import site_packages
-from dlmatrix.filesystem import Archive, Folder
-from dlmatrix.loader import Place
-from dlmatrix.plan import Plan
+from dlmatrix.inspection.closure import site_packages
+from dlmatrix.inspection.filesystem import Archive, Folder
+from dlmatrix.inspection.loader import Place
+from dlmatrix.matrix.plan import Plan
 
 
 def image_place(plan: Plan, export: Iterable[bytes], environment: Iterable[str]) -> Place:

@@ -7,18 +7,18 @@ import shutil
 import time
 from pathlib import Path
 
-from dlmatrix.engines import Completed, Prepared, Say
 from dlmatrix.engines.failures import explain
 from dlmatrix.engines.host import run_smoke
 from dlmatrix.engines.places import venv_place
+from dlmatrix.engines.protocol import Completed, Prepared, Say
 from dlmatrix.errors import SkippedEnv
-from dlmatrix.interpreters import find_python
-from dlmatrix.loader import Place
-from dlmatrix.model import Site
-from dlmatrix.plan import Plan
-from dlmatrix.process import run_lines
-from dlmatrix.site import local_wheels, uv_config, uv_environment
-from dlmatrix.state import recall, remember, scratch, state_dir
+from dlmatrix.inspection.loader import Place
+from dlmatrix.matrix.model import Site
+from dlmatrix.matrix.plan import Plan
+from dlmatrix.matrix.site import local_wheels, uv_config, uv_environment
+from dlmatrix.system.interpreters import find_python
+from dlmatrix.system.process import run_lines
+from dlmatrix.system.state import recall, remember, scratch, state_dir
 
 
 class VenvEngine:

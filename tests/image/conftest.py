@@ -12,8 +12,8 @@ from typing import Any
 import docker
 import pytest
 
-from dlmatrix.engines.docker import DockerEngine
-from dlmatrix.site import read_site
+from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.matrix.site import read_site
 from tests.image.support import ROOT, START, Dlmatrix, Ran, command, environment
 
 

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.load import find_root, load_matrix, lock_of, select
-from dlmatrix.plan import Limits, Measuring, Plan, make_plan
+from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.plan import Limits, Measuring, Plan, make_plan
 
 ROOT = find_root(Path(__file__).parent)
 START = 'start one: .ci/engine start && eval "$(.ci/engine env)"'

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.interpreters import find_python
-from dlmatrix.load import load_matrix
-from dlmatrix.plan import SOURCE_DATE_EPOCH
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH
+from dlmatrix.system.interpreters import find_python
 from tests.image.support import ROOT
 
 TAG = "dlmatrix-base:made-by-a-test"

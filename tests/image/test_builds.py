@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.engines.docker import DockerEngine
+from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.errors import DiskFullError
-from dlmatrix.process import in_threads
-from dlmatrix.site import read_site
+from dlmatrix.matrix.site import read_site
+from dlmatrix.system.process import in_threads
 from tests.image.support import change_lock, plan_of
 from tests.image.tiny import NAME, add_tiny, site
 

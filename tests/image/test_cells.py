@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from dlmatrix.engines.docker import DockerEngine
-from dlmatrix.plan import Measuring
+from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.matrix.plan import Measuring
 from tests.image.support import ROOT, Dlmatrix, containers, outcomes, plan_of, result
 
 CELLS = ("cpu-torch-2.13", "cpu-tf2-2.21", "cpu-tf1-1.15")

@@ -8,12 +8,12 @@ from typing import Any
 import docker
 import pytest
 
-from dlmatrix.closure import Closure, check_closure, site_packages
-from dlmatrix.compatibility import load_compatibility
 from dlmatrix.engines.places import image_place
-from dlmatrix.libraries import load_libraries
-from dlmatrix.load import load_matrix
-from dlmatrix.model import Env, Status
+from dlmatrix.inspection.closure import Closure, check_closure, site_packages
+from dlmatrix.inspection.libraries import load_libraries
+from dlmatrix.matrix.compatibility import load_compatibility
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.model import Env, Status
 from tests.image.support import ROOT, plan_of
 
 MATRIX = load_matrix(ROOT)

@@ -8,9 +8,9 @@ from typing import Any
 import docker
 import pytest
 
-from dlmatrix.compatibility import Said, disagreements, family, load_compatibility
-from dlmatrix.load import load_matrix
-from dlmatrix.model import Env, Status
+from dlmatrix.matrix.compatibility import Said, disagreements, family, load_compatibility
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.model import Env, Status
 from tests.image.support import ROOT
 
 MATRIX = load_matrix(ROOT)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.engines.docker import DockerEngine
-from dlmatrix.imagechecks import Examined, examine
-from dlmatrix.model import Site
+from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.inspection.examine import Examined, examine
+from dlmatrix.matrix.model import Site
 from tests.image.support import containers, plan_of
 from tests.image.tiny import NAME, add_tiny, site
 
@@ -92,7 +92,7 @@ def test_an_image_as_it_is_built_passes_and_is_looked_at_once(
     assert any(part.startswith("pkg:deb/debian/libc6@") for part in parts)
 
     with monkeypatch.context() as patch:
-        patch.setattr("dlmatrix.engines.images.Images.look", None)
+        patch.setattr("dlmatrix.engines.docker.images.Images.look", None)
         again = look()
     assert again.sbom == first.sbom
     assert outcomes(again) == outcomes(first)

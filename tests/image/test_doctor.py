@@ -13,10 +13,10 @@ from typing import Any
 import docker
 import pytest
 
-from dlmatrix.diagnosis import diagnose
-from dlmatrix.engines.detection import detect_in_container
-from dlmatrix.load import load_matrix
-from dlmatrix.plan import USER
+from dlmatrix.engines.docker.detect import detect_in_container
+from dlmatrix.gpu.diagnosis import diagnose
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.plan import USER
 from tests.image.support import ROOT, Dlmatrix, plan_of
 from tests.lab.machine import compile_stubs
 

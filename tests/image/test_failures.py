@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.engines.docker import DockerEngine
-from dlmatrix.load import load_matrix
-from dlmatrix.model import Outcome
-from dlmatrix.outside import Outside
-from dlmatrix.run import run_all
-from dlmatrix.site import read_site
+from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.model import Outcome
+from dlmatrix.matrix.site import read_site
+from dlmatrix.run.course import run_all
+from dlmatrix.run.outside import Outside
 from tests.image.support import ROOT, Dlmatrix, change_lock, command, containers, environment, outcomes, plan_of
 
 CELL = "cpu-torch-2.13"

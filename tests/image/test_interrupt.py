@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from docker.models.containers import Container, ContainerCollection
 
-from dlmatrix.engines.docker import DockerEngine
+from dlmatrix.engines.docker.engine import DockerEngine
 from tests.image.support import containers, plan_of
 
 

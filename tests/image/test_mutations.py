@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import uv
 
-from dlmatrix.engines.docker import DockerEngine
-from dlmatrix.plan import Plan, container_options
-from dlmatrix.site import read_site, uv_environment
+from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.matrix.plan import Plan, container_options
+from dlmatrix.matrix.site import read_site, uv_environment
 from tests.image.support import ROOT, plan_of
 
 CELLS = ("cpu-torch-2.13", "cpu-tf2-2.21", "cpu-tf1-1.15", "cpu-tf1-compat-2.15")

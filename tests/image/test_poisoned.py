@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.engines.docker import DockerEngine
-from dlmatrix.plan import Plan
+from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.matrix.plan import Plan
 from tests.image.support import plan_of
 from tests.image.tiny import NAME, add_tiny, site
 

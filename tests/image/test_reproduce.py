@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from dlmatrix import reproduce
-from dlmatrix.digests import read_records
+from dlmatrix.inspection.digests import read_records
+from dlmatrix.upkeep import reproduce
 from tests.image.support import containers
 from tests.image.tiny import NAME, add_tiny
 

@@ -8,8 +8,8 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from dlmatrix.model import Site
-from dlmatrix.site import read_site
+from dlmatrix.matrix.model import Site
+from dlmatrix.matrix.site import read_site
 
 NAME = "cpu-torch-1.0"
 _WHEEL = "dlmatrix_tiny-1.0.0-py3-none-any.whl"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.diagnosis.catalogue import LAYERS, catalogue
+from dlmatrix.gpu.diagnosis.catalogue import LAYERS, catalogue
 from tests.lab.scenario import NAMES, load, tomllib
 
 HERE = Path(__file__).parent
@@ -56,7 +56,7 @@ data. Of the {_PUBLISHED} causes that were published somewhere, {published} are 
 {len(staged) - published} that were added; {compound} machines have two or three faults at once, {healthy} are healthy.
 `tests/lab/test_scenarios.py` holds every one of the {len(NAMES)} against exactly its causes, in order.
 
-A new cause is one row in `dlmatrix/diagnosis/causes.toml` (its head explains the keys) and one scenario in
+A new cause is one row in `dlmatrix/gpu/diagnosis/causes.toml` (its head explains the keys) and one scenario in
 `tests/lab/scenarios/`; only what values and texts cannot tell needs a predicate.
 
 **No run on a real GPU.** No machine with a GPU could be had when this was written. What is said here of real drivers
@@ -139,8 +139,8 @@ Recorded from real wheels; none names a cause, and one sentence stands for sever
 def _catalogue() -> Iterator[str]:
     yield """## The catalogue
 
-The rows of `dlmatrix/diagnosis/causes.toml` from the deepest layer to the highest. Rows 1 to 64 come from the sources
-named; the later ones were found to be missing. `owner/repository#N` is an issue on GitHub.
+The rows of `dlmatrix/gpu/diagnosis/causes.toml` from the deepest layer to the highest. Rows 1 to 64 come from the
+sources named; the later ones were found to be missing. `owner/repository#N` is an issue on GitHub.
 
 | row | label | layer | what it means | what is looked at | remedy | source |
 |---|---|---|---|---|---|---|"""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.diagnosis import Diagnosis, Launch, diagnose
+from dlmatrix.gpu.diagnosis import Diagnosis, Launch, diagnose
 from smoke.detect import collect
 from tests.lab.machine import build, host_of, inside_of
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from dlmatrix.diagnosis import Launch, diagnose
+from dlmatrix.gpu.diagnosis import Launch, diagnose
 from tests.lab.machine import STUBS
 
 ROOT = Path(__file__).parents[2]

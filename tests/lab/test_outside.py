@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.engines import Prepared
 from dlmatrix.engines.host import HostEngine
+from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import IncompatibleError
-from dlmatrix.load import find_root, load_matrix, lock_of, select
-from dlmatrix.outside import Outside
-from dlmatrix.plan import Limits, Plan, make_plan
+from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.plan import Limits, Plan, make_plan
+from dlmatrix.run.outside import Outside
 from tests.lab.machine import host_of
 from tests.lab.scenario import facts_of
 
@@ -28,7 +28,7 @@ def here(stubs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     def make(*models: str, require_gpu: bool = False, **spec: Any) -> Outside:
         host = {"gpus": [{"model": model} for model in models]} | spec
         facts = facts_of(host_of({"host": host}), tmp_path / "host", stubs, 60.0)
-        monkeypatch.setattr("dlmatrix.outside.detect", lambda *_: facts)
+        monkeypatch.setattr("dlmatrix.run.outside.detect", lambda *_: facts)
         return Outside(MATRIX, require_gpu)
 
     return make

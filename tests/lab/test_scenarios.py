@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.diagnosis.catalogue import catalogue
+from dlmatrix.gpu.diagnosis.catalogue import catalogue
 from tests.lab.scenario import NAMES, load, play
 
 

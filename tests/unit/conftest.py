@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.__main__ import main
-from dlmatrix.load import find_root, load_matrix
-from dlmatrix.model import Matrix
+from dlmatrix.matrix.load import find_root, load_matrix
+from dlmatrix.matrix.model import Matrix
 
 
 @pytest.fixture(autouse=True)

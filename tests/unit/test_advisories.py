@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.advisories import audit
 from dlmatrix.errors import SkippedEnv
-from dlmatrix.model import Lock, Site
+from dlmatrix.matrix.model import Lock, Site
+from dlmatrix.upkeep.audit import audit
 
 LOCK = Lock(file=Path("envs/locks/x.txt"), sha256="0" * 64, entries=())
 Script = Callable[..., Path]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dlmatrix.engines.builds import Builds
+from dlmatrix.engines.docker.builds import Builds
 from dlmatrix.errors import DiskFullError
 
 #: Seconds after which a test that waits for an event has failed.

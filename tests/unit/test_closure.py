@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.closure import Closure, check_closure, describe, site_packages
-from dlmatrix.compatibility import load_compatibility
-from dlmatrix.elf import read_shared_object
 from dlmatrix.errors import ConfigError
-from dlmatrix.filesystem import Archive, FileSystem, Folder
-from dlmatrix.libraries import load_libraries
-from dlmatrix.loader import Place
-from dlmatrix.locks import parse_lock
-from dlmatrix.model import Lock, Matrix
+from dlmatrix.inspection.closure import Closure, check_closure, describe, site_packages
+from dlmatrix.inspection.elf import read_shared_object
+from dlmatrix.inspection.filesystem import Archive, FileSystem, Folder
+from dlmatrix.inspection.libraries import load_libraries
+from dlmatrix.inspection.loader import Place
+from dlmatrix.matrix.compatibility import load_compatibility
+from dlmatrix.matrix.locks import parse_lock
+from dlmatrix.matrix.model import Lock, Matrix
 
 SITE = site_packages("3.11")
 CUDNN_9 = ["graph", "ops", "cnn", "adv", "heuristic", "engines_precompiled", "engines_runtime_compiled"]

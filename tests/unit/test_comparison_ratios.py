@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from dlmatrix import report
 from dlmatrix.comparison import ratios
-from dlmatrix.comparison.bare_metal import ROUNDS, BareMetal, rows_to_hold
-from dlmatrix.engines import Completed, Prepared, Say
+from dlmatrix.engines.protocol import Completed, Prepared, Say
 from dlmatrix.errors import SkippedEnv
-from dlmatrix.history import History
-from dlmatrix.load import load_matrix, lock_of, select
-from dlmatrix.model import Matrix, Outcome
-from dlmatrix.plan import Limits, Plan, make_plan
-from dlmatrix.run import EnvResult
+from dlmatrix.matrix.load import load_matrix, lock_of, select
+from dlmatrix.matrix.model import Matrix, Outcome
+from dlmatrix.matrix.plan import Limits, Plan, make_plan
+from dlmatrix.report import write as report
+from dlmatrix.report.history import History
+from dlmatrix.run.bare_metal import ROUNDS, BareMetal, rows_to_hold
+from dlmatrix.run.course import EnvResult
 from tests.unit.reports import COMPILED, INFER, TRAIN, Data, env, processes, row, seeded
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.compatibility import Build, Compatibility, Said, disagreements, load_compatibility
 from dlmatrix.errors import ConfigError
-from dlmatrix.model import Matrix
+from dlmatrix.matrix.compatibility import Build, Compatibility, Said, disagreements, load_compatibility
+from dlmatrix.matrix.model import Matrix
 
 
 @pytest.fixture(scope="module")

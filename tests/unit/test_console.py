@@ -10,7 +10,7 @@ from itertools import chain, repeat
 import pytest
 from rich.console import Console
 
-from dlmatrix.console import Progress
+from dlmatrix.system.console import Progress
 
 LINES = [
     ("plan", "torch==2.13.0+cpu, Python 3.11, 30 locked"),

@@ -13,7 +13,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from dlmatrix.contents import (
+from dlmatrix.inspection.contents import (
     Contents,
     Entry,
     brought,
@@ -23,10 +23,10 @@ from dlmatrix.contents import (
     parse_matches,
     patterns,
 )
-from dlmatrix.load import load_matrix, lock_of, select
-from dlmatrix.model import Site
-from dlmatrix.plan import Limits, Plan, make_plan
-from dlmatrix.sbom import make_sbom
+from dlmatrix.inspection.sbom import make_sbom
+from dlmatrix.matrix.load import load_matrix, lock_of, select
+from dlmatrix.matrix.model import Site
+from dlmatrix.matrix.plan import Limits, Plan, make_plan
 
 
 def entry(kind: str = "f", mode: int = 0o644, owner: str = "0:0", size: int = 10, inode: int = 0) -> Entry:

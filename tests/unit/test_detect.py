@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.interpreters import find_python
+from dlmatrix.system.interpreters import find_python
 from smoke.detect import kernel, nodes, surroundings
 from smoke.detect.tree import Tree, clip
 from smoke.detect.witness import Notes

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.diagnosis import LAYERS, Launch, diagnose, headline
-from dlmatrix.diagnosis.catalogue import catalogue
-from dlmatrix.diagnosis.predicates import PREDICATES
-from dlmatrix.diagnosis.predicates.framework import runs_on
+from dlmatrix.gpu.diagnosis import LAYERS, Launch, diagnose, headline
+from dlmatrix.gpu.diagnosis.catalogue import catalogue
+from dlmatrix.gpu.diagnosis.predicates import PREDICATES
+from dlmatrix.gpu.diagnosis.predicates.framework import runs_on
 
 ROWS = catalogue().rows
 LABELS = {row.label for row in ROWS}

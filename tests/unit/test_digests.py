@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.digests import (
+from dlmatrix.errors import ConfigError
+from dlmatrix.inspection.digests import (
     DIFFERS,
     NOT_COMPARABLE,
     NOT_RECORDED,
@@ -20,7 +21,6 @@ from dlmatrix.digests import (
     read_records,
     write_records,
 )
-from dlmatrix.errors import ConfigError
 
 IDENTITY = Identity(manifest="sha256:m", config="sha256:c", layers=("sha256:1", "sha256:2"))
 MADE = Made(buildkit="v0.31.0", store="containerd", platform="linux/amd64")

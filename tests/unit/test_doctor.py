@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dlmatrix import doctor as module
-from dlmatrix.diagnosis import diagnose
-from dlmatrix.doctor import add_arguments, detect, doctor
-from dlmatrix.doctor_report import machine_of, show
-from dlmatrix.engines.detection import Started
+from dlmatrix.engines.docker.detect import Started
 from dlmatrix.errors import EngineError, UsageError
-from dlmatrix.gate import Gpu
+from dlmatrix.gpu import doctor as module
+from dlmatrix.gpu.diagnosis import diagnose
+from dlmatrix.gpu.doctor import add_arguments, detect, doctor
+from dlmatrix.gpu.gate import Gpu
+from dlmatrix.gpu.show import machine_of, show
 
 OK = {"status": "ok"}
 NO_GPU: dict[str, Any] = {"kernel": {"pci": {"readable": True, "gpus": []}, "nodes": {}}, "framework": None}

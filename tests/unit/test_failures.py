@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.engines.docker import DockerEngine
+from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import (
     BaseMissingError,
@@ -24,9 +24,9 @@ from dlmatrix.errors import (
     IntegrityError,
     NetworkError,
 )
-from dlmatrix.load import lock_of, select
-from dlmatrix.model import Matrix, Site
-from dlmatrix.plan import Limits, debian, make_plan
+from dlmatrix.matrix.load import lock_of, select
+from dlmatrix.matrix.model import Matrix, Site
+from dlmatrix.matrix.plan import Limits, debian, make_plan
 
 UV_HASH = """\
 Using Python 3.11.2 environment at: v

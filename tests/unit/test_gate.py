@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.compatibility import Compatibility, load_compatibility
-from dlmatrix.gate import Fit, Gpu, Machine, judge
-from dlmatrix.load import lock_of
-from dlmatrix.model import Env, Lock, LockEntry, Matrix, Status
+from dlmatrix.gpu.gate import Fit, Gpu, Machine, judge
+from dlmatrix.matrix.compatibility import Compatibility, load_compatibility
+from dlmatrix.matrix.load import lock_of
+from dlmatrix.matrix.model import Env, Lock, LockEntry, Matrix, Status
 
 #: GPU's name, its compute capability (None: known by name alone), driver, env, verdict.
 TRIPLES = [

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.guides import INSTALLS, Install, Resolution, check_extra_index, check_installs, judge, kind, resolve
+from dlmatrix.guides.resolve import (
+    INSTALLS,
+    Install,
+    Resolution,
+    check_extra_index,
+    check_installs,
+    judge,
+    kind,
+    resolve,
+)
 
 TORCH = INSTALLS[-1]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dlmatrix import history
+from dlmatrix.report import history
 from tests.unit.page import sample
 
 
@@ -100,7 +100,7 @@ def test_another_machine_s_runs_are_not_drawn_beside_this_one_s() -> None:
 
 
 def test_runs_that_end_at_once_do_not_meet(root: Path, tmp_path: Path) -> None:
-    code = "import json, sys, pathlib; from dlmatrix import history; "
+    code = "import json, sys, pathlib; from dlmatrix.report import history; "
     code += "history.add(pathlib.Path(sys.argv[1]), sys.argv[2], json.loads(sys.stdin.read()))"
     data = json.dumps(sample.result()).encode()
     command = [sys.executable, "-c", code, str(tmp_path)]

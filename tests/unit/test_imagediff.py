@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import ContractError
-from dlmatrix.imagediff import CONFIG, ONE_ONLY, ORDER, TAR, compare, read_image
+from dlmatrix.inspection.imagediff import CONFIG, ONE_ONLY, ORDER, TAR, compare, read_image
 
 EPOCH = 1_700_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.interpreters import find_python
+from dlmatrix.system.interpreters import find_python
 
 # A version that no machine has, so that only the folders of a test can have it.
 WANTED = "3.99"

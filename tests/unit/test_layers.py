@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dlmatrix.engines.images import layers_of
+from dlmatrix.engines.docker.images import layers_of
 
 INSTALL = "RUN |2 PYTHON=3.11 ENV_NAME=cpu-torch-2.13 /bin/sh -c sh -eu /run/install-env # buildkit"
 #: The newest step first, as the SDK gives them; figures of a real cpu-torch image.

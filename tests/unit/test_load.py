@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import ConfigError, UsageError
-from dlmatrix.load import find_root, load_matrix, lock_of, select
-from dlmatrix.model import Matrix, Status
+from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.model import Matrix, Status
 
 BASES = f"""\
 [python."3.11"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.locks import read_lock
+from dlmatrix.matrix.locks import read_lock
 
 ONE, TWO = "1" * 64, "2" * 64
 RELOCK = "nox -s lock -- cpu-x --write"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.load import load_matrix
-from dlmatrix.model import Matrix
-from dlmatrix.state import exclusive
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.model import Matrix
+from dlmatrix.system.state import exclusive
 
 Cli = Callable[..., tuple[int, str, str]]
 Script = Callable[..., Path]

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dlmatrix.errors import ConfigError, UsageError
-from dlmatrix.load import load_matrix, select
-from dlmatrix.measured import markdown, record
-from dlmatrix.model import Matrix
+from dlmatrix.matrix.load import load_matrix, select
+from dlmatrix.matrix.model import Matrix
+from dlmatrix.upkeep.measured import markdown, record
 
 
 def write_report(folder: Path, started: str, built: bool = True, engine: str = "docker") -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.model import Matrix
+from dlmatrix.matrix.model import Matrix
 
 
 def nox(root: Path, *arguments: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dlmatrix.comparison.parity import compare
 from dlmatrix.errors import ContractError
-from dlmatrix.parity import compare
 
 MODE: dict[str, Any] = {
     "logits": [[1.0, -2.0], [0.5, 4.0]],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import BuildError, ConfigError, EngineError, NetworkError
-from dlmatrix.pin import pin
+from dlmatrix.upkeep.pin import pin
 
 OLD, NEW = "a" * 64, "b" * 64
 TOML = f"""[python."3.11"]

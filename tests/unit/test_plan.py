@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.load import load_matrix, lock_of, select
-from dlmatrix.plan import (
+from dlmatrix.matrix.load import load_matrix, lock_of, select
+from dlmatrix.matrix.plan import (
     GPU_DEVICES,
     HANGS_SECONDS,
     ChosenBase,

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 import pytest
 
-from dlmatrix import process
-from dlmatrix.process import run_lines
+from dlmatrix.system import process
+from dlmatrix.system.process import run_lines
 
 #: Seconds after which a test that waits for an event has failed; none waits for the time itself.
 GUARD = 30

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix import errors, report
-from dlmatrix.model import Matrix
+from dlmatrix import errors
+from dlmatrix.matrix.model import Matrix
+from dlmatrix.report import write as report
 
 #: Commands that .ci/run runs, by the line of it that does (`.ci/run` itself is what runs the line).
 IN_CI = {

@@ -11,12 +11,12 @@ import pytest
 import uv
 
 from dlmatrix.errors import ConfigError, NetworkError, UsageError
-from dlmatrix.load import load_matrix
-from dlmatrix.locks import read_lock
-from dlmatrix.model import KnownWheel, Matrix, Site, Status
-from dlmatrix.relock import Locker, diff, known_wheels_index
-from dlmatrix.relock import replace as replace_file
-from dlmatrix.site import read_site
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.locks import read_lock
+from dlmatrix.matrix.model import KnownWheel, Matrix, Site, Status
+from dlmatrix.matrix.site import read_site
+from dlmatrix.upkeep.relock import Locker, diff, known_wheels_index
+from dlmatrix.upkeep.relock import replace as replace_file
 
 
 @pytest.fixture

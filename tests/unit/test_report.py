@@ -15,15 +15,15 @@ import pytest
 import xmlschema
 from rich.console import Console
 
-from dlmatrix import report
-from dlmatrix.engines import Prepared
+from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import DiskFullError, UsageError
-from dlmatrix.history import History
-from dlmatrix.junit import junit
-from dlmatrix.load import select
-from dlmatrix.model import Matrix, Outcome
-from dlmatrix.run import EnvResult
-from dlmatrix.summary import summary
+from dlmatrix.matrix.load import select
+from dlmatrix.matrix.model import Matrix, Outcome
+from dlmatrix.report import write as report
+from dlmatrix.report.history import History
+from dlmatrix.report.junit import junit
+from dlmatrix.report.summary import summary
+from dlmatrix.run.course import EnvResult
 from tests.unit.page import sample
 
 NOW = datetime.datetime(2026, 11, 24, 8, 0, 0, tzinfo=datetime.timezone.utc)

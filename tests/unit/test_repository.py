@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.model import Matrix, Status
+from dlmatrix.matrix.model import Matrix, Status
 
 #: From the foundation to the command line: nothing imports, however far round, what stands after it.
-CHAIN = ("errors", "model", "load", "plan", "run", "commands", "__main__")
+CHAIN = ("errors", "matrix.model", "matrix.load", "matrix.plan", "run.course", "cli.run", "__main__")
 #: Lines a module of the host side may have; about 250 is the aim.
 LONGEST = 300
 

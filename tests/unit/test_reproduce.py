@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import UsageError
-from dlmatrix.load import load_matrix
-from dlmatrix.model import Matrix
-from dlmatrix.reproduce import elsewhere, name_of, things_of
+from dlmatrix.matrix.load import load_matrix
+from dlmatrix.matrix.model import Matrix
+from dlmatrix.upkeep.reproduce import elsewhere, name_of, things_of
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,17 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.engines import Completed, Prepared, Say, host
 from dlmatrix.engines.host import HostEngine
+from dlmatrix.engines import host
+from dlmatrix.engines.protocol import Completed, Prepared, Say
 from dlmatrix.errors import ConfigError, ContractError, DlmatrixError, HangError, KilledError, UsageError
-from dlmatrix.load import find_root, load_matrix, lock_of, select
-from dlmatrix.model import Env, Matrix, Outcome
-from dlmatrix.outside import Outside
-from dlmatrix.plan import Limits, Measuring, Plan, make_plan
-from dlmatrix.run import EnvResult, run_all
-from dlmatrix.state import exclusive
-from dlmatrix.verdict import exit_code, read_document, verdict
+from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.model import Env, Matrix, Outcome
+from dlmatrix.matrix.plan import Limits, Measuring, Plan, make_plan
+from dlmatrix.run.course import EnvResult, run_all
+from dlmatrix.run.outside import Outside
+from dlmatrix.run.verdict import exit_code, read_document, verdict
+from dlmatrix.system.state import exclusive
 
 Script = Callable[..., Path]
 

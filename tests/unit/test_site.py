@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.load import lock_of, select
-from dlmatrix.model import Lock, LockEntry, Matrix, Site
-from dlmatrix.plan import Limits, build_command, make_plan, official
-from dlmatrix.site import local_wheels, read_site, uv_config, uv_environment
+from dlmatrix.matrix.load import lock_of, select
+from dlmatrix.matrix.model import Lock, LockEntry, Matrix, Site
+from dlmatrix.matrix.plan import Limits, build_command, make_plan, official
+from dlmatrix.matrix.site import local_wheels, read_site, uv_config, uv_environment
 
 MIRROR, OTHER = "https://mirror.example/simple", "https://other.example/simple"
 
@@ -166,7 +166,7 @@ def test_uv_gets_the_caller_s_environment_less_what_would_lead_it_elsewhere() ->
 def test_credentials_reach_no_command_label_or_key(
     matrix: Matrix, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from dlmatrix.engines.staging import stage
+    from dlmatrix.engines.docker.staging import stage
 
     env = select(matrix, ["cpu-torch"])[0]
     plan = make_plan(matrix, env, lock_of(matrix, env), "0.13.9", Limits())

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import BusyError
-from dlmatrix.state import exclusive, recall, remember, scratch, state_dir
+from dlmatrix.system.state import exclusive, recall, remember, scratch, state_dir
 
 HOLD = """
 import sys
 from pathlib import Path
-from dlmatrix.state import exclusive
+from dlmatrix.system.state import exclusive
 with exclusive(Path(sys.argv[1]), "cpu-x"):
     print("held", flush=True)
     sys.stdin.read()

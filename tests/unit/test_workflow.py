@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.model import Matrix, Status
+from dlmatrix.matrix.model import Matrix, Status
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq, which hosted runners have, is not here")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dlmatrix import report
-from dlmatrix.history import History
-from dlmatrix.page import comparison_html, report_html
+from dlmatrix.report import write as report
+from dlmatrix.report.history import History
+from dlmatrix.report.page import comparison_html, report_html
 from tests.unit.page import sample
 from tests.unit.page.browser import INSTALL, Browser, browser, find
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix import page, report
-from dlmatrix.diagnosis.catalogue import Row, catalogue
-from dlmatrix.load import read_toml
-from dlmatrix.page.texts import in_chinese
+from dlmatrix.gpu.diagnosis.catalogue import Row, catalogue
+from dlmatrix.matrix.load import read_toml
+from dlmatrix.report import page
+from dlmatrix.report import write as report
+from dlmatrix.report.page.texts import in_chinese
 from tests.unit.page import sample
 
 CHINESE = read_toml(Path(page.__file__).with_name("causes_zh.toml"))

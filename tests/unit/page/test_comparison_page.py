@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dlmatrix.page import comparison_html
+from dlmatrix.report.page import comparison_html
 from tests.unit.page import sample
 from tests.unit.page.tree import Page
 

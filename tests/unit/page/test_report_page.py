@@ -16,10 +16,10 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from dlmatrix import report
-from dlmatrix.history import History
-from dlmatrix.page import report_html
-from dlmatrix.page.source import FORMS, Source
+from dlmatrix.report import write as report
+from dlmatrix.report.history import History
+from dlmatrix.report.page import report_html
+from dlmatrix.report.page.source import FORMS, Source
 from tests.unit.page import sample
 from tests.unit.page.tree import Page
 

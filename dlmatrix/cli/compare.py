@@ -1,0 +1,92 @@
+"""The verb ``compare``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.comparison.pair import compare
+from dlmatrix.comparison.reports import Report, read_all
+from dlmatrix.comparison.show import pair_json, pair_lines, siblings_json, siblings_lines
+from dlmatrix.comparison.siblings import FEWEST, siblings
+from dlmatrix.errors import DlmatrixError, MissingError, SlowerError, UsageError
+from dlmatrix.matrix.load import find_root
+from dlmatrix.run.verdict import read_schema
+from dlmatrix.upkeep.relock import replace
+
+_HELP = f"""\
+Two reports: is B the same, faster, slower, or is it unclear? {FEWEST} or more, or with --baseline: which machine
+stands out? A report is a folder that run wrote, its result.json, or a folder of such folders."""
+_RATES = """\
+With nothing changed, at most 1 comparison of two in 20 calls any row FASTER or SLOWER; at most 1 healthy group of
+machines in 100 has a machine named. Exit codes: 0 nothing got slower, 16 the runs are unlike, 17 something got
+slower, or is slower than its siblings, 18 a figure is missing, 1 both of these."""
+
+
+def add_verb(verbs: Any) -> None:
+    """Add ``compare`` to the command line's verbs."""
+    parser = verbs.add_parser(
+        "compare", help="two reports, or the reports of many machines", description=_HELP, epilog=_RATES
+    )
+    parser.add_argument("reports", nargs="+", type=Path, metavar="REPORT")
+    parser.add_argument("--baseline", type=Path, metavar="DIR", help="a folder of reports to hold each REPORT against")
+    parser.add_argument("--anyway", action="store_true", help="compare runs that are unlike, too")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="of two reports: also write a page of it")
+    parser.set_defaults(command=compare_reports)
+
+
+def compare_reports(options: argparse.Namespace) -> int:
+    """Compare and print. Raises SlowerError or MissingError once it is printed."""
+    schema = read_schema(find_root())
+    reports = read_all(options.reports, schema)
+    if options.baseline is None and len(reports) == 1:
+        raise UsageError("one report has nothing to be compared with", "name two, or a folder with --baseline DIR")
+    if options.baseline is None and len(reports) == 2:
+        return _pair(reports[0], reports[1], options)
+    if options.html:
+        raise UsageError("--html is for two reports", "name two, without --baseline")
+    baseline = [] if options.baseline is None else read_all([options.baseline], schema)
+    found = siblings(reports, baseline, options.anyway)
+    _print(siblings_json(found) if options.json else siblings_lines(found))
+    slow = sorted({outlier.report for outlier in found.outliers if outlier.certain and outlier.distance < 0})
+    gone = sorted({absent.report for absent in found.missing if not absent.unreached})
+    return _end(
+        f"slower than its siblings: {', '.join(slow)}" if slow else "",
+        f"a metric is missing: {', '.join(gone)}" if gone else "",
+    )
+
+
+def _pair(a: Report, b: Report, options: argparse.Namespace) -> int:
+    found = compare(a, b, options.anyway)
+    _print(pair_json(found) if options.json else pair_lines(found))
+    if options.html:
+        from dlmatrix.report.page import comparison_html  # noqa: PLC0415 - what draws is loaded where it is asked for
+
+        replace(options.html, comparison_html(found, a.name, b.name))
+    slow = [f"{row.env} {row.id} {row.figure} ({row.ratio:.3f})" for row in found.slower()]
+    gone = [f"{absent.env} {absent.id}" for absent in found.missing if not absent.unreached]
+    return _end(
+        f"{b.name} is slower: {', '.join(slow)}" if slow else "",
+        f"{b.name} has no figure for {', '.join(gone)}" if gone else "",
+    )
+
+
+def _end(slower: str, missing: str) -> int:
+    """0, or the failure that the comparison found, once it is printed."""
+    why = "see its marks, the processes beside it and its clocks, then measure it again"
+    again = "see why it was not measured, and run it again"
+    if slower and missing:
+        raise DlmatrixError(f"{slower}; {missing}", why)
+    if slower:
+        raise SlowerError(slower, why)
+    if missing:
+        raise MissingError(missing, again)
+    return 0
+
+
+def _print(shown: dict[str, Any] | Iterable[str]) -> None:
+    print(json.dumps(shown, indent=1) if isinstance(shown, dict) else "\n".join(shown))

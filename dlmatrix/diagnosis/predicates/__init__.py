@@ -1,9 +1,0 @@
-"""The questions of causes.toml that values and texts alone cannot answer, by layer; importing them registers them.
-
-What each looks at and what it means stands in causes.toml, under the function's name.
-"""
-
-from dlmatrix.diagnosis.predicates import blind, container, cuda, framework, host, library, state
-from dlmatrix.diagnosis.view import PREDICATES
-
-__all__ = ["PREDICATES", "blind", "container", "cuda", "framework", "host", "library", "state"]

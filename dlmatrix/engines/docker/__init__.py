@@ -1,0 +1,1 @@
+"""Images and containers, through a Docker engine."""

@@ -1,0 +1,293 @@
+"""The one module that talks to Docker: buildx on the command line to build, the SDK for the rest.
+
+docker-py still builds without BuildKit, which is why building goes through the command line
+(https://github.com/docker/docker-py/issues/2230).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import docker
+
+from dlmatrix.engines.docker.builds import Builds
+from dlmatrix.engines.docker.images import Images, layers_of
+from dlmatrix.engines.docker.staging import stage
+from dlmatrix.engines.failures import explain, vanished
+from dlmatrix.engines.places import image_place
+from dlmatrix.engines.protocol import Completed, Prepared, Say
+from dlmatrix.errors import BaseMissingError, BuildError, EngineError, GpuRefusedError
+from dlmatrix.inspection.examine import examine
+from dlmatrix.inspection.loader import Place
+from dlmatrix.matrix.model import Base, Site
+from dlmatrix.matrix.plan import ChosenBase, Plan, build_command, container_options, debian, official
+from dlmatrix.system.process import run_lines, signals_held
+from dlmatrix.system.state import recall, remember, scratch
+
+#: Seconds to wait for an engine to say that it is there.
+_PING_SECONDS = 5
+#: The supervisor inside ends a hanging framework; this is how much later the container itself is ended.
+_OVERTIME_SECONDS = 60
+
+
+class DockerEngine:
+    """A Docker engine, near or far (``DOCKER_HOST``, ``ssh://`` included)."""
+
+    name = "docker"
+    builds_at_once = 2
+
+    def __init__(self, client: Any, site: Site, bases: str) -> None:
+        self.client, self._site, self._bases = client, site, bases
+        self.images = Images(client)
+        self._builds = Builds()
+
+    def about(self) -> dict[str, str]:
+        """The engine's version, image store and address."""
+        with _engine_errors():
+            info, version = self.client.info(), self.client.version()
+        store = dict(info.get("DriverStatus") or []).get("driver-type", "")
+        return {
+            "engine": "docker",
+            "version": version["Version"],
+            "image store": "containerd" if "containerd" in store else "classic",
+            "driver": info["Driver"],
+            "cpus": str(info["NCPU"]),
+            "memory": str(info["MemTotal"]),
+        }
+
+    def prepare(self, plan: Plan, say: Say) -> Prepared:
+        """Build the image, unless one with the plan's content key, built from here, is on the engine."""
+        started = time.perf_counter()
+        with _engine_errors():
+            base = self.choose_base(plan.base)
+            image_id = self.up_to_date(plan, base)
+        built = image_id is None
+        image_id = image_id or self._build_in_turn(plan, base, say)
+        with _engine_errors():
+            image = self.client.images.get(image_id)
+        with _engine_errors():
+            found = examine(self.images, self._site, plan, base, image.id)
+            layers = layers_of(image.history())
+        facts = {"base": base.ref, "base kind": base.kind, "size": image.attrs["Size"], "key": plan.key(base)}
+        return Prepared(
+            what=image.id,
+            built=built,
+            seconds=time.perf_counter() - started,
+            facts=facts,
+            layers=layers,
+            checks=found.checks,
+            sbom=found.sbom,
+        )
+
+    def _build_in_turn(self, plan: Plan, base: ChosenBase, say: Say) -> str:
+        needed = self._needed_bytes(plan, base)
+        with self._builds.turn(plan.env.name, needed, partial(self._free_bytes, base), say) as watch:
+            self.build(plan, base, watch)
+        with _engine_errors():
+            image_id = str(self.client.images.get(plan.env.tag).id)
+        key, framework = plan.key(base), plan.framework_key(base)
+        remember(plan.root, "docker", plan.env.name, key=key, framework=framework, image=image_id)
+        return image_id
+
+    def up_to_date(self, plan: Plan, base: ChosenBase) -> str | None:
+        """The id of the image that is what the plan describes, or None.
+
+        A label alone can lie: the image must also be the very one that a build of this checkout left.
+        """
+        try:
+            image = self.client.images.get(plan.env.tag)
+        except docker.errors.ImageNotFound:
+            return None
+        known = recall(plan.root, "docker", plan.env.name)
+        key = plan.key(base)
+        fresh = image.labels.get("dlmatrix.key") == key == known.get("key") and known.get("image") == image.id
+        return str(image.id) if fresh else None
+
+    def choose_base(self, base: Base) -> ChosenBase:
+        """The official image, or the one made from Debian packages.
+
+        ``auto`` takes the Debian one only where it has been made and the official one is not at hand.
+        """
+        stand_in = self._image_id(base.debian_tag)
+        if self._bases == "debian" or (self._bases == "auto" and stand_in and not self._image_id(base.image)):
+            if stand_in is None:
+                raise BaseMissingError(f"{base.debian_tag} has not been made on this engine", "make it: nox -s bases")
+            return debian(base, stand_in)
+        return official(base)
+
+    def build(
+        self, plan: Plan, base: ChosenBase, say: Say, extra: tuple[str, ...] = (), tag: str | None = None
+    ) -> None:
+        """Build the image with buildx; the failures that have a name are raised as what they are."""
+        with scratch(plan.root) as folder:
+            contexts, secrets = stage(plan, self._site, folder)
+            command = [*build_command(plan, base, contexts, secrets, tag)[:-1], *extra, str(plan.root)]
+            try:
+                done = run_lines(command, say=say, environ=os.environ)
+                if done.exit_code != 0 and vanished(done.said):
+                    say("the engine deleted a layer meanwhile: the same build once more")
+                    done = run_lines(command, say=say, environ=os.environ)
+            except FileNotFoundError:
+                raise EngineError("there is no docker command on the PATH", "install docker-cli with buildx") from None
+        if done.exit_code != 0:
+            raise explain(done.said, plan.env.name, "the Docker engine")
+
+    def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
+        """Run the checks in a container that is always removed."""
+        started = time.perf_counter()
+        # The image by its id: another checkout may move the tag meanwhile.
+        options = container_options(self._limited(plan)) | {"image": prepared.what}
+        timed_out = threading.Event()
+        with contextlib.ExitStack() as stack:
+            with _engine_errors(), signals_held():  # the engine may have made it before its answer is here
+                self.remove_leftovers(plan)
+                container = self.client.containers.create(**options)
+                stack.callback(_remove, container)
+            timer = threading.Timer(plan.ends_within + _OVERTIME_SECONDS, _end, (container, timed_out))
+            timer.daemon = True
+            stack.callback(timer.cancel)
+            with _engine_errors():
+                stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
+                with _gpu_refusals(plan):
+                    container.start()
+                start_seconds = time.perf_counter() - started
+                timer.start()
+                stdout = _split(stream, say)
+                ended = container.wait()
+                container.reload()
+        return Completed(
+            exit_code=ended["StatusCode"],
+            stdout=stdout,
+            start_seconds=start_seconds,
+            killed_for_memory=bool(container.attrs["State"]["OOMKilled"]),
+            timed_out=timed_out.is_set(),
+        )
+
+    def place(self, plan: Plan) -> Place:
+        """The built image's file system, read from a container that never starts."""
+        with _engine_errors():
+            image = self.client.images.get(plan.env.tag)
+            # The image's label would make it a leftover of a run, for another run to remove.
+            container = self.client.containers.create(image.id, labels={"dlmatrix.env": ""})
+            try:
+                return image_place(plan, container.export(chunk_size=1 << 20), image.attrs["Config"]["Env"] or ())
+            finally:
+                container.remove(force=True, v=True)
+
+    def _limited(self, plan: Plan) -> Plan:
+        """The plan with a limit of processors, which a framework that counts the machine's would pass over."""
+        with _engine_errors():
+            info = self.client.info()
+        cpus = plan.limits.cpus or info["NCPU"]
+        # A kernel without quotas refuses one; there the affinity mask is all there is.
+        return replace(plan, limits=replace(plan.limits, cpus=cpus if info.get("CpuCfsQuota") else 0))
+
+    def remove_leftovers(self, plan: Plan) -> None:
+        """Remove what a killed run of this env left, from this checkout. Whoever calls this holds the env."""
+        labels = [f"dlmatrix.env={plan.env.name}", f"dlmatrix.checkout={plan.checkout}"]
+        for container in self.client.containers.list(all=True, filters={"label": labels}):
+            container.remove(force=True, v=True)
+
+    def _needed_bytes(self, plan: Plan, base: ChosenBase) -> int:
+        """The room that a build takes: none to speak of where only the checks have changed."""
+        known = recall(plan.root, "docker", plan.env.name).get("framework")
+        return 0 if known == plan.framework_key(base) and self._image_id(plan.env.tag) else plan.disk_bytes
+
+    def _free_bytes(self, base: ChosenBase) -> int | None:
+        """Bytes left on the engine's disk; one whose base is still to be pulled cannot be asked."""
+        return self.images.free_bytes(base.ref) if self._image_id(base.ref) else None
+
+    def _image_id(self, ref: str) -> str | None:
+        try:
+            return str(self.client.images.get(ref).id)
+        except docker.errors.ImageNotFound:
+            return None
+
+
+def connect(site: Site, bases: str) -> DockerEngine:
+    """Connect to the engine that the docker command would use. Raises EngineError where none answers."""
+    if not hasattr(docker, "from_env"):
+        raise EngineError(
+            "the Docker SDK is not installed: `import docker` found the checkout's folder of that name",
+            "install the project's tools: make setup",
+        )
+    try:
+        client = docker.from_env(timeout=_PING_SECONDS, use_ssh_client=True)
+        client.ping()
+    except (docker.errors.DockerException, OSError) as error:
+        where = os.environ.get("DOCKER_HOST") or "the current context"
+        raise EngineError(
+            f"no Docker engine answers on {where}",
+            f"start one, or use --engine venv; the Docker SDK says: {_first_line(error)}",
+        ) from None
+    client.api.timeout = 60
+    return DockerEngine(client, site, bases)
+
+
+def _split(stream: Any, say: Say) -> bytes:
+    """Collect stdout; pass stderr on line by line as it comes."""
+    stdout: list[bytes] = []
+    pending = b""
+    for out, err in stream:
+        stdout.append(out or b"")
+        *lines, pending = (pending + (err or b"")).split(b"\n")
+        for line in lines:
+            say(line.decode("utf-8", "replace"))
+    if pending:
+        say(pending.decode("utf-8", "replace"))
+    return b"".join(stdout)
+
+
+def _remove(container: Any) -> None:
+    """Remove a container whatever is pressed meanwhile."""
+    with signals_held(), contextlib.suppress(Exception):  # where the engine is gone, an error has said so
+        container.remove(force=True, v=True)
+
+
+def _end(container: Any, timed_out: threading.Event) -> None:
+    timed_out.set()
+    with contextlib.suppress(Exception):
+        container.kill()
+
+
+@contextlib.contextmanager
+def _gpu_refusals(plan: Plan) -> Iterator[None]:
+    """What the engine says to a container with a GPU is material for the diagnosis."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if not plan.gpu:
+            raise
+        raise GpuRefusedError(str(error.explanation or error), "python -m dlmatrix doctor") from None
+
+
+@contextlib.contextmanager
+def _engine_errors() -> Iterator[None]:
+    """Turn the SDK's and the connection's errors into one that says what to do."""
+    import requests  # noqa: PLC0415 - the SDK's own dependency
+
+    try:
+        yield
+    except docker.errors.APIError as error:
+        said = str(error.explanation or error)
+        raise (
+            explain(said, "container", "the Docker engine")
+            if "space left" in said
+            else BuildError(f"the Docker engine refused: {said}", "`docker version` and `docker info` show its state")
+        ) from None
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise EngineError(
+            f"the Docker engine went away: {_first_line(error)}",
+            "start it again (`docker version` must answer), then run the same command",
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,127 @@
+"""What is asked of an image on a Docker engine: its digests, its files, their contents, its layers."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import docker
+
+from dlmatrix.engines.failures import explain
+from dlmatrix.errors import BuildError, EngineError
+from dlmatrix.inspection.digests import Identity, Made
+from dlmatrix.system.process import Finished, run_lines
+
+#: Programs of the image itself look at its files: as root, who may read everything and do nothing else.
+_LOOK = ["docker", "run", "--rm", "--interactive", "--network", "none", "--read-only", "--user", "0:0"]
+_LOOK += ["--cap-drop", "ALL", "--cap-add", "DAC_READ_SEARCH", "--security-opt", "no-new-privileges"]
+_LOOK += ["--log-driver", "none"]
+
+
+class Images:
+    """The images of one engine."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def made_with(self) -> Made:
+        """What this engine's digests depend on. BuildKit is a part of the engine, and may not know its version."""
+        version = self._client.version()
+        shown = self._docker("buildx", "inspect", "default").stdout.decode()
+        buildkit = re.search(r"^BuildKit version:\s*(\S+)", shown, re.MULTILINE)
+        known = buildkit is not None and "unknown" not in buildkit[1]
+        return Made(
+            buildkit=buildkit[1] if buildkit and known else f"of Docker {version['Version']}",
+            store="containerd" if self._containerd else "classic",
+            platform=f"{version['Os']}/{version['Arch']}",
+        )
+
+    def identity(self, ref: str, config: str = "") -> Identity:
+        """An image's digests. The engine's own id is the manifest's in the containerd store, else the config's."""
+        image = self._client.images.get(ref)
+        manifest = image.id if self._containerd else ""
+        return Identity(manifest=manifest, config=config or ("" if manifest else image.id), layers=_layers(image))
+
+    def remove(self, ref: str) -> None:
+        """Take a name from an image, and the image with its last name. Forced, the engine takes others too."""
+        try:
+            self._client.images.remove(ref)
+        except docker.errors.ImageNotFound:
+            return
+        except (docker.errors.DockerException, OSError) as error:  # a busy engine may take a minute, and more
+            raise EngineError(f"{ref} was not removed: {error}", f"once it answers: docker image rm {ref}") from None
+
+    def prune_cache(self, name: str) -> None:
+        """Remove the cache mounts of a name from the builder."""
+        self._docker("buildx", "prune", "--builder", "default", "--force", "--filter", f"description~={name}")
+
+    def export(self, ref: str, folder: Path) -> Path:
+        """Write an image, its layers uncompressed, as a tar with an OCI layout."""
+        file = folder / "image.tar"
+        if not self._containerd:
+            self._docker("save", "--output", str(file), ref)
+            return file
+        context = folder / "context"
+        context.mkdir()
+        (context / "Dockerfile").write_text(f"FROM {ref}\n", encoding="utf-8")
+        output = f"type=oci,dest={file},compression=uncompressed,force-compression=true"
+        self._docker("buildx", "build", "--builder", "default", "--provenance=false", "--output", output, str(context))
+        return file
+
+    def look(self, ref: str, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:
+        """What a program of the image prints about its files; exit code 1 (grep: nothing) is none of its errors."""
+        command = [*_LOOK, "--entrypoint", program, ref, *arguments]
+        done = run_lines(command, say=_silent, environ=os.environ, stdin=stdin or subprocess.DEVNULL)
+        if done.exit_code not in (0, 1):
+            raise explain(done.said, ref, "the Docker engine")
+        return done.stdout
+
+    def free_bytes(self, ref: str) -> int:
+        """The room on the engine's disk, as a container of an image that is there sees it."""
+        return int(self.look(ref, "df", "--block-size=1", "--output=avail", "/").split()[-1])
+
+    @functools.cached_property
+    def _containerd(self) -> bool:
+        """Whether images are kept in containerd's store, and not in the engine's classic one."""
+        return "containerd" in dict(self._client.info().get("DriverStatus") or []).get("driver-type", "")
+
+    def _docker(self, *arguments: str) -> Finished:
+        done = run_lines(["docker", *arguments], say=_silent, environ=os.environ)
+        if done.exit_code != 0:
+            raise BuildError(
+                f"docker {' '.join(arguments[:2])} ended with exit code {done.exit_code}: {_last(done.said)}",
+                "`docker version` and `docker info` show the engine's state",
+            )
+        return done
+
+
+def layers_of(history: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | int], ...]:
+    """What each step of an env's image added, unpacked, the base's first; empty steps left out.
+
+    docker/Dockerfile ends with a layer of the environment and one of the checks.
+    """
+    sizes = [(" ".join(str(step["CreatedBy"]).split()), int(step["Size"])) for step in reversed(history)]
+    steps = [(step, size) for step, size in sizes if size]
+    holds = ["base"] * len(steps)
+    if len(steps) > 1 and "/run/install-env" in steps[-2][0] and steps[-1][0].startswith("COPY /out/ "):
+        holds[-2:] = ["environment", "checks"]
+    found = zip(steps, holds, strict=True)
+    return tuple({"step": step, "bytes": size, "holds": what} for (step, size), what in found)
+
+
+def _layers(image: Any) -> tuple[str, ...]:
+    return tuple(image.attrs["RootFS"].get("Layers") or ())
+
+
+def _silent(line: str) -> None:
+    """What these commands say matters only where they fail."""
+
+
+def _last(said: str) -> str:
+    lines: Sequence[str] = said.strip().splitlines() or ["nothing said"]
+    return lines[-1]

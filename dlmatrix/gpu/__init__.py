@@ -1,0 +1,1 @@
+"""This machine's GPUs: what they can run, and why one is not used."""

@@ -1,0 +1,155 @@
+"""Predicates on libcuda, cuInit and visibility (rows 34 to 44, 73, 76)."""
+
+from __future__ import annotations
+
+import re
+
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+
+#: The oldest driver of a CUDA major version with minor-version compatibility runs all of that major version.
+_MINOR_COMPATIBLE_FROM = 11
+
+
+@predicate
+def _driver_without_cuda(_case: Case, view: View) -> Match | None:
+    capabilities = view.variable("NVIDIA_DRIVER_CAPABILITIES") or ""
+    lacking = view.container and not re.search(r"compute|all", capabilities)
+    bare = view.absent("nvml") and bool(view.module_version) and not view.container and not view.tegra
+    return found(
+        f"module {view.module_version} is loaded" if bare else f"NVML starts, driver {view.text('nvml.driver')}",
+        f"libcuda.so.1: {view.text('cuda.library.error')}",
+        when=(view.nv == 0 or bare) and view.absent("cuda") and not lacking,
+    )
+
+
+@predicate
+def _stub_libcuda(_case: Case, view: View) -> Match | None:
+    path = view.text("cuda.library.path")
+    return found(
+        f"cuInit returned {view.cu}; libcuda.so.1 is {path}",
+        when=view.cu == 34 or ("/stubs/" in path and view.cu != 0),
+    )
+
+
+@predicate
+def _wsl_linux_driver(_case: Case, view: View) -> Match | None:
+    path = view.text("cuda.library.path")
+    return found(
+        f"libcuda.so.1 is {path}",
+        when=view.wsl and path and not path.startswith("/usr/lib/wsl/") and not view.cuda_works,
+    )
+
+
+@predicate
+def _compat_mismatch(_case: Case, view: View) -> Match | None:
+    module, library = view.module_version, view.library_version("cuda")
+    return found(
+        f"cuInit returned 803; module {module or 'unknown'}, libcuda {library or 'unknown'}",
+        view.text("cuda.library.path"),
+        when=module == "" or library == "" or module != library,
+        sure=bool(module and library),
+    )
+
+
+def _cuda(version: object) -> tuple[int, int] | None:
+    match = re.match(r"(\d{1,3})\.(\d{1,3})", version if isinstance(version, str) else "")
+    return (int(match[1]), int(match[2])) if match else None
+
+
+@predicate
+def _driver_too_old(_case: Case, view: View) -> Match | None:
+    version = view.integer("cuda.version") or 0
+    built = _cuda(view.get("framework.built_cuda"))
+    if version <= 0 or view.cu not in (0, None):
+        return None
+    has = (version // 1000, version % 1000 // 10)
+    said = re.search(
+        r"driver on your system is too old[^\n]{0,80}|driver version is insufficient for CUDA runtime",
+        view.framework_words,
+    )
+    older = built is not None and (has < built if built[0] < _MINOR_COMPATIBLE_FROM else has[0] < built[0])
+    return found(
+        f"the driver ({view.text('nvml.driver') or 'version unknown'}) knows CUDA {has[0]}.{has[1]}"
+        + (f"; the framework was built with {built[0]}.{built[1]}" if built else ""),
+        said[0] if said else "",
+        when=older or said,
+    )
+
+
+@predicate
+def _fabric_not_ready(_case: Case, view: View) -> Match | None:
+    devices = view.rows("nvml.devices")
+    states = [row.integer("fabric.state") for row in devices]
+    waiting = any(state in (1, 2) for state in states)
+    switches = view.integer("kernel.pci.nvswitches") or 0
+    return found(
+        "cuInit returned 802",
+        f"fabric state {listing(state for state in states if state is not None)} (3 is ready)" if waiting else "",
+        f"{switches} NVSwitches on the bus" if switches else "",
+        "NVML could not be asked for the fabric's state" if not devices else "",
+        when=waiting or (switches and 3 not in states) or not devices,
+        sure=waiting,
+    )
+
+
+@predicate
+def _confidential_not_ready(_case: Case, view: View) -> Match | None:
+    enabled, ready = view.flag("nvml.confidential.enabled"), view.flag("nvml.confidential.ready")
+    asked = bool(view.rows("nvml.devices"))
+    return found(
+        "cuInit returned 802",
+        "confidential computing is on, the GPUs are not ready" if enabled else "",
+        "NVML could not be asked for confidential computing" if not asked else "",
+        when=(enabled and not ready) or not asked,
+        sure=enabled is True and ready is False,
+    )
+
+
+def mig_instances(view: View) -> tuple[int, int]:
+    """GPUs with MIG on, and their instances."""
+    rows = [row for row in view.rows("nvml.devices") if row.flag("mig.enabled")]
+    return len(rows), sum(len(row.words("mig.instances")) for row in rows)
+
+
+@predicate
+def _mig_without_instance(_case: Case, view: View) -> Match | None:
+    enabled, instances = mig_instances(view)
+    return found(
+        f"MIG is on for {enabled} GPU(s) without an instance; cuInit returned {view.cu}",
+        when=enabled and not instances and (view.cu in (3, 100) or (view.cu == 0 and not view.integer("cuda.count"))),
+    )
+
+
+@predicate
+def _visible_devices_hide(_case: Case, view: View) -> Match | None:
+    value, counted = view.variable("CUDA_VISIBLE_DEVICES"), view.integer("nvml.count")
+    # Where NVML cannot be asked the device nodes tell how many there may be.
+    count = len([path for path in view.gpu_nodes if path != "/dev/nvidiactl"]) if counted is None else counted
+    nothing = view.cu in (100, 101) or (view.cu == 0 and view.integer("cuda.count") == 0)
+    return found(
+        f"CUDA_VISIBLE_DEVICES={value!r} while {'there are nodes of' if counted is None else 'NVML counts'} {count}",
+        when=value is not None and nothing and count > 0 and _hides(value, count, view),
+        sure=counted is not None,
+    )
+
+
+def _hides(value: str, count: int, view: View) -> bool:
+    # CUDA reads the list up to the first entry that does not exist: if that is the first, nothing is left.
+    first = value.partition(",")[0].strip()
+    if re.fullmatch(r"\d{1,9}", first):
+        return int(first) >= count
+    uuids = [row.text("uuid") for row in view.rows("nvml.devices")]
+    uuids += [uuid for row in view.rows("nvml.devices") for uuid in row.words("mig.instances")]
+    return not (first.startswith(("GPU-", "MIG-")) and any(uuid.startswith(first) for uuid in uuids))
+
+
+@predicate
+def _cuinit_unexplained(_case: Case, view: View) -> Match | None:
+    name, text = view.text("cuda.init.name"), view.text("cuda.init.text")
+    none = view.cu == 0 and not view.integer("cuda.count")
+    return found(
+        f"cuInit returned {view.cu} ({name or 'no name'}: {text})"
+        if not none
+        else "cuInit works and no device is counted",
+        when=view.cu not in (None, 0) or none,
+    )

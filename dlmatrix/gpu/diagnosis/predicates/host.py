@@ -1,0 +1,212 @@
+"""Predicates on hardware, kernel module and device nodes (rows 1 to 9, 11 to 13, 65 to 67)."""
+
+from __future__ import annotations
+
+import re
+
+from dlmatrix.gpu.diagnosis.catalogue import Architecture, catalogue
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+
+
+@predicate
+def _no_gpu(_case: Case, view: View) -> Match | None:
+    elsewhere = view.wsl or view.tegra or view.module_version or view.gpu_nodes or view.cu == 0 or view.nv == 0
+    return found(
+        "no PCI device of class 03 and vendor 10de, no /dev/dxg, no Tegra",
+        when=view.flag("kernel.pci.readable") and not view.gpus and not elsewhere,
+    )
+
+
+def _bound(view: View, *drivers: str) -> Match | None:
+    links = [(gpu.text("address"), gpu.text("driver")) for gpu in view.gpus]
+    held = [f"{address} is bound to {driver}" for address, driver in links if driver in drivers]
+    return found(listing(held), when=held and all(driver != "nvidia" for _, driver in links))
+
+
+@predicate
+def _vfio_bound(_case: Case, view: View) -> Match | None:
+    return _bound(view, "vfio-pci")
+
+
+@predicate
+def _nouveau_bound(_case: Case, view: View) -> Match | None:
+    return _bound(view, "nouveau", "nova_core")
+
+
+def _module_absent(view: View) -> bool:
+    # The modules of the host cannot be seen from inside a container, where an empty /lib/modules means nothing.
+    return (
+        bool(view.gpus) and not view.module_version and not (view.container and view.get("kernel.module_files.error"))
+    )
+
+
+def _kernels(view: View) -> list[str]:
+    kernels = view.get("kernel.module_files.kernels")
+    return sorted(str(k) for k in kernels) if isinstance(kernels, dict) else []
+
+
+@predicate
+def _driver_not_installed(_case: Case, view: View) -> Match | None:
+    readable = view.text("kernel.module_files.error") in ("", "ENOENT")
+    return found(
+        f"NVIDIA device {listing(gpu.text('address') for gpu in view.gpus)}; no nvidia.ko for any kernel",
+        f"libnvidia-ml.so.1: {view.text('nvml.library.error')}",
+        when=_module_absent(view) and readable and not _kernels(view) and view.absent("nvml"),
+    )
+
+
+@predicate
+def _module_for_other_kernel(_case: Case, view: View) -> Match | None:
+    release, kernels = view.text("kernel.release"), _kernels(view)
+    installed = kernels or (not view.absent("nvml") and view.flag("nvml.library.loaded") is True)
+    return found(
+        f"running kernel {release}; nvidia.ko exists for {listing(kernels) or 'no kernel'}",
+        when=_module_absent(view) and not view.container and installed and release not in kernels,
+    )
+
+
+@predicate
+def _secure_boot(_case: Case, view: View) -> Match | None:
+    rejected = view.logged(
+        r"Key was rejected by service|Loading of (unsigned )?module.* is rejected|restricted; see man kernel_lockdown"
+    )
+    enforced = view.flag("kernel.secure_boot") and view.text("kernel.release") in _kernels(view)
+    return found(
+        "Secure Boot is on; the module is built and not loaded" if enforced else "",
+        rejected,
+        when=_module_absent(view) and (enforced or rejected),
+    )
+
+
+@predicate
+def _driver_not_loaded(_case: Case, view: View) -> Match | None:
+    release = view.text("kernel.release")
+    return found(
+        f"nvidia.ko exists for the running kernel {release}; /sys/module/nvidia does not",
+        when=_module_absent(view) and release in _kernels(view),
+    )
+
+
+def _architecture(gpu: View) -> Architecture | None:
+    match = re.fullmatch(r"0x([0-9a-f]{4})", gpu.text("device"))
+    number = int(match[1], 16) if match else -1
+    for architecture in catalogue().architectures:
+        if any(low <= number <= high for low, high in architecture.ids):
+            return architecture
+    return None
+
+
+def _unseen(view: View) -> bool:
+    """Whether NVML has fewer GPUs than the bus."""
+    return (view.integer("nvml.count") or 0) < len(view.gpus)
+
+
+def _dropped(view: View) -> list[str]:
+    logged = view.logged(r"supported through the NVIDIA \d+\.xx Legacy|driver will ignore this GPU")
+    branch = view.branch or 0
+    old = [
+        f"{gpu.text('address')} is {a.name}, last supported by R{a.last_branch}; the module is {view.module_version}"
+        for gpu, a in ((gpu, _architecture(gpu)) for gpu in view.gpus)
+        if a is not None and a.last_branch is not None and branch > a.last_branch
+    ]
+    return [line for line in (*old, logged) if line]
+
+
+@predicate
+def _dropped_by_branch(_case: Case, view: View) -> Match | None:
+    evidence = _dropped(view)
+    return found(*evidence, when=evidence and _unseen(view))
+
+
+@predicate
+def _wrong_flavour(_case: Case, view: View) -> Match | None:
+    logged = view.logged(
+        r"not supported by open nvidia\.ko|does not include the required GPU\s+System Processor"
+        r"|requires use of the NVIDIA open kernel modules"
+    )
+    flag = view.flag("kernel.modules.open")
+    flavour = {True: "open", False: "proprietary"}.get(flag) if flag is not None else ""
+    wrong = [
+        f"{gpu.text('address')} is {a.name} and needs the {a.flavour} module; the {flavour} one is loaded"
+        for gpu, a in ((gpu, _architecture(gpu)) for gpu in view.gpus)
+        if a is not None and flavour and a.flavour not in ("", flavour)
+    ]
+    return found(*wrong, logged, when=(wrong or logged) and _unseen(view) and not _dropped(view))
+
+
+@predicate
+def _rm_init_failed(case: Case, view: View) -> Match | None:
+    logged = view.logged(r"RmInitAdapter failed|rm_init_adapter failed")
+    nothing = view.nv == 0 and view.integer("nvml.count") == 0 and bool(view.gpus) and bool(view.module_version)
+    other = _dropped_by_branch(case, view) or _wrong_flavour(case, view)
+    return found(
+        "NVML starts and counts no device" if nothing else "",
+        logged,
+        when=(nothing or (logged and _unseen(view))) and not other and not (view.container and not view.gpu_nodes),
+        sure=bool(logged),
+    )
+
+
+@predicate
+def _nodes_missing(_case: Case, view: View) -> Match | None:
+    return found(
+        f"module {view.module_version} is loaded; there is no /dev/nvidiactl",
+        when=view.module_version and view.gpus and not view.container and not view.gpu_nodes
+        and view.get("kernel.nodes") is not None,
+    )  # fmt: skip
+
+
+def refused(view: View, errno: str) -> list[tuple[str, View]]:
+    """The nodes whose opening ended in this errno."""
+    return [(path, node) for path, node in view.nodes.items() if node.text("open") == errno and path != "/dev/dxg"]
+
+
+def open_to_all(node: View) -> bool:
+    """Whether the mode lets everybody read and write."""
+    match = re.fullmatch(r"[0-7]{3,6}", node.text("mode"))
+    return bool(match) and int(node.text("mode"), 8) & 0o006 == 0o006
+
+
+@predicate
+def _devnode_permission(_case: Case, view: View) -> Match | None:
+    denied = [
+        f"{path}: EACCES, mode {node.text('mode')}" for path, node in refused(view, "EACCES") if not open_to_all(node)
+    ]
+    return found(listing(denied, 3), when=denied)
+
+
+@predicate
+def _devnode_hang(_case: Case, view: View) -> Match | None:
+    calling = view.text("kernel.witness.calling")
+    return found(
+        view.text("kernel.witness.detail"),
+        when=view.text("kernel.witness.status") == "hang" and calling.startswith("open /dev/nvidia"),
+    )
+
+
+def _uvm_fault(view: View) -> str:
+    node, major = view.nodes.get("/dev/nvidia-uvm"), view.integer("kernel.majors.nvidia-uvm")
+    if node is None:
+        return "/dev/nvidia-uvm does not exist"
+    if major is not None and node.integer("major") != major:
+        return f"/dev/nvidia-uvm has major {node.integer('major')}, /proc/devices says {major}"
+    return "/dev/nvidia-uvm: ENXIO, no driver behind the node" if node.text("open") == "ENXIO" else ""
+
+
+@predicate
+def _uvm_missing(_case: Case, view: View) -> Match | None:
+    fault = _uvm_fault(view)
+    return found("cuInit returned 999", fault, when=fault and view.gpu_nodes and not refused(view, "EPERM"))
+
+
+@predicate
+def _uvm_after_suspend(_case: Case, view: View) -> Match | None:
+    suspended = view.logged(r"PM: suspend")
+    unread = not suspended and view.text("kernel.log.error") != ""
+    healthy = not _uvm_fault(view) and bool(view.gpu_nodes) and not refused(view, "EPERM")
+    return found(
+        "cuInit returned 999 although /dev/nvidia-uvm is good",
+        suspended,
+        when=healthy and (suspended or unread),
+        sure=bool(suspended),
+    )

@@ -1,0 +1,59 @@
+"""Predicates on NVML and on how the driver's libraries load (rows 10, 31, 32, 68, 77)."""
+
+from __future__ import annotations
+
+import re
+
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+
+
+@predicate
+def _zero_byte_library(_case: Case, view: View) -> Match | None:
+    errors = [view.text(f"{witness}.library.error") for witness in ("nvml", "cuda")]
+    short = [error for error in errors if "file too short" in error]
+    return found(*short, when=short)
+
+
+@predicate
+def _wrong_arch_library(_case: Case, view: View) -> Match | None:
+    errors = [view.text(f"{witness}.library.error") for witness in ("nvml", "cuda")]
+    wrong = [
+        error
+        for error in errors
+        if re.search(r"wrong ELF class|invalid ELF header|cannot open shared object.*architecture", error)
+    ]
+    return found(*wrong, when=wrong)
+
+
+def _extra_libraries(view: View) -> list[str]:
+    paths = [row.text("real") for row in view.rows("kernel.libraries")]
+    return [path for path in paths if "libnvidia-ml.so." in path and not path.endswith(view.module_version or "?")]
+
+
+@predicate
+def _mismatch_in_image(_case: Case, view: View) -> Match | None:
+    extra = _extra_libraries(view)
+    return found(
+        f"module {view.module_version}; the container also holds {listing(extra, 3)}",
+        when=view.container and extra,
+    )
+
+
+@predicate
+def _mismatch_on_host(case: Case, view: View) -> Match | None:
+    version = view.library_version("nvml")
+    if view.container and (case.host is not None or _extra_libraries(view)) and view.place != "host":
+        return None
+    return found(
+        f"nvmlInit returned 18; module {view.module_version or 'unknown'}, library {version or 'unknown'}",
+        sure=not view.container or view.place == "host",
+    )
+
+
+@predicate
+def _nvml_unexplained(_case: Case, view: View) -> Match | None:
+    name = view.text("nvml.init.name")
+    return found(
+        f"nvmlInit returned {view.nv} ({name or 'no name'})",
+        when=view.nv not in (None, 0) and not view.cuda_works and not view.tegra,
+    )

@@ -1,0 +1,156 @@
+"""Predicates on the state of each GPU (rows 46 to 52, 78 to 81, 87)."""
+
+from __future__ import annotations
+
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+
+#: Hardware slowdown 0x8, software thermal 0x20, hardware thermal 0x40, power brake 0x80 (nvml.h).
+_FAULTY_REASONS = 0xE8
+#: Percent of the time with a kernel running from which a GPU counts as under load.
+BUSY = 20
+#: A GPU with less than this part of its memory free counts as full.
+_FULL = 0.10
+
+
+def _answering(view: View, code: int) -> list[str]:
+    """The GPUs, or the calls, that NVML answered with this code."""
+    found_at = [f"GPU {row.get('index')}" for row in view.rows("nvml.devices")
+                if row.integer("error.code") == code or code in row.all("failed.*")]  # fmt: skip
+    if not found_at and (code in view.all("nvml.calls.*") or view.nv == code):
+        found_at = ["a GPU"]
+    return found_at
+
+
+def _reported(view: View, pattern: str) -> str:
+    """A line of the kernel log, unless every GPU works: then what it tells of was overcome since."""
+    overcome = view.cuda_works and (view.integer("cuda.count") or 0) >= len(view.gpus)
+    return "" if overcome else view.logged(pattern)
+
+
+def _by_code(view: View, code: int, word: str, logged: str = "") -> Match | None:
+    where = _answering(view, code)
+    return found(f"NVML answers {code} ({word}) for {listing(where)}" if where else "", logged, when=where or logged)
+
+
+@predicate
+def _gpu_lost(_case: Case, view: View) -> Match | None:
+    return _by_code(view, 15, "GPU is lost", _reported(view, r"Xid.*: 79\b|fallen off the bus"))
+
+
+@predicate
+def _gsp_timeout(_case: Case, view: View) -> Match | None:
+    line = _reported(view, r"Xid.*: (119|120)\b")
+    return found(line, when=line)
+
+
+@predicate
+def _power_cable(_case: Case, view: View) -> Match | None:
+    return _by_code(view, 8, "insufficient external power")
+
+
+@predicate
+def _irq_blocked(_case: Case, view: View) -> Match | None:
+    return _by_code(view, 11, "interrupt issue")
+
+
+@predicate
+def _inforom_corrupt(_case: Case, view: View) -> Match | None:
+    return _by_code(view, 14, "infoROM is corrupted")
+
+
+@predicate
+def _reset_required(_case: Case, view: View) -> Match | None:
+    where = _answering(view, 16)
+    pending = [
+        f"GPU {row.get('index')}: {word}"
+        for row in view.rows("nvml.devices")
+        for key, word in (("retirement_pending", "page retirement pending"), ("remap_pending", "row remapping pending"))
+        if row.get(f"ecc.{key}") in (1, True)
+    ]
+    logged = _reported(view, r"Xid.*: (48|63|64)\b")
+    return found(
+        f"NVML answers 16 (reset required) for {listing(where)}" if where else "",
+        listing(pending),
+        logged,
+        when=where or pending or logged,
+        sure=bool(where or pending),
+    )
+
+
+@predicate
+def _ecc(_case: Case, view: View) -> Match | None:
+    counted = [(row.get("index"), row.integer("ecc.volatile_uncorrected") or 0) for row in view.rows("nvml.devices")]
+    bad = [
+        f"GPU {index}: {count} uncorrected errors since the driver was loaded" for index, count in counted if count > 0
+    ]
+    return found(
+        "creating a context returned 214" if 214 in view.contexts else "", *bad, when=bad or 214 in view.contexts
+    )
+
+
+def _processes(view: View) -> str:
+    pids = [str(pid) for pid in view.all("nvml.devices.*.processes.*.pid")]
+    return (
+        f"processes on the GPU: {listing(pids)}"
+        if pids
+        else "no process is visible (a container may not see the host's)"
+    )
+
+
+@predicate
+def _exclusive_mode(_case: Case, view: View) -> Match | None:
+    modes = [row.integer("compute_mode") for row in view.rows("nvml.devices")]
+    words = {2: "prohibited", 3: "exclusive process"}
+    strict = [f"GPU {i} is in compute mode {mode} ({words[mode]})" for i, mode in enumerate(modes) if mode in (2, 3)]
+    said = "all CUDA-capable devices are busy or unavailable" in view.framework_words
+    return found(
+        "creating a context returned 46" if 46 in view.contexts else "",
+        listing(strict),
+        _processes(view),
+        when=46 in view.contexts or (said and strict),
+        sure=bool(strict),
+    )
+
+
+@predicate
+def _memory_taken(_case: Case, view: View) -> Match | None:
+    sizes = [(row.integer("memory.free"), row.integer("memory.total")) for row in view.rows("nvml.devices")]
+    known = [(free, total) for free, total in sizes if free is not None and total]
+    full = [f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in known if free < _FULL * total]
+    said = "out of memory" in view.framework_words.lower() or "CUDA_ERROR_OUT_OF_MEMORY" in view.framework_words
+    return found(
+        "creating a context returned 2" if 2 in view.contexts else "",
+        listing(full),
+        _processes(view),
+        when=(2 in view.contexts or said) and (full or not known),
+        sure=bool(full),
+    )
+
+
+@predicate
+def _context_unexplained(_case: Case, view: View) -> Match | None:
+    names = [f"{row.integer('context.code')} ({row.text('context.name')})" for row in view.rows("cuda.devices")]
+    return found(f"creating a context returned {listing(names)}", when=view.contexts and 0 not in view.contexts)
+
+
+def busy(view: View) -> list[View]:
+    """The GPUs under load."""
+    return [row for row in view.rows("nvml.devices") if (row.integer("utilization.gpu") or 0) >= BUSY]
+
+
+@predicate
+def _throttled(_case: Case, view: View) -> Match | None:
+    slow = [(row.get("index"), (row.integer("clocks.event_reasons") or 0) & _FAULTY_REASONS) for row in busy(view)]
+    words = [f"GPU {index}: clock event reasons {reasons:#x}" for index, reasons in slow if reasons]
+    return found(*words, when=words)
+
+
+@predicate
+def _pcie_degraded(_case: Case, view: View) -> Match | None:
+    words = []
+    for row in busy(view):
+        for now, best, word in (("generation", "max_generation", "generation"), ("width", "max_width", "width")):
+            have, could = row.integer(f"pcie.{now}"), row.integer(f"pcie.{best}")
+            if have is not None and could is not None and have < could:
+                words.append(f"GPU {row.get('index')}: PCIe {word} {have} of {could}")
+    return found(*words, when=words)

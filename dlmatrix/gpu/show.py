@@ -1,0 +1,155 @@
+"""What the doctor shows: a tree of layers, the causes with their remedies, and what would work instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+from rich.tree import Tree
+
+from dlmatrix.gpu.diagnosis import Cause, LayerState, headline
+from dlmatrix.gpu.diagnosis.view import View
+from dlmatrix.gpu.examination import Examination
+from dlmatrix.gpu.gate import Gpu, Machine, judge
+from dlmatrix.matrix.compatibility import load_compatibility
+from dlmatrix.matrix.load import lock_of
+from dlmatrix.matrix.model import Env, Matrix, Status
+
+_WORDS = {
+    "usable": "the GPU can be used",
+    "no-gpu": "no GPU here",
+    "unusable": "a GPU is here and cannot be used",
+    "unknown": "could not look",
+}
+_MARKS = {"works": ("✓", "ok", "green"), "broken": ("✗", "x", "red"), "unknown": ("–", "-", "dim")}  # noqa: RUF001
+_SUGGESTED = 4
+
+
+def machine_of(facts: dict[str, Any] | None) -> Machine:
+    """The driver and the GPUs of a facts document, as the compatibility table counts them."""
+    view = View(facts, place="host")
+    rows = [row for row in view.rows("nvml.devices") if row.text("name")] or view.rows("cuda.devices")
+    gpus = []
+    for row in rows:
+        pair = row.get("compute_capability")
+        known = isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair)
+        gpus.append(Gpu(name=row.text("name") or "GPU", capability=f"{pair[0]}.{pair[1]}" if known else None))
+    driver = view.text("nvml.driver") or view.module_version
+    return Machine(driver=driver or None, gpus=tuple(gpus))
+
+
+def would_work(root: Path, matrix: Matrix, env: Env | None, examination: Examination) -> tuple[str, ...]:
+    """Envs that can run on this machine as it is, those of the same series first; cpu envs where no gpu env can."""
+    if examination.verdict == "usable":
+        return ()
+    causes = {cause.layer for cause in examination.diagnosis.causes}
+    series = env.series if env else ""
+    envs = sorted((e for e in reversed(matrix.envs) if e.status is Status.SUPPORTED), key=lambda e: e.series != series)
+    if causes <= {"framework", "cuInit", "container start"}:
+        # The hardware and the driver are sound: another env may be all that is needed.
+        table, machine = load_compatibility(root), machine_of(examination.host or examination.inside)
+        others = [e for e in envs if e.variant == "gpu" and e != env]
+        fitting = [e.name for e in others if judge(table, e, machine, locks={e.name: lock_of(matrix, e)}).usable]
+        if fitting:
+            return tuple(fitting[:_SUGGESTED])
+    return tuple(e.name for e in envs if e.variant == "cpu" and e != env)[:_SUGGESTED]
+
+
+def as_json(examination: Examination, suggestions: tuple[str, ...]) -> dict[str, Any]:
+    """Everything, for machines."""
+    launch = examination.launch
+    return {
+        "schema_version": 1,
+        "env": examination.env,
+        "engine": examination.engine,
+        "exit_code": examination.exit_code,
+        **examination.diagnosis.as_dict(),
+        "verdict": examination.verdict,
+        "headline": headline(examination.diagnosis),
+        "unreached": examination.unreached,
+        "would_work": list(suggestions),
+        "launch": None if launch is None else {"error": launch.error, "system": launch.system, "folder": launch.folder},
+        "facts": {"host": examination.host, "inside": examination.inside},
+    }
+
+
+def show(examination: Examination, suggestions: tuple[str, ...], console: Console | None = None) -> None:
+    """Print the tree, then the causes, then what could not be looked at."""
+    console = console or _console()
+    about = f"{examination.env or 'this machine'}, engine {examination.engine}"
+    style = {"usable": "bold green", "unknown": "bold yellow"}.get(examination.verdict, "bold red")
+    tree = Tree(Text.assemble((_WORDS[examination.verdict], style), f": {about}"))
+    places: dict[str, Tree] = {}
+    for state in examination.diagnosis.layers:
+        branch = places.get(state.place) or tree.add(state.place)
+        places[state.place] = branch
+        branch.add(_line(state, console))
+    for line in _gpus(View(examination.inside or examination.host, place="host")):
+        tree.add(Text(line))
+    console.print(tree, highlight=False)
+    for number, cause in enumerate(examination.diagnosis.causes):
+        _show_cause(console, "cause" if number == 0 else "also", cause)
+    for cause in examination.diagnosis.warnings:
+        _show_cause(console, "warning", cause)
+    for spot in examination.diagnosis.blind:
+        _row(console, "not seen", f"{spot.what} ({spot.place}: {spot.why}); it would tell {spot.tells}", "dim")
+    if examination.unreached:
+        _row(console, "not seen", f"the inside of the env: {examination.unreached}", "yellow")
+    if suggestions:
+        _row(console, "instead", f"what would work on this machine: {', '.join(suggestions)}", "")
+
+
+def _gpus(view: View) -> Iterator[str]:
+    """One line for each GPU that NVML tells of; memory in GiB, power in watts."""
+    for row in view.rows("nvml.devices"):
+        pair = row.get("compute_capability")
+        known = {
+            "compute capability": ".".join(map(str, pair)) if isinstance(pair, list) else "",
+            "memory": _of(row.get("memory.free"), row.get("memory.total"), 2**30, "GiB free"),
+            "power": _of(row.get("power.draw"), row.get("power.limit"), 1, "W"),
+            "PCIe generation": _of(row.get("pcie.generation"), row.get("pcie.max_generation"), 1, ""),
+            "width": _of(row.get("pcie.width"), row.get("pcie.max_width"), 1, ""),
+            "MIG instances": str(len(row.words("mig.instances")) or ""),
+            "processes": str(len(row.rows("processes")) or ""),
+        }
+        facts = ", ".join(f"{word} {value}" for word, value in known.items() if value)
+        yield f"GPU {row.get('index')}: {row.text('name') or 'does not answer'}" + (f", {facts}" if facts else "")
+
+
+def _of(now: object, best: object, unit: int, word: str) -> str:
+    if not isinstance(now, (int, float)) or not isinstance(best, (int, float)):
+        return ""
+    return f"{now / unit:.3g} of {best / unit:.3g} {word}".rstrip()
+
+
+def _console() -> Console:
+    """Where no terminal says how wide it is, wide enough for the tree."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def _line(state: LayerState, console: Console) -> Text:
+    sign, plain, colour = _MARKS[state.state]
+    mark = sign if console.encoding.lower().startswith("utf") else plain
+    detail = state.detail.splitlines()[0][:200] if state.detail else ""
+    return Text.assemble((f"{mark} ", colour), f"{state.layer:<16}", (detail, "" if state.state == "broken" else "dim"))
+
+
+def _show_cause(console: Console, word: str, cause: Cause) -> None:
+    console.print()
+    label = f"{cause.label}{' (possible)' if cause.possible else ''}"
+    _row(console, word, f"{label}: {cause.title}", "bold")
+    for line in cause.evidence:
+        _row(console, "evidence", line.strip(), "")
+    _row(console, "remedy", cause.remedy, "green" if word != "warning" else "yellow")
+    for other, command in cause.apart:
+        _row(console, "or", f"{other}? tell them apart: {command}", "")
+    _row(console, "source", cause.source, "dim")
+
+
+def _row(console: Console, word: str, text: str, style: str) -> None:
+    line = Text.assemble((f"{word:<9}", "dim"), (text, style))
+    console.print(line, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Installation guides: what their commands bring."""

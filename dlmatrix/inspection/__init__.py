@@ -1,0 +1,1 @@
+"""What is in an installation or an image, found without running any of it."""

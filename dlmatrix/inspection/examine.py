@@ -1,0 +1,124 @@
+"""Looks into an image once: its content checks, its bill of materials, and how it compares with its record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.engines.docker.images import Images
+from dlmatrix.inspection import contents, digests, sbom
+from dlmatrix.matrix.model import Outcome, Site
+from dlmatrix.matrix.plan import ChosenBase, Plan
+from dlmatrix.system.state import scratch, state_dir
+
+_STATUS, _BUNDLE = "/var/lib/dpkg/status", "/etc/ssl/certs/ca-certificates.crt"
+_OUTCOMES = {digests.SAME: Outcome.PASSED, digests.DIFFERS: Outcome.FAILED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What was found in an image: checks as in a run's document, and the text of its bill of materials."""
+
+    checks: tuple[Mapping[str, Any], ...]
+    sbom: str
+
+
+def examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str) -> Examined:
+    """Examine an image, or recall what this version of the checks found in it."""
+    folder = state_dir(plan.root) / "examined"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{_key(image, base.identity, plan)}.json"
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+        found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
+    except (OSError, ValueError, KeyError, TypeError):
+        found = _examine(images, site, plan, base, image)
+        _write(file, json.dumps({"checks": found.checks, "sbom": found.sbom}).encode())
+    return Examined(checks=(*found.checks, _recorded(images, plan, base, image)), sbom=found.sbom)
+
+
+def _examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str) -> Examined:
+    started = time.perf_counter()
+    kept = state_dir(plan.root) / "examined" / f"base-{hashlib.sha256(base.identity.encode()).hexdigest()[:16]}"
+    base_files = contents.parse_listing(_once(kept.with_suffix(".files"), images, base.ref, "find", *contents.LISTING))
+    bundle = _once(kept.with_suffix(".crt"), images, base.ref, "cat", _BUNDLE).decode("utf-8", "replace")
+    files = contents.parse_listing(images.look(image, "find", *contents.LISTING))
+    status = images.look(image, "cat", _STATUS).decode("utf-8", "replace")
+    certificates = contents.own_certificates(site, bundle)
+    with scratch(plan.root) as temporary:
+        # On its standard input, since a command line can be read by everybody.
+        wanted = temporary / "patterns"
+        wanted.write_text(contents.patterns(site, certificates), encoding="utf-8")
+        with wanted.open("rb") as stdin:
+            matches = contents.parse_matches(images.look(image, "grep", *contents.SEARCH, stdin=stdin))
+    checks = contents.check(
+        contents.Contents(
+            files=files,
+            base=base_files,
+            matches=_foreign(images, image, matches),
+            certificates=certificates,
+            size_budget_mb=plan.env.size_budget_mb,
+        )
+    )
+    checks[0]["seconds"] = time.perf_counter() - started  # one look serves them all
+    return Examined(checks=tuple(checks), sbom=sbom.make_sbom(plan, image, files, status))
+
+
+def _foreign(images: Images, image: str, matches: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The matches in files that no distribution brought."""
+    paths = sorted({path for path, _ in matches})
+    if not paths:
+        return ()
+    sums = images.look(image, "sha256sum", "--", *paths)
+    names = (f"--regexp={contents.in_site_packages(path)},sha256=" for path in paths)
+    records = images.look(image, "grep", "-rhF", "--include=RECORD", *names, "/opt/venv/lib")
+    brought = contents.brought(paths, sums, records)
+    return tuple((path, match) for path, match in matches if path not in brought)
+
+
+def _recorded(images: Images, plan: Plan, base: ChosenBase, image: str) -> dict[str, Any]:
+    """The image's digests against envs/digests.toml, as a check."""
+    started = time.perf_counter()
+    record = digests.read_records(plan.root).get(plan.env.name)
+    found = digests.Comparison(word=digests.NOT_RECORDED, detail="`nox -s reproduce` compares two builds of it")
+    if record:
+        found = digests.compare(record, images.identity(image), images.made_with, plan.inputs(base))
+    return {
+        "id": "image-record",
+        "kind": "image",
+        "asserts": "the image has the digests that two builds from nothing last agreed on",
+        "outcome": _OUTCOMES.get(found.word, Outcome.SKIPPED).value,
+        "reason": str(found),
+        "expected": record.identity.manifest if record else None,
+        "found": image,
+        "seconds": time.perf_counter() - started,
+        "data": {},
+    }
+
+
+def _key(image: str, base: str, plan: Plan) -> str:
+    code = [Path(str(module.__file__)).read_bytes() for module in (contents, sbom)]
+    facts = [image, base, plan.env.size_budget_mb, *(hashlib.sha256(text).hexdigest() for text in code)]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _once(file: Path, images: Images, ref: str, program: str, *arguments: str) -> bytes:
+    """What a program of a base prints; a base is looked at once."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        found = images.look(ref, program, *arguments)
+        _write(file, found)
+        return found
+
+
+def _write(file: Path, content: bytes) -> None:
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.replace(file)

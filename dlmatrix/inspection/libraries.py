@@ -1,0 +1,115 @@
+"""Which wheel brings which library, and what is opened by name: dlmatrix/inspection/libraries.toml, typed."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from packaging.version import Version
+
+from dlmatrix.matrix.load import Table, read_toml
+from dlmatrix.matrix.tables import mapping, rows, version_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opens:
+    """A library that opens others by name; ``by`` is a file name pattern."""
+
+    by: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameworkOpens:
+    """What a range of a framework's versions opens by name, from the first of ``by`` that is there."""
+
+    framework: str
+    first: Version
+    last: Version
+    by: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def covers(self, framework: str, version: str) -> bool:
+        """Whether this row speaks of a version."""
+        return self.framework == framework and self.first <= Version(version) <= self.last
+
+    def opens(self, paths: Iterable[str]) -> Opens | None:
+        """The rule for an installation with these files; None where the framework is not among them."""
+        names = {posixpath.basename(path) for path in paths}
+        by = next((name for name in self.by if name in names), None)
+        return Opens(by=by, names=self.names) if by else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excuse:
+    """A CUDA build that stands in a cpu env for a reason."""
+
+    framework: str
+    first: Version
+    last: Version
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Libraries:
+    """The whole table."""
+
+    driver: tuple[str, ...]
+    wheels: dict[str, str]
+    opens: tuple[Opens, ...]
+    frameworks: tuple[FrameworkOpens, ...]
+    optional: dict[str, str]
+    excuses: tuple[Excuse, ...]
+
+    def is_driver(self, soname: str) -> bool:
+        """Whether the host's driver brings this library."""
+        return any(fnmatchcase(soname, pattern) for pattern in self.driver)
+
+    def optional_reason(self, file_name: str) -> str:
+        """Why an object may miss its libraries; empty for one that may not."""
+        return next((reason for pattern, reason in self.optional.items() if fnmatchcase(file_name, pattern)), "")
+
+    def wheel_of(self, soname: str, cuda_major: str) -> str:
+        """The wheel that brings a library for a CUDA major version; empty where none is known to."""
+        stem = soname.partition(".so")[0]
+        known = [name for name in self.wheels if stem.startswith(name)]
+        if not known or not cuda_major:
+            return ""
+        suffix = f"-cu{cuda_major}" if int(cuda_major) < 13 else ""
+        return self.wheels[max(known, key=len)].format(suffix=suffix, major=cuda_major)
+
+    def cuda_build_reason(self, framework: str, version: str) -> str:
+        """Why a version's CUDA build may stand in a cpu env; empty where it may not."""
+        found = (e for e in self.excuses if e.framework == framework and e.first <= Version(version) <= e.last)
+        return next((excuse.reason for excuse in found), "")
+
+
+def load_libraries(file: Path | None = None) -> Libraries:
+    """Read the table that comes with this package, or another. Raises ConfigError naming file and key."""
+    file = file or Path(__file__).with_name("libraries.toml")
+    top = Table(file, "", read_toml(file))
+    table = Libraries(
+        driver=top.strings("driver"),
+        wheels=mapping(top, "wheels"),
+        opens=tuple(Opens(by=row.take("by", str), names=row.strings("names")) for row in rows(top, "opens")),
+        frameworks=tuple(_framework(row) for row in rows(top, "framework")),
+        optional=mapping(top, "optional"),
+        excuses=tuple(_excuse(row) for row in rows(top, "cuda-build-in-cpu")),
+    )
+    top.done()
+    return table
+
+
+def _framework(row: Table) -> FrameworkOpens:
+    first, last = version_range(row, "versions")
+    return FrameworkOpens(
+        framework=row.take("framework", str), first=first, last=last, by=row.strings("by"), names=row.strings("names")
+    )
+
+
+def _excuse(row: Table) -> Excuse:
+    first, last = version_range(row, "versions")
+    return Excuse(framework=row.take("framework", str), first=first, last=last, reason=row.take("reason", str))

@@ -1,0 +1,1 @@
+"""What envs/ says, and what will be done for an env, computed before anything is."""

@@ -1,0 +1,250 @@
+"""Turns envs/ into a Matrix, and refuses anything it does not know."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.errors import ConfigError, UsageError
+from dlmatrix.matrix.locks import read_lock
+from dlmatrix.matrix.model import Base, DebianRecipe, Env, KnownWheel, Lock, Matrix, Status
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SERIES = ("torch", "tf2", "tf1", "tf1-compat")
+VARIANTS = ("cpu", "gpu")
+_UTC_TIME = "%Y-%m-%dT%H:%M:%SZ"
+#: Files in envs/ that describe no framework version.
+_OTHER_FILES = ("bases.toml", "compatibility.toml", "digests.toml")
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The checkout: the nearest folder, from ``start`` upwards or around this package, with envs/bases.toml."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "envs" / "bases.toml").is_file():
+            return folder
+    raise UsageError(f"{here} is not inside a dlmatrix checkout", "change into the checkout, where noxfile.py is")
+
+
+def load_matrix(root: Path) -> Matrix:
+    """Read every file of envs/. Raises ConfigError naming the file and the key."""
+    bases = _load_bases(root / "envs" / "bases.toml")
+    pythons = {base.python for base in bases}
+    envs: list[Env] = []
+    for file in sorted((root / "envs").glob("*.toml"), key=_by_series_and_version):
+        if file.name not in _OTHER_FILES:
+            envs.extend(_load_version(file, pythons))
+    return Matrix(root=root, envs=tuple(envs), bases=bases)
+
+
+def select(matrix: Matrix, names: Iterable[str]) -> tuple[Env, ...]:
+    """The envs of these names; a session's name (``cpu-torch``) stands for its newest supported version.
+
+    Raises UsageError, with the nearest name, for one that does not exist.
+    """
+    return tuple(dict.fromkeys(_one(matrix, name) for name in names))
+
+
+def _one(matrix: Matrix, name: str) -> Env:
+    by_name = {env.name: env for env in matrix.envs}
+    if name in by_name:
+        return by_name[name]
+    versions = [env for env in matrix.envs if env.session == name]
+    if versions:
+        return ([env for env in versions if env.status is Status.SUPPORTED] or versions)[-1]
+    near = difflib.get_close_matches(name, [*by_name, *(env.session for env in matrix.envs)], n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UsageError(f"there is no env named {name}", f"{hint}`python -m dlmatrix list` shows them all")
+
+
+def lock_of(matrix: Matrix, env: Env) -> Lock:
+    """The parsed lock of an env. Raises ConfigError for one that pins another version of the framework."""
+    relock = f"nox -s lock -- {env.name} --write"
+    lock = read_lock(matrix.root / "envs" / "locks" / f"{env.name}.txt", relock)
+    locked = lock.version_of(env.distribution)
+    if locked != env.pin:
+        raise ConfigError(
+            f"{lock.file}: holds {f'{env.distribution} {locked}' if locked else f'no {env.distribution}'}, "
+            f"and {env.file.name} asks for {env.pin}",
+            f"generate it again: {relock}",
+        )
+    return lock
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """Parse a TOML file; ConfigError for one that is missing or broken."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: no such file", "restore it from git") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not valid TOML: {error}", "correct the file") from None
+
+
+class Table:
+    """A TOML table that is emptied key by key, so that what is left over was not understood."""
+
+    def __init__(self, file: Path, path: str, data: dict[str, Any]) -> None:
+        self.file, self.path, self._data, self._seen = file, path, dict(data), set[str]()
+
+    def take(self, key: str, kind: type, default: Any = None) -> Any:
+        """Remove and return a key; without a default it must be there; its type must be ``kind``."""
+        self._seen.add(key)
+        if key not in self._data:
+            if default is None:
+                near = difflib.get_close_matches(key, self._data, n=1)
+                self.fail(key, "is missing", f"rename {near[0]}, if that is it" if near else "add it")
+            return default
+        value = self._data.pop(key)
+        if type(value) is not kind:
+            self.fail(key, f"must be a {_TOML_NAMES[kind]}, not {value!r}", "correct it")
+        return value
+
+    def strings(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """Remove and return an array of strings."""
+        values = self.take(key, list, None if default is None else list(default))
+        if not all(isinstance(value, str) for value in values):
+            self.fail(key, "must be an array of strings", "correct it")
+        return tuple(values)
+
+    def done(self) -> None:
+        """Raise ConfigError for the first key that nothing took."""
+        for key in self._data:
+            near = difflib.get_close_matches(key, self._seen, n=1)
+            self.fail(
+                key,
+                "is not known",
+                f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(self._seen))}",
+            )
+
+    def fail(self, key: str, what: str, next_step: str) -> None:
+        """Raise ConfigError about one key of this table."""
+        raise ConfigError(f"{self.file}: {self.path}{key}: {what}", next_step)
+
+
+_TOML_NAMES = {str: "string", int: "number", list: "array", dict: "table", bool: "boolean"}
+
+
+def _load_version(file: Path, pythons: set[str]) -> list[Env]:
+    table = Table(file, "", read_toml(file))
+    series, version = table.take("series", str), table.take("version", str)
+    python, newest = table.take("python", str), table.take("exclude-newer", str)
+    if series not in SERIES:
+        table.fail("series", f"{series!r} is not one of {', '.join(SERIES)}", "correct it")
+    if not re.fullmatch(r"\d+(\.\d+)+", version):
+        table.fail("version", f"{version!r} is no release", "write it like 2.13.0")
+    short = file.stem.removeprefix(f"{series}-")
+    if not file.stem.startswith(f"{series}-") or not (version == short or version.startswith(f"{short}.")):
+        table.fail(
+            "version",
+            f"{series} {version} does not fit the file's name",
+            f"name the file {series}-{version.rpartition('.')[0]}.toml",
+        )
+    if python not in pythons:
+        table.fail("python", f"no base for {python!r}", "add it to envs/bases.toml")
+    if not _is_utc_time(newest):
+        table.fail("exclude-newer", f"{newest!r} is no UTC time", "write it like 2026-11-01T00:00:00Z")
+    cells = {variant: table.take(variant, dict) for variant in VARIANTS}
+    table.done()
+    return [
+        _load_cell(
+            Table(file, f"{variant}.", cell),
+            series=series,
+            short=short,
+            variant=variant,
+            version=version,
+            python=python,
+            exclude_newer=newest,
+        )
+        for variant, cell in cells.items()
+    ]
+
+
+def _load_cell(table: Table, **common: str) -> Env:
+    word = table.take("status", str, Status.SUPPORTED.value)
+    if word not in (status.value for status in Status):
+        table.fail("status", f"{word!r} is not one of {', '.join(Status)}", "correct it")
+    status = Status(word)
+    reason = "" if status is Status.SUPPORTED else table.take("reason", str)
+    possible = status is not Status.IMPOSSIBLE
+    env = Env(
+        **common,
+        requirements=table.strings("requirements") if possible else (),
+        constraints=table.strings("constraints", ()) if possible else (),
+        build_requirements=table.strings("build-requirements", ()) if possible else (),
+        wheels=_load_wheels(table) if possible else (),
+        size_budget_mb=table.take("size-budget-mb", int) if possible else 0,
+        status=status,
+        reason=reason,
+        file=table.file,
+    )
+    table.done()
+    if possible and env.pin.partition("+")[0] != env.version:
+        table.fail(
+            "requirements", f"the first must pin the framework to {env.version}", f"write it like torch=={env.version}"
+        )
+    return env
+
+
+def _is_utc_time(text: str) -> bool:
+    try:
+        # strptime alone would take 2026-1-1 too.
+        return datetime.datetime.strptime(text, _UTC_TIME).strftime(_UTC_TIME) == text
+    except ValueError:
+        return False
+
+
+def _load_wheels(cell: Table) -> tuple[KnownWheel, ...]:
+    wheels = []
+    for number, data in enumerate(cell.take("wheels", list, []), 1):
+        if not isinstance(data, dict):
+            cell.fail("wheels", "must be an array of tables", f"write each as [[{cell.path}wheels]]")
+        table = Table(cell.file, f"{cell.path}wheels[{number}].", data)
+        file, sha256 = table.take("file", str), table.take("sha256", str)
+        if not re.fullmatch(r"[\w.+-]+\.whl", file):
+            table.fail("file", f"{file!r} is no wheel's file name", "correct it")
+        if not re.fullmatch(r"[0-9a-f]{64}", sha256):
+            table.fail("sha256", f"{sha256!r} is no sha256", "write its 64 hexadecimal digits")
+        wheels.append(KnownWheel(file=file, sha256=sha256, requires=table.strings("requires")))
+        table.done()
+    return tuple(wheels)
+
+
+def _load_bases(file: Path) -> tuple[Base, ...]:
+    top = Table(file, "", read_toml(file))
+    pythons = top.take("python", dict)
+    top.done()
+    return tuple(_load_base(file, python, data) for python, data in pythons.items())
+
+
+def _load_base(file: Path, python: str, data: Any) -> Base:
+    where = f'python."{python}".'
+    if not isinstance(data, dict):
+        raise ConfigError(f"{file}: {where[:-1]}: must be a table", "correct it")
+    table = Table(file, where, data)
+    image = table.take("image", str)
+    if not re.fullmatch(r"[a-z0-9./_-]+@sha256:[0-9a-f]{64}", image):
+        table.fail("image", f"{image!r} is not pinned by digest", "write it as name@sha256:…")
+    recipe = Table(file, f"{where}debian.", table.take("debian", dict))
+    table.done()
+    debian = DebianRecipe(
+        suite=recipe.take("suite", str),
+        packages=recipe.strings("packages"),
+        copy_interpreter=recipe.take("copy-interpreter", bool, False),
+    )
+    recipe.done()
+    return Base(python=python, image=image, debian=debian)
+
+
+def _by_series_and_version(file: Path) -> tuple[str, tuple[int, ...]]:
+    series, _, short = file.stem.rpartition("-")
+    return series, tuple(int(part) for part in re.findall(r"\d+", short))

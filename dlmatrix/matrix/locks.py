@@ -1,0 +1,69 @@
+"""Reads lock files: requirements format, every entry hashed, no index URL."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from packaging.utils import canonicalize_name
+
+from dlmatrix.errors import ConfigError
+from dlmatrix.matrix.model import Lock, LockEntry
+
+_ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;*=\\]+)(?=[\s;\\]|$)")
+_HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")
+
+
+def read_lock(file: Path, relock: str) -> Lock:
+    """Parse and check a lock file.
+
+    ``relock`` is the command that regenerates it, for the messages. Raises ConfigError for a
+    missing file, an entry without a sha256, an option line or an address of an index.
+    """
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no lock", f"generate it: {relock}") from None
+    return parse_lock(file, data.decode("utf-8", "replace"), f"regenerate it: {relock}")
+
+
+def parse_lock(file: Path, text: str, next_step: str) -> Lock:
+    """Parse and check what ``file`` holds, or should hold; errors as of ``read_lock``."""
+    entries = tuple(_entries(file, text, next_step))
+    if not entries:
+        raise ConfigError(f"{file}: the lock names no distribution", next_step)
+    return Lock(file=file, sha256=hashlib.sha256(text.encode()).hexdigest(), entries=entries)
+
+
+def _entries(file: Path, text: str, next_step: str) -> list[LockEntry]:
+    found = []
+    for number, line in _logical_lines(text):
+        entry = _ENTRY.match(line)
+        hashes = tuple(_HASH.findall(line))
+        if "://" in line or line.startswith("-"):
+            raise ConfigError(f"{file}:{number}: only name==version entries belong in a lock", next_step)
+        if not entry:
+            raise ConfigError(f"{file}:{number}: not an exact pin: {line[:60]}", next_step)
+        if not hashes:
+            raise ConfigError(f"{file}:{number}: {entry[1]} has no sha256", next_step)
+        found.append(LockEntry(name=canonicalize_name(entry[1]), version=entry[2], hashes=hashes))
+    return found
+
+
+def _logical_lines(text: str) -> list[tuple[int, str]]:
+    """Join backslash continuations; give each the number of its first line; drop comments."""
+    joined: list[tuple[int, str]] = []
+    pending = False
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = raw.split(" #")[0].strip()
+        if not line or line.startswith("#"):
+            pending = False
+            continue
+        body = line.removesuffix("\\").rstrip()
+        if pending:
+            joined[-1] = (joined[-1][0], f"{joined[-1][1]} {body}")
+        else:
+            joined.append((number, body))
+        pending = line.endswith("\\")
+    return joined

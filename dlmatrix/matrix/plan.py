@@ -1,0 +1,291 @@
+"""What will be done for an env, computed before anything is: content key, build command, run options.
+
+Nothing here touches an engine; what an engine knows (a base's identity) comes in as a value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.matrix.compatibility import load_compatibility
+from dlmatrix.matrix.model import Base, Env, Lock, Matrix
+
+#: Every file in every image gets this time (the recipe sets, not clamps): 14 November 2023.
+SOURCE_DATE_EPOCH = "1700000000"
+_RECIPE = ("Dockerfile", "install-env", "compile-bytecode")
+#: Seconds that smoke gives a measuring process beyond the budget before it calls it hung.
+HANGS_SECONDS = 60
+#: The image runs as this user, which has no passwd entry.
+USER = "65532:65532"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenBase:
+    """The base an env is built on: ``ref`` goes in FROM, ``identity`` in the content key."""
+
+    ref: str
+    identity: str
+    #: official, or debian
+    kind: str
+
+
+#: All that a run with GPUs is given beyond ``container_options``, as device requests of the Docker SDK. Nothing else
+#: is relaxed: the NVIDIA container toolkit brings the device files and the driver's libraries before the root becomes
+#: read-only, and loads the kernel modules on the host, so that the container needs no capability for it.
+GPU_DEVICES = ({"count": -1, "capabilities": [["gpu"]]},)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a container may use."""
+
+    timeout_seconds: int = 600
+    #: processors, which is also the number of threads; 0: as many as the engine has
+    cpus: int = 0
+    memory_bytes: int = 8 << 30
+    pids: int = 512
+    shm_bytes: int = 1 << 30
+    tmp_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What throughput is measured inside; by default everything that the budget has room for."""
+
+    #: the budget; 0: nothing is measured
+    seconds: float = 120.0
+    #: fresh processes for each row
+    processes: int = 10
+    #: ids of rows; none means all
+    rows: tuple[str, ...] = ()
+    #: leave out every check
+    only: bool = False
+
+    def arguments(self) -> list[str]:
+        """The arguments of ``python -m smoke``."""
+        found = ["--throughput", f"{self.seconds:g}", "--processes", str(self.processes)]
+        found += ["--rows", ",".join(self.rows)] if self.rows else []
+        return [*found, *(["--only", "throughput"] if self.only else [])]
+
+
+def quick(env: Env) -> Measuring:
+    """Training and inference the plain way, so that a whole run ends within a minute."""
+    mode = {"torch": "eager", "tf2": "graph", "tf1": "session"}[env.framework]
+    rows = tuple(f"cnn/{kind}/{mode}/128/fp32/device" for kind in ("train", "infer"))
+    return Measuring(seconds=20.0, processes=3, rows=rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One env, resolved: all that an engine needs to build and run it."""
+
+    env: Env
+    lock: Lock
+    base: Base
+    root: Path
+    uv_version: str
+    limits: Limits
+    #: whether it is started with the machine's GPUs
+    gpu: bool = False
+    #: the CUDA version of the framework's wheel, where the compatibility table has a row for it
+    cuda: str | None = None
+    measuring: Measuring = Measuring()
+
+    def key(self, base: ChosenBase) -> str:
+        """The content key: one digest over every input of the image."""
+        return _digest(self.inputs(base))
+
+    def framework_key(self, base: ChosenBase) -> str:
+        """The same over what the big layer depends on: everything but the checks."""
+        return _digest({name: value for name, value in self.inputs(base).items() if name != "smoke"})
+
+    def inputs(self, base: ChosenBase) -> dict[str, str]:
+        """Everything the image depends on, each by a digest or its value."""
+        args = self.build_args(base) | {"BASE": ""}  # the identity stands for the name
+        return {
+            "dockerfile": _tree(self.root, [self.root / "docker" / name for name in _RECIPE]),
+            "lock": self.lock.sha256,
+            "build-lock": _tree(self.root, [self.build_lock] if self.build_lock else []),
+            "base": base.identity,
+            "smoke": _tree(self.root, smoke_files(self.root)),
+            "uv": self.uv_version,
+            "args": " ".join(f"{name}={value}" for name, value in args.items()),
+        }
+
+    @property
+    def checkout(self) -> str:
+        """Tells this checkout's containers from those of others on the same engine, without saying where it is."""
+        return hashlib.sha256(f"{platform.node()}:{self.root}".encode()).hexdigest()[:16]
+
+    @property
+    def disk_bytes(self) -> int:
+        """About what a build takes on the engine's disk: its files lie there three times.
+
+        In the installer's cache, as built, and in the image; compressed once more. gpu-tf2-2.10 took 15 GB.
+        """
+        return 3_000_000 * self.env.size_budget_mb
+
+    @property
+    def build_lock(self) -> Path | None:
+        """The hashed build dependencies of what the lock has only as source, where there are any."""
+        file = self.lock.file.with_suffix(".build.txt")
+        return file if file.is_file() else None
+
+    def build_args(self, base: ChosenBase) -> dict[str, str]:
+        """The Dockerfile's ARGs."""
+        return {
+            "BASE": base.ref,
+            "PYTHON": self.env.python,
+            "ENV_NAME": self.env.name,
+            "VARIANT": self.env.variant,
+            "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
+        }
+
+    def labels(self, base: ChosenBase) -> dict[str, str]:
+        """The image's labels; none depends on time, place or user, so the digest does not."""
+        distribution, version = framework_pin(self.env, self.lock)
+        return {
+            "org.opencontainers.image.title": f"dlmatrix {self.env.name}",
+            "org.opencontainers.image.version": version,
+            "org.opencontainers.image.licenses": "Apache-2.0",
+            "org.opencontainers.image.base.name": base.ref.partition("@")[0],
+            "org.opencontainers.image.base.digest": base.identity,
+            "dlmatrix.env": self.env.name,
+            "dlmatrix.framework": distribution,
+            "dlmatrix.version": version,
+            "dlmatrix.python": self.env.python,
+            "dlmatrix.lock": f"sha256:{self.lock.sha256}",
+            "dlmatrix.key": self.key(base),
+        }
+
+    def expect(self) -> dict[str, Any]:
+        """What the checks inside hold the installation against."""
+        distribution, version = framework_pin(self.env, self.lock)
+        return {
+            "env": self.env.name,
+            "series": self.env.series,
+            "variant": self.env.variant,
+            "distribution": distribution,
+            "version": version,
+            "cuda": self.cuda,
+            "gpu": self.gpu,
+        }
+
+    def smoke_arguments(self, hermetic: bool) -> list[str]:
+        """The arguments of ``python -m smoke``; ``hermetic`` where it runs in a closed container."""
+        expect = json.dumps(self.expect() | {"hermetic": hermetic}, sort_keys=True)
+        arguments = ["--framework", self.env.framework, "--json", "-", "--timeout", str(self.limits.timeout_seconds)]
+        return [*arguments, *self.measuring.arguments(), "--expect", expect]
+
+    @property
+    def ends_within(self) -> float:
+        """Seconds after which smoke has ended by itself whatever hung in it."""
+        return self.limits.timeout_seconds + (self.measuring.seconds + HANGS_SECONDS if self.measuring.seconds else 0)
+
+
+def make_plan(matrix: Matrix, env: Env, lock: Lock, uv_version: str, limits: Limits) -> Plan:
+    """Bring together what belongs to one env."""
+    build = load_compatibility(matrix.root).build_of(env) if env.variant == "gpu" else None
+    return Plan(
+        env=env,
+        lock=lock,
+        base=matrix.base(env.python),
+        root=matrix.root,
+        uv_version=uv_version,
+        limits=limits,
+        cuda=build.cuda if build else None,
+    )
+
+
+def official(base: Base) -> ChosenBase:
+    """The official image, which its digest identifies on every engine."""
+    return ChosenBase(ref=base.image, identity=base.image.partition("@")[2], kind="official")
+
+
+def debian(base: Base, image_id: str) -> ChosenBase:
+    """The base made from Debian packages, which an engine knows under ``image_id``."""
+    return ChosenBase(ref=base.debian_tag, identity=image_id, kind="debian")
+
+
+def framework_pin(env: Env, lock: Lock) -> tuple[str, str]:
+    """The distribution that is the framework, and its locked version with the local part (``2.13.0+cpu``)."""
+    return env.distribution, lock.version_of(env.distribution) or env.pin
+
+
+def build_command(
+    plan: Plan, base: ChosenBase, contexts: dict[str, str], secrets: dict[str, str], tag: str | None = None
+) -> list[str]:
+    """The whole ``docker buildx build`` command. Contexts and secrets are folders and files of this machine."""
+    command = ["docker", "buildx", "build", "--builder", "default", "--progress", "plain"]
+    command += ["--file", str(plan.root / "docker" / "Dockerfile"), "--provenance=false", "--sbom=false"]
+    for name, value in plan.build_args(base).items():
+        command += ["--build-arg", f"{name}={value}"]
+    for name, value in plan.labels(base).items():
+        command += ["--label", f"{name}={value}"]
+    for name, value in contexts.items():
+        command += ["--build-context", f"{name}={value}"]
+    for name, value in secrets.items():
+        command += ["--secret", f"id={name},src={value}"]
+    output = f"type=image,name={tag or plan.env.tag},compression=zstd,oci-mediatypes=true"
+    return [*command, "--output", output, str(plan.root)]
+
+
+def container_options(plan: Plan) -> dict[str, Any]:
+    """How the container runs, as keyword arguments of the Docker SDK's ``containers.create``."""
+    options: dict[str, Any] = {
+        "image": plan.env.tag,
+        "command": plan.smoke_arguments(hermetic=True),
+        "labels": {"dlmatrix.env": plan.env.name, "dlmatrix.checkout": plan.checkout},
+        "user": USER,
+        "network_mode": "none",
+        "read_only": True,
+        "tmpfs": {"/tmp": f"rw,nosuid,nodev,size={plan.limits.tmp_bytes},mode=1777"},  # noqa: S108
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "pids_limit": plan.limits.pids,
+        "mem_limit": plan.limits.memory_bytes,
+        "memswap_limit": plan.limits.memory_bytes,
+        "shm_size": plan.limits.shm_bytes,
+        "log_config": {"Type": "none"},
+    }
+    if plan.limits.cpus:
+        options["nano_cpus"] = plan.limits.cpus * 1_000_000_000
+    if plan.gpu:
+        options["device_requests"] = list(GPU_DEVICES)
+    return options
+
+
+def run_command(plan: Plan) -> list[str]:
+    """The ``docker run`` command that does the same as ``container_options``, to show to people."""
+    options = container_options(plan)
+    command = ["docker", "run", "--rm", "--user", USER, "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    command += ["--security-opt", "no-new-privileges", "--tmpfs", f"/tmp:{options['tmpfs']['/tmp']}"]  # noqa: S108
+    command += ["--pids-limit", str(plan.limits.pids), "--memory", str(plan.limits.memory_bytes)]
+    command += ["--memory-swap", str(options["memswap_limit"])]
+    command += ["--shm-size", str(plan.limits.shm_bytes)]
+    command += ["--cpus", str(plan.limits.cpus)] if plan.limits.cpus else []
+    command += ["--gpus", "all"] if plan.gpu else []
+    return [*command, options["image"], *options["command"]]
+
+
+def smoke_files(root: Path) -> list[Path]:
+    """Every file that enters the image as the smoke layer."""
+    return sorted(f for f in (root / "smoke").rglob("*") if f.is_file() and "__pycache__" not in f.parts)
+
+
+def _digest(inputs: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def _tree(root: Path, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()

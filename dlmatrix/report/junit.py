@@ -1,0 +1,55 @@
+"""The run as JUnit XML, in the form that both Ant's and Jenkins' schema accept."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from dlmatrix.run.course import EnvResult
+
+#: What XML 1.0 cannot hold, escaped or not: a framework colours its messages.
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAGS = {"failed": "failure", "error": "error", "skipped": "skipped"}
+_COUNTS = {"failures": "failed", "errors": "error", "skipped": "skipped"}
+
+
+def junit(results: Sequence[EnvResult], started: datetime.datetime) -> ElementTree.Element:
+    """One suite an env, one case a check; a skip stays a skip."""
+    root = ElementTree.Element("testsuites")
+    # The schema's timestamps have no zone; they are taken for UTC.
+    timestamp = started.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
+    for number, result in enumerate(results):
+        checks: list[Mapping[str, Any]] = list((result.document or {}).get("checks", []))
+        if not checks or result.outcome.value not in {c["outcome"] for c in checks}:
+            checks.append({"id": "env", "outcome": result.outcome.value, "reason": result.reason, "seconds": 0.0})
+        outcomes = [c["outcome"] for c in checks]
+        attributes = {key: str(outcomes.count(word)) for key, word in _COUNTS.items()}
+        attributes |= {"id": str(number), "package": "dlmatrix", "name": result.env.name, "tests": str(len(checks))}
+        # Ant's word where no name of a machine is to be told.
+        attributes |= {"hostname": "localhost", "timestamp": timestamp, "time": _seconds(result, checks)}
+        suite = ElementTree.SubElement(root, "testsuite", attributes)
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, value in (("outcome", result.outcome.value), ("reason", result.reason)):
+            ElementTree.SubElement(properties, "property", name=name, value=_clean(value))
+        for check in checks:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=result.env.name, name=_clean(check["id"]), time=f"{check['seconds']:.3f}"
+            )
+            if tag := _TAGS.get(check["outcome"]):
+                kind = {} if tag == "skipped" else {"type": check.get("kind", "env")}
+                ElementTree.SubElement(case, tag, kind | {"message": _clean(check.get("reason", ""))})
+        ElementTree.SubElement(suite, "system-out")
+        ElementTree.SubElement(suite, "system-err")
+    return root
+
+
+def _seconds(result: EnvResult, checks: Sequence[Mapping[str, Any]]) -> str:
+    """How long an env's checks took: what the run's clock says, else their sum."""
+    return f"{result.seconds.get('run') or sum(check['seconds'] for check in checks):.3f}"
+
+
+def _clean(text: str) -> str:
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,42 @@
+"""What the page says, in English and in Chinese: texts.toml, and causes_zh.toml for the catalogue of causes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+from markupsafe import Markup
+
+from dlmatrix.gpu.diagnosis.catalogue import catalogue
+from dlmatrix.matrix.load import read_toml
+
+#: The languages, by the code that HTML has for each and the key it has in texts.toml.
+LANGUAGES: Mapping[str, str] = {"en": "en", "zh-Hans": "zh"}
+
+
+@functools.cache
+def read_texts() -> dict[str, dict[str, str]]:
+    """Every text by its key: {"en": …, "zh": …}. They are HTML, with {names} for what is filled in."""
+    return dict(read_toml(Path(__file__).with_name("texts.toml")))
+
+
+def text(key: str, **values: object) -> Markup:
+    """A text in every language; the page shows the one that is chosen. Values are escaped."""
+    found = read_texts()[key]
+    return Markup("").join(
+        Markup('<span lang="{}">{}</span>').format(code, Markup(found[name]).format(**values))  # noqa: S704 - our own texts; the values are escaped
+        for code, name in LANGUAGES.items()
+    )
+
+
+@functools.cache
+def read_causes() -> dict[str, str]:
+    """Every title and remedy of today's catalogue of causes: its Chinese by its English."""
+    chinese = read_toml(Path(__file__).with_name("causes_zh.toml"))
+    return {getattr(row, key): words for row in catalogue().rows for key, words in chinese[row.label].items()}
+
+
+def in_chinese(words: object) -> str | None:
+    """A title or a remedy of the catalogue in Chinese; None for others, such as those of an older catalogue."""
+    return read_causes().get(str(words))

@@ -1,0 +1,261 @@
+"""What a page shows of each env: rows, charts and places in result.json, put together for the templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlmatrix.document import rates
+from dlmatrix.report.history import History
+from dlmatrix.report.page.charts import Chart, Point, Series, bars, lines
+from dlmatrix.report.page.source import Source, clean
+
+#: Characters of what a check found that the page shows, where it went well and where not; result.json has all.
+_SHOWN, _SHOWN_BAD = 160, 1500
+#: Runs that a chart over time shows.
+_RUNS = 12
+KINDS = ("train", "infer")
+#: Modes in which nothing is compiled.
+_PLAIN = ("", "eager", "session")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of throughput: where it stands, its values, and where its rate is below it."""
+
+    at: str
+    row: Mapping[str, Any]
+
+    @property
+    def rate(self) -> str:
+        """The place of the rate; in old reports it was one number."""
+        return "images_per_second" + ("/median" if isinstance(self.row.get("images_per_second"), Mapping) else "")
+
+    @property
+    def interval(self) -> bool:
+        """Whether an interval is known; one window has none."""
+        rate = self.row.get("images_per_second")
+        return isinstance(rate, Mapping) and bool(rate["low"] < rate["high"])
+
+    @property
+    def name(self) -> str:
+        """What sets it apart beside model, kind and batch."""
+        row = self.row
+        parts = [row["mode"], row["precision"] if row["precision"] != "fp32" else ""]
+        return " ".join(filter(None, [*parts, "host-fed" if row["feed"] == "host" else ""])) or "eager"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """The rows of one model, and a chart for each kind of work."""
+
+    model: str
+    rows: tuple[Row, ...]
+    #: what was not measured: kind, reason, and which modes at which batches
+    skipped: tuple[tuple[str, str, str], ...]
+    charts: tuple[tuple[str, str, Chart], ...]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of work of its rows, measured or not."""
+        found = dict.fromkeys([*(row.row["kind"] for row in self.rows), *(kind for kind, *_ in self.skipped)])
+        return sorted(found, key=lambda kind: kind not in KINDS[:1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvView:
+    """One env. ``at`` is where it stands in result.json, ``id`` what its elements' ids begin with."""
+
+    at: str
+    id: str
+    env: Mapping[str, Any]
+    document: Mapping[str, Any]
+    machine: Mapping[str, Any]
+    headline: Mapping[str, Row]
+    groups: tuple[Group, ...]
+    learning: tuple[tuple[str, str, Chart], ...]
+    checks: tuple[tuple[str, Mapping[str, Any], str], ...]
+    diagnosis: Mapping[str, Any]
+    past: Sequence[Mapping[str, Any]]
+    past_charts: tuple[tuple[str, str, Chart], ...]
+    advice: tuple[str, str]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many checks ended in which way."""
+        outcomes = [check["outcome"] for _, check, _ in self.checks]
+        return {word: outcomes.count(word) for word in ("passed", "failed", "error", "skipped") if word in outcomes}
+
+    @property
+    def device(self) -> str:
+        """What its headline rates were measured on: cpu, cuda."""
+        return str(next(iter(self.headline.values())).row["device"])
+
+    @property
+    def open(self) -> bool:
+        """Whether its details are shown at once: where something is to be looked at."""
+        return self.env["outcome"] in ("failed", "error")
+
+
+def env_views(source: Source, history: History) -> list[EnvView]:
+    """Every env of a run."""
+    engine = (source.at("/engine/engine") or "") if isinstance(source.at("/engine/engine"), str) else ""
+    return [
+        _env(f"/envs/{number}", env, engine, history.of(env["name"], engine))
+        for number, env in enumerate(source.at("/envs") or [])
+    ]
+
+
+def overview(views: Sequence[EnvView]) -> list[tuple[str, str, Chart]]:
+    """The headline rates of all envs beside each other: device, id and chart, CPUs and GPUs apart.
+
+    Empty where there are less than two envs with a rate.
+    """
+    shown = [view for view in views if view.headline]
+    devices = dict.fromkeys(view.device for view in shown)
+    charts = []
+    for device in devices if len(shown) > 1 else ():
+        mine = [view for view in shown if view.device == device]
+        series = [Series(name=kind, points=[_headline_point(view, kind) for view in mine]) for kind in KINDS]
+        label = f"overview-{device}"
+        charts.append((device, label, bars([view.env["name"] for view in mine], series, label)))
+    return charts
+
+
+def _env(at: str, env: Mapping[str, Any], engine: str, past: Sequence[Mapping[str, Any]]) -> EnvView:
+    document = env.get("document") or {}
+    ident = "env-" + "".join(c if c.isalnum() else "-" for c in env["name"])
+    rows = [Row(at=f"{at}/document{place}", row=row) for place, row in rates.rows_of(document)]
+    throughput = document.get("throughput")
+    found = {kind: rates.headline(document, kind) for kind in KINDS}
+    checks = tuple(_checks(at, document.get("checks") or []))
+    diagnoses = [(check["data"] or {}).get("diagnosis") for _, check, _ in checks if check["id"] == "gpu-diagnosis"]
+    return EnvView(
+        at=at,
+        id=ident,
+        env=env,
+        document=document,
+        machine=(throughput.get("machine") or {}) if isinstance(throughput, dict) else {},
+        headline={kind: Row(at=f"{at}/document{place[0]}", row=place[1]) for kind, place in found.items() if place},
+        groups=tuple(_groups(ident, rows)),
+        learning=tuple(_learning(ident, (document.get("training") or {}).get("epochs") or [])),
+        checks=checks,
+        diagnosis=next(filter(None, diagnoses), {}),
+        past=past[-_RUNS:],
+        past_charts=tuple(_past(ident, past[-_RUNS:])),
+        advice=_advice(env, engine),
+    )
+
+
+def _groups(ident: str, rows: Sequence[Row]) -> Iterator[Group]:
+    for model in dict.fromkeys(row.row["model"] for row in rows):
+        mine = sorted((row for row in rows if row.row["model"] == model), key=_order)
+        charts = []
+        for kind in KINDS:
+            label = f"{ident}-{model}-{kind}"
+            if chart := _rates([row for row in mine if row.row["kind"] == kind], label):
+                charts.append((kind, label, chart))
+        measured = tuple(row for row in mine if row.row["outcome"] != "skipped")
+        yield Group(model=model, rows=measured, skipped=tuple(_skipped(mine)), charts=tuple(charts))
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    """Mode by mode, batch by batch; what is fed by the host, or is not fp32, comes last."""
+    of = row.row
+    return of["feed"] != "device", of["precision"] != "fp32", of["mode"] not in _PLAIN, row.name, of["batch"]
+
+
+def _skipped(rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
+    """One line for everything of a kind that was left out for one reason."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for row in rows:
+        if row.row["outcome"] == "skipped":
+            of_reason = found.setdefault((row.row["kind"], row.row.get("reason", "")), {})
+            of_reason.setdefault(row.name, []).append(str(row.row["batch"]))
+    for (kind, reason), names in found.items():
+        yield kind, reason, " · ".join(f"{name} {', '.join(batches)}" for name, batches in names.items())
+
+
+def _rates(rows: Sequence[Row], label: str) -> Chart | None:
+    """Images per second by batch, a line for each mode; where there is one batch only, a bar for each mode."""
+    found: dict[str, dict[int, Point]] = {}
+    for row in rows:
+        if point := _point(row.row):
+            found.setdefault(row.name, {})[row.row["batch"]] = point
+    batches = sorted({batch for points in found.values() for batch in points})
+    if len(batches) == 1:
+        points = [points[batches[0]] for points in found.values()]
+        return bars(list(found), [Series(name=f"{batches[0]}", points=points)], label)
+    series = [Series(name=name, points=[points.get(batch) for batch in batches]) for name, points in found.items()]
+    return lines([str(batch) for batch in batches], series, label, wide=True)
+
+
+def _point(row: Mapping[str, Any]) -> Point | None:
+    value = rates.median(row)
+    if value is None:
+        return None
+    known = row["images_per_second"] if isinstance(row["images_per_second"], dict) else {}
+    return Point(value=value, low=known.get("low", value), high=known.get("high", value))
+
+
+def _headline_point(view: EnvView, kind: str) -> Point | None:
+    return _point(view.headline[kind].row) if kind in view.headline else None
+
+
+def _learning(ident: str, epochs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Chart]]:
+    labels = [str(number) for number in range(1, len(epochs) + 1)]
+    for key in ("loss", "accuracy"):
+        values = [epoch[key] if isinstance(epoch[key], (int, float)) else None for epoch in epochs]
+        points = [None if value is None else Point(value=value, low=value, high=value) for value in values]
+        label = f"{ident}-{key}"
+        if chart := lines(labels, [Series(name=key, points=points)], label):
+            yield key, label, chart
+
+
+def _past(ident: str, past: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Chart]]:
+    """A chart a kind over time; one run is no history."""
+    if len(past) < 2:
+        return
+    labels = [entry["started"][5:10] for entry in past]
+    if len(set(labels)) < len(labels):
+        labels = [entry["started"][5:16].replace("T", " ") for entry in past]
+    for kind in KINDS:
+        points = [
+            Point(value=rate["median"], low=rate["low"], high=rate["high"]) if rate else None
+            for rate in (entry[kind] for entry in past)
+        ]
+        label = f"{ident}-past-{kind}"
+        if chart := lines(labels, [Series(name=kind, points=points)], label):
+            yield kind, label, chart
+
+
+def _checks(at: str, checks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Place, check, and what it expected and found as text; what went wrong first."""
+    order = {"failed": 0, "error": 1, "skipped": 2}
+    plain = {"kind": "", "reason": "", "asserts": "", "seconds": None, "data": None}
+    for number, check in sorted(enumerate(checks), key=lambda pair: order.get(pair[1]["outcome"], 3)):
+        more = {key: check[key] for key in ("expected", "found") if check.get(key) not in (None, {}, [], "")}
+        shown = clean(json.dumps(more, ensure_ascii=False)) if more else ""
+        room = _SHOWN_BAD if check["outcome"] in ("failed", "error") else _SHOWN
+        yield f"{at}/document/checks/{number}", {**plain, **check}, shown[:room] + ("…" if shown[room:] else "")
+
+
+def _advice(env: Mapping[str, Any], engine: str) -> tuple[str, str]:
+    """What to do now: the key of a text, and the command."""
+    name = env["name"]
+    if env.get("next_step"):
+        return "next", str(env["next_step"])
+    if env["outcome"] in ("failed", "error"):
+        return "again", f"python -m dlmatrix run {name}" + (
+            f" --engine {engine}" if engine in ("docker", "venv") else ""
+        )
+    if env.get("status") == "impossible":
+        return "others", "python -m dlmatrix list"
+    if env["outcome"] == "skipped":
+        return "why", f"python -m dlmatrix doctor {name}" if name.startswith("gpu-") else "python -m dlmatrix doctor"
+    if engine == "docker":
+        return "use", f"docker run --rm -it --entrypoint python dlmatrix:{name}"
+    what = (env.get("facts") or {}).get("what")
+    return ("use", str(what)) if what else ("", "")

@@ -1,0 +1,68 @@
+"""The run for people who paste: Markdown with the verdicts first and the details folded."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping, Sequence
+
+from dlmatrix.comparison import parity
+from dlmatrix.document import rates
+from dlmatrix.matrix.model import Outcome
+from dlmatrix.run.course import EnvResult
+
+_MARKS = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.ERROR: "⚠️", Outcome.SKIPPED: "⏭️"}
+#: An issue takes 65,536 characters; what went well is in report.html as well.
+_ROOM = 60_000
+
+
+def summary(
+    results: Sequence[EnvResult],
+    engine: Mapping[str, str],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    agreement: parity.ParityMatrix,
+) -> str:
+    """The run as Markdown; ``rows`` are the cells of its table, one row for each result."""
+    lines = ["# dlmatrix report", "", f"Engine: {', '.join(f'{k} {v}' for k, v in engine.items())}.", ""]
+    lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for result, (name, verdict, *cells) in zip(results, rows, strict=True):
+        lines.append("| " + " | ".join([name, f"{_MARKS[result.outcome]} {verdict}", *cells]) + " |")
+    lines += ["", f"Parity: {parity.describe(agreement)}."]
+    for result in results:
+        if result.outcome is not Outcome.PASSED:
+            lines += ["", f"**{result.env.name}: {result.outcome.value}.** {_cell(result.reason)}"]
+            lines += ["", f"Next: {_cell(result.next_step)}"] if result.next_step else []
+        for mark in rates.marks(result.document):
+            lines += ["", f"**{result.env.name}: throughput**: {_cell(mark)}"]
+    text = "\n".join(lines) + "\n"
+    for result in results:
+        details = "\n".join(_details(result)) + "\n"
+        if len(text) + len(details) > _ROOM:
+            return text + "\nThe details of the envs that are not here are in report.html and result.json.\n"
+        text += details
+    return text
+
+
+def _details(result: EnvResult) -> Iterator[str]:
+    """An env's facts and checks, folded; the empty lines make GitHub read Markdown inside."""
+    yield from ("", f"<details><summary>{result.env.name}: {result.outcome.value}</summary>", "")
+    yield _cell(result.reason)
+    if result.env.reason:
+        yield from ("", f"Cell is {result.env.status.value}: {_cell(result.env.reason)}.")
+    if result.prepared:
+        yield from ("", *(f"- {key}: {value}" for key, value in result.prepared.facts.items()))
+        yield from (
+            f"- layer: {layer['step']}: {int(layer['bytes']) / 1e6:,.1f} MB" for layer in result.prepared.layers
+        )
+    if result.document:
+        yield from ("", "| check | outcome | seconds | detail |", "|---|---|---|---|")
+        for check in result.document["checks"]:
+            detail = _cell(check.get("reason") or check["asserts"])
+            yield f"| {check['id']} | {check['outcome']} | {check['seconds']:.2f} | {detail} |"
+    yield from ("", "</details>")
+
+
+def _cell(text: str) -> str:
+    """A framework's text on one line of a table: nothing in it is HTML, a cell's end or a mention of somebody."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return html.escape(line, quote=False).replace("|", "\\|").replace("@", "@\u200b")

@@ -1,0 +1,219 @@
+"""A run as rows: the terminal's table, result.json, and the folder with all that shows a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import math
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.table import Table
+from rich.text import Text
+
+from dlmatrix import __version__
+from dlmatrix.comparison import parity, ratios
+from dlmatrix.document import rates
+from dlmatrix.errors import DiskFullError, UsageError
+from dlmatrix.matrix.model import Env, Outcome, Status
+from dlmatrix.report.history import History
+from dlmatrix.report.junit import junit
+from dlmatrix.report.summary import summary
+from dlmatrix.run.course import EnvResult
+
+COLUMNS = ("env", "verdict", "checks", "accuracy", "GPU", "train img/s", "infer img/s", "size", "seconds")
+_COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
+
+
+def table(results: Sequence[EnvResult]) -> Table:
+    """The table for the terminal."""
+    shown = Table(header_style="bold")
+    for column in COLUMNS:
+        shown.add_column(
+            column, justify="left" if column in ("env", "verdict", "GPU") else "right", no_wrap=column == "env"
+        )
+    for result in results:
+        cells = row(result)
+        shown.add_row(cells[0], Text(cells[1], style=_COLOURS[result.outcome]), *cells[2:])
+    return shown
+
+
+def row(result: EnvResult) -> list[str]:
+    """One env's cells, as text; a dash for what is not known."""
+    document = result.document or {}
+    checks = [check["outcome"] for check in document.get("checks", [])]
+    accuracy = (document.get("training") or {}).get("test_accuracy")
+    size = (result.prepared.facts if result.prepared else {}).get("size")
+    return [
+        result.env.name,
+        result.outcome.value + ("" if result.env.status is not Status.UNVERIFIED else " (unverified cell)"),
+        f"{checks.count('passed')}/{len(checks)}" if checks else "-",
+        f"{accuracy:.3f}" if accuracy is not None else "-",
+        _gpu(result),
+        _speed(document, "train"),
+        _speed(document, "infer"),
+        f"{int(size) / 1e6:.0f} MB" if size else "-",
+        f"{sum(result.seconds.get(step, 0.0) for step in ('prepare', 'run')):.1f}" if result.seconds else "-",
+    ]
+
+
+def remarks(results: Sequence[EnvResult]) -> Iterator[str]:
+    """What the table does not say: what to do next, which throughput not to rely on, and whether frameworks agree."""
+    for result in results:
+        if result.next_step:
+            yield f"{result.env.name}: next: {result.next_step}"
+        yield from (f"{result.env.name}: throughput: {mark}" for mark in rates.marks(result.document))
+    agreement = parity_of(results)
+    if agreement.pairs:
+        yield f"parity: {parity.describe(agreement)}"
+
+
+def write_report(
+    folder: Path, results: Sequence[EnvResult], data: Mapping[str, Any], started: datetime.datetime, past: History
+) -> Path:
+    """Write the report folder in one step: it is complete, or it is not there.
+
+    ``data`` is what ``as_json`` made of the results, ``past`` what earlier runs measured. Raises
+    DiskFullError where it cannot be written.
+    """
+    from dlmatrix.report.page import report_html  # noqa: PLC0415 - what draws is not to delay the start of a run
+
+    text = dumps(data)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=".report-", dir=folder.parent))
+        try:
+            (fresh / "result.json").write_text(text, encoding="utf-8")
+            rows = [row(result) for result in results]
+            markdown = summary(results, data["engine"], COLUMNS, rows, parity_of(results))
+            (fresh / "summary.md").write_text(markdown, encoding="utf-8", errors="replace")
+            suites = ElementTree.ElementTree(junit(results, started))
+            suites.write(fresh / "junit.xml", encoding="utf-8", xml_declaration=True)
+            (fresh / "report.html").write_text(report_html(text, past), encoding="utf-8")
+            for result in results:
+                if result.log:
+                    (fresh / f"{result.env.name}.log").write_text("\n".join(result.log) + "\n", encoding="utf-8")
+                if result.prepared and result.prepared.sbom:
+                    (fresh / f"{result.env.name}.cdx.json").write_text(result.prepared.sbom, encoding="utf-8")
+            fresh.chmod(0o755)
+            fresh.rename(folder)  # an empty folder gives way
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise DiskFullError(
+            f"{folder}: the report could not be written: {error.strerror}", "make room, or name another --report DIR"
+        ) from None
+    return folder
+
+
+def dumps(data: Mapping[str, Any]) -> str:
+    """The text of result.json; a number that JSON has no word for is a string there."""
+    return json.dumps(_finite(data), indent=1) + "\n"
+
+
+def report_folder(root: Path, asked: Path | None, started: datetime.datetime) -> Path:
+    """Where the report goes; what cannot be a new folder is refused before anything runs."""
+    folder = asked or root / "reports" / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}"
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists and is not empty", "name a new folder with --report, or remove it")
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UsageError(f"{above} is no folder that can be written", "name a new folder elsewhere with --report")
+    return folder
+
+
+def as_json(results: Sequence[EnvResult], engine: Mapping[str, str], started: datetime.datetime) -> dict[str, Any]:
+    """The whole run for machines."""
+    finished = datetime.datetime.now(datetime.timezone.utc)
+    members = [ratios.Member(env=r.env.name, series=r.env.series, document=r.document) for r in results if r.document]
+    return {
+        "schema_version": 1,
+        "dlmatrix": __version__,
+        "started": started.isoformat(timespec="seconds"),
+        "finished": finished.isoformat(timespec="seconds"),
+        "engine": dict(engine),
+        "host": {"kernel": platform.release(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "envs": [_env_json(result) for result in results],
+        "parity": dataclasses.asdict(parity_of(results)),
+        "ratios": ratios.of_run(members, engine["engine"]),
+    }
+
+
+def parity_of(results: Sequence[EnvResult]) -> parity.ParityMatrix:
+    """What the frameworks of a run computed from the same weights and images, pairwise."""
+    return parity.compare({result.env.name: result.document for result in results if result.document})
+
+
+def cell_json(env: Env) -> dict[str, str]:
+    """One cell of the matrix for machines."""
+    return {
+        "name": env.name,
+        "session": f"{env.session}({env.short})",
+        "series": env.series,
+        "variant": env.variant,
+        "version": env.version,
+        "python": env.python,
+        "status": env.status.value,
+        "reason": env.reason,
+    }
+
+
+def cells_markdown(envs: Sequence[Env]) -> str:
+    """The matrix as the README shows it: a row for each version, a column for each variant."""
+    lines = ["| series | version | Python | cpu | gpu |", "|---|---|---|---|---|"]
+    notes: dict[str, int] = {}
+    for file in dict.fromkeys(env.file for env in envs):
+        row = {env.variant: env for env in envs if env.file == file}
+        cells = []
+        for env in (row["cpu"], row["gpu"]):
+            name = "" if env.status is Status.IMPOSSIBLE else f"`{env.name}`"
+            note = f"{env.status.value} [{notes.setdefault(env.reason, len(notes) + 1)}]" if env.reason else ""
+            cells.append(" ".join(filter(None, (name, note))))
+        env = row["cpu"]
+        lines.append(f"| {env.series} | {env.version} | {env.python} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"{number}. {reason}." for reason, number in notes.items())])
+
+
+def _env_json(result: EnvResult) -> dict[str, Any]:
+    return {
+        "name": result.env.name,
+        "outcome": result.outcome.value,
+        "exit_code": result.exit_code,
+        "reason": result.reason,
+        "next_step": result.next_step,
+        "status": result.env.status.value,
+        "built": result.prepared.built if result.prepared else None,
+        "facts": dict(result.prepared.facts) | {"what": result.prepared.what} if result.prepared else {},
+        "layers": [dict(layer) for layer in result.prepared.layers] if result.prepared else [],
+        "seconds": {step: round(value, 3) for step, value in result.seconds.items()},
+        "document": result.document,
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _gpu(result: EnvResult) -> str:
+    """Whether the framework computed on a GPU: the worst outcome of the checks of that kind."""
+    if result.env.variant == "cpu":
+        return "-"
+    outcomes = {c["outcome"] for c in (result.document or {}).get("checks", []) if c["kind"] == "detection"}
+    worst = next((o.value for o in (Outcome.FAILED, Outcome.ERROR, Outcome.SKIPPED) if o.value in outcomes), None)
+    return worst or ("used" if outcomes else "-")
+
+
+def _speed(document: Mapping[str, Any], kind: str) -> str:
+    found = rates.headline(document, kind)
+    return f"{rates.median(found[1]):,.0f}" if found else "-"

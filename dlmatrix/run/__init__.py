@@ -1,0 +1,1 @@
+"""Carries out plans, and judges what came out."""

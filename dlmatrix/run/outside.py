@@ -1,0 +1,142 @@
+"""What is asked of an env from outside: does this machine fit it, are its libraries whole, why is its GPU not used.
+
+The answers have the form of the checks made inside, and stand beside them in the report.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.engines.protocol import Engine, Prepared
+from dlmatrix.errors import IncompatibleError
+from dlmatrix.gpu.diagnosis import Diagnosis, Launch, diagnose, headline
+from dlmatrix.gpu.doctor import detect
+from dlmatrix.gpu.gate import Fit, judge
+from dlmatrix.gpu.show import machine_of
+from dlmatrix.inspection.closure import check_closure, describe
+from dlmatrix.inspection.libraries import load_libraries
+from dlmatrix.inspection.loader import Place
+from dlmatrix.matrix.compatibility import load_compatibility
+from dlmatrix.matrix.load import lock_of
+from dlmatrix.matrix.model import Env, Matrix, Outcome, Status
+from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.state import recall, remember
+
+#: One check's entry, as smoke/schema.json describes it.
+Check = dict[str, Any]
+#: Without a GPU or a driver an env is still built and checked on the CPU.
+_GOES_ON = (Fit.FITS, Fit.COMPILES_FIRST, Fit.NO_GPU, Fit.NO_DRIVER, Fit.UNKNOWN)
+
+
+class Outside:
+    """This machine, as far as the envs of one run need it; looked at once, and only where a gpu env asks."""
+
+    def __init__(self, matrix: Matrix, require_gpu: bool = False) -> None:
+        self._matrix, self._require_gpu = matrix, require_gpu
+
+    @functools.cached_property
+    def _facts(self) -> dict[str, Any] | None:
+        return detect(self._matrix.root, Path(sys.executable), None)
+
+    def gate(self, env: Env) -> None:
+        """Refuse, before anything is built, an env whose kernels this machine's GPU or driver cannot run.
+
+        Raises IncompatibleError naming the envs that would work.
+        """
+        if env.variant == "cpu":
+            return
+        candidates = [e for e in self._matrix.envs if e.variant == "gpu" and e.status is not Status.IMPOSSIBLE]
+        locks = {e.name: lock_of(self._matrix, e) for e in candidates}
+        table = load_compatibility(self._matrix.root)
+        fit = judge(table, env, machine_of(self._facts), candidates, locks)
+        if fit.fit not in _GOES_ON:
+            instead = (
+                f"these would work: {', '.join(fit.would_work)}" if fit.would_work else "no gpu env would work here"
+            )
+            raise IncompatibleError(f"{env.name}: {fit.reason}", instead)
+
+    def gpu(self, env: Env) -> bool:
+        """Whether the env is to be started with the machine's GPUs."""
+        return env.variant == "gpu" and diagnose(self._facts).verdict == "usable"
+
+    def checks(
+        self, engine: Engine, plan: Plan, prepared: Prepared, document: Mapping[str, Any], launch: Launch | None
+    ) -> list[Check]:
+        """Everything that is asked after the checks inside have run."""
+        # With --engine host the installation is somebody else's, and may change under us.
+        place: Callable[[Plan], Place] | None = getattr(engine, "place", None)
+        found = _kept(plan, prepared, lambda: [_closure(place, self._matrix, plan)]) if place else []
+        if plan.env.variant == "gpu":
+            found.append(_gpu(diagnose(self._facts, launch, document.get("detection")), self._require_gpu))
+        return found
+
+
+def _kept(plan: Plan, prepared: Prepared, make: Callable[[], list[Check]]) -> list[Check]:
+    """The checks of what does not change: made once for each image or environment, and version of this code."""
+    code = Path(__file__).parent
+    digest = hashlib.sha256(f"{prepared.what} {prepared.facts.get('key', '')}".encode())
+    for file in sorted([*code.glob("*.py"), *code.glob("*.toml"), *(plan.root / "envs").glob("*.toml")]):
+        digest.update(file.read_bytes())
+    known = recall(plan.root, "outside", plan.env.name)
+    if known.get("of") == digest.hexdigest():
+        return list(json.loads(known["checks"]))
+    checks = make()
+    remember(plan.root, "outside", plan.env.name, of=digest.hexdigest(), checks=json.dumps(checks))
+    return checks
+
+
+def _closure(look: Callable[[Plan], Place], matrix: Matrix, plan: Plan) -> Check:
+    started = time.perf_counter()
+    place = look(plan)
+    build = load_compatibility(matrix.root).build_of(plan.env)
+    closure = check_closure(place, plan.env, load_libraries(), build, plan.lock)
+    reason = "" if closure.complete else "; ".join(describe(closure))
+    return entry(
+        "library-closure",
+        "every shared object finds the libraries it needs, less those that the host's driver brings",
+        Outcome.PASSED if closure.complete else Outcome.FAILED,
+        reason,
+        kind="verify",
+        found={"objects": closure.objects, "driver": list(closure.driver), "notes": list(closure.notes)},
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _gpu(diagnosis: Diagnosis, required: bool) -> Check:
+    """The diagnosis as a check: no GPU is a skip with its cause, or a failure where one is required."""
+    otherwise = Outcome.FAILED if required else Outcome.SKIPPED
+    outcome = {"usable": Outcome.PASSED, "unusable": Outcome.FAILED}.get(diagnosis.verdict, otherwise)
+    return entry(
+        "gpu-diagnosis",
+        "nothing between the hardware and the framework keeps the GPU from being used",
+        outcome,
+        "" if outcome is Outcome.PASSED else headline(diagnosis),
+        kind="detection",
+        found={"verdict": diagnosis.verdict, "causes": [c.label for c in diagnosis.causes]},
+        warnings=[c.label for c in diagnosis.warnings],
+        diagnosis=diagnosis.as_dict(),
+    )
+
+
+def entry(
+    name: str, asserts: str, outcome: Outcome, reason: str, *, kind: str, found: Any, seconds: float = 0.0, **data: Any
+) -> Check:
+    """One check's entry."""
+    return {
+        "id": name,
+        "kind": kind,
+        "asserts": asserts,
+        "outcome": outcome.value,
+        "reason": reason,
+        "expected": None,
+        "found": found,
+        "seconds": round(seconds, 4),
+        "data": data,
+    }

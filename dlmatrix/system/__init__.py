@@ -1,0 +1,1 @@
+"""Everything outside: processes, files, the working folder, interpreters, the terminal."""

@@ -1,0 +1,1 @@
+"""What keeps the matrix in order: locks, bases, records."""

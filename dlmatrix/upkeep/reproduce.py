@@ -1,0 +1,223 @@
+"""Rebuilds images and bases from nothing, twice and apart, and says whether the bits are the same.
+
+The two builds share no layer and no download. The second is made later, in reverse order, from a
+copy of the checkout in another folder, with the modes of another umask and with other dates.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+
+from dlmatrix.engines.docker.engine import DockerEngine, connect
+from dlmatrix.errors import EXIT_SKIPPED, DlmatrixError, SkippedEnv
+from dlmatrix.inspection import digests
+from dlmatrix.inspection.digests import Identity, Made, Record
+from dlmatrix.inspection.imagediff import Image, compare, read_image
+from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.model import Base, Env, Matrix, Status
+from dlmatrix.matrix.plan import Limits, make_plan
+from dlmatrix.matrix.site import read_site
+from dlmatrix.system.state import scratch
+from dlmatrix.upkeep.bases import make_base
+
+#: The copy's dates and modes: those of an old checkout under umask 077.
+_OLD, _FILE_MODE, _FOLDER_MODE = 1_000_000_000, 0o600, 0o700
+
+Tell = Callable[[str], None]
+#: What can be rebuilt.
+Thing = Env | Base
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """One build from nothing."""
+
+    tag: str
+    identity: Identity
+    inputs: Mapping[str, str]
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How one went. ``exit_code``: 0 the same, 1 not the same, 77 not compared, else the failure's own."""
+
+    name: str
+    exit_code: int
+    text: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What ``dlmatrix reproduce`` takes."""
+    parser.add_argument(
+        "things", nargs="+", metavar="ENV", help="cpu-torch-2.13, cpu-torch for the newest, or base-3.11"
+    )
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--write", action="store_true", help="record in envs/digests.toml what was the same twice")
+    way.add_argument("--against-record", action="store_true", help="build once, and compare with envs/digests.toml")
+    parser.set_defaults(command=command)
+
+
+def command(options: argparse.Namespace) -> int:
+    """Rebuild the named envs, one verdict a line; returns the first failure's exit code, else 77 for a skip."""
+    matrix = load_matrix(find_root())
+    things = [thing for name in options.things for thing in things_of(matrix, name)]
+    records = digests.read_records(matrix.root)
+    engine = connect(read_site(os.environ), options.bases)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    made = engine.images.made_with()
+    console.print(f"builder: BuildKit {made.buildkit}, {made.store} image store, {made.platform}")
+    if made.store == "classic":
+        console.print("the classic image store knows no manifest digest: config digest and layers are compared")
+    with Rebuilding(engine, matrix, made, console.print) as work:
+        judge = work.against_record if options.against_record else work.twice
+        verdicts = judge(things, records)
+        if options.write and work.proven:
+            console.print(f"wrote {digests.write_records(matrix.root, records | work.proven)}")
+            for name in work.packages.keys() & work.proven.keys():
+                file = matrix.root / "envs" / "bases" / f"{name}.txt"
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(work.packages[name], encoding="utf-8")
+    codes = [verdict.exit_code for verdict in verdicts]
+    return next((code for code in codes if code not in (0, EXIT_SKIPPED)), max(codes))
+
+
+class Rebuilding:
+    """Builds under names of its own, which are gone, with the downloads, when it is left."""
+
+    def __init__(self, engine: DockerEngine, matrix: Matrix, made: Made, tell: Tell) -> None:
+        self._engine, self._matrix, self._made, self._tell = engine, matrix, made, tell
+        self._name = f"dlmatrix-reproduce-{os.getpid()}"
+        self._tags: list[str] = []
+        #: what was the same twice
+        self.proven: dict[str, Record] = {}
+        #: the lists of Debian packages, with versions, of the bases that were made
+        self.packages: dict[str, str] = {}
+
+    def __enter__(self) -> Rebuilding:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for tag in self._tags:
+            self._engine.images.remove(tag)
+        self._engine.images.prune_cache(self._name)
+
+    def twice(self, things: Sequence[Thing], records: Mapping[str, Record]) -> list[Verdict]:
+        """Build everything, and then everything again, otherwise; compare, explain, and compare with the record."""
+        first = {name_of(thing): self._try(self._matrix, thing, 1) for thing in things}
+        with elsewhere(self._matrix.root) as root:
+            second = {name_of(thing): self._try(load_matrix(root), thing, 2) for thing in reversed(things)}
+        return [self._say(self._compare(name, first[name], second[name], records.get(name))) for name in first]
+
+    def against_record(self, things: Sequence[Thing], records: Mapping[str, Record]) -> list[Verdict]:
+        """Build everything once, and compare with the record."""
+        verdicts = []
+        for thing in things:
+            built, name = self._try(self._matrix, thing, 1), name_of(thing)
+            if isinstance(built, Verdict):
+                verdicts.append(self._say(built))
+                continue
+            found = digests.compare(records.get(name), built.identity, lambda: self._made, built.inputs)
+            code = {digests.SAME: 0, digests.DIFFERS: 1}.get(found.word, EXIT_SKIPPED)
+            verdicts.append(self._say(Verdict(name=name, exit_code=code, text=str(found))))
+        return verdicts
+
+    def _try(self, matrix: Matrix, thing: Thing, number: int) -> Built | Verdict:
+        name = name_of(thing)
+        tag = f"{self._name}:{name}-{number}"
+        started = time.perf_counter()
+        try:
+            if isinstance(thing, Env) and thing.status is Status.IMPOSSIBLE:
+                raise SkippedEnv(thing.reason)
+            self._tell(f"{name}: build {number}, from nothing")
+            self._tags.append(tag)
+            made = self._make_base if isinstance(thing, Base) else self._build
+            identity, inputs = made(matrix, thing, tag)  # type: ignore[arg-type]
+            return Built(tag=tag, identity=identity, inputs=inputs, seconds=time.perf_counter() - started)
+        except DlmatrixError as error:
+            word = "skipped" if isinstance(error, SkippedEnv) else "error"
+            return Verdict(name=name, exit_code=error.exit_code, text=f"{word}: {error}")
+
+    def _make_base(self, matrix: Matrix, base: Base, tag: str) -> tuple[Identity, dict[str, str]]:
+        """A base needs no cache: mmdebstrap starts from nothing, and its tar is new to BuildKit only if it differs."""
+        listed = make_base(matrix.root, base, lambda line: None, tag).read_bytes()
+        self.packages[name_of(base)] = listed.decode()
+        recipe = "\n".join((matrix.root / "docker" / name).read_text() for name in ("make-base", "base.Dockerfile"))
+        inputs = {"packages": listed, "recipe": f"{recipe}{base.debian}".encode()}
+        return self._engine.images.identity(tag), {k: hashlib.sha256(v).hexdigest() for k, v in inputs.items()}
+
+    def _build(self, matrix: Matrix, env: Env, tag: str) -> tuple[Identity, dict[str, str]]:
+        plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), Limits())
+        base = self._engine.choose_base(plan.base)
+        with scratch(plan.root) as folder:
+            file = folder / "metadata.json"
+            # BuildKit empties the cache mounts of a build without cache: these are not everybody's.
+            extra = ("--no-cache", "--build-arg", f"BUILDKIT_CACHE_MOUNT_NS={self._name}", "--metadata-file", str(file))
+            self._engine.build(plan, base, lambda line: None, extra, tag)
+            said = json.loads(file.read_text(encoding="utf-8"))
+        return self._engine.images.identity(tag, said.get("containerimage.config.digest", "")), plan.inputs(base)
+
+    def _compare(self, name: str, one: Built | Verdict, two: Built | Verdict, record: Record | None) -> Verdict:
+        for built in (one, two):
+            if isinstance(built, Verdict):
+                return built
+        assert isinstance(one, Built)  # noqa: S101 - tells mypy what the loop has seen to
+        assert isinstance(two, Built)  # noqa: S101
+        if different := digests.difference(one.identity, two.identity):
+            return Verdict(
+                name=name, exit_code=1, text="\n  ".join([f"differs: {different}", *self._explain(one, two)])
+            )
+        self.proven[name] = Record(identity=one.identity, made=self._made, inputs=one.inputs)
+        found = digests.compare(record, one.identity, lambda: self._made, one.inputs)
+        what = one.identity.manifest or one.identity.config
+        how = f"{digests.compared(one.identity, two.identity)}; {one.seconds:.1f} s, {two.seconds:.1f} s"
+        text = f"same twice: {what} ({how}); {found}"
+        return Verdict(name=name, exit_code=int(found.word == digests.DIFFERS), text=text)
+
+    def _explain(self, one: Built, two: Built) -> list[str]:
+        """The differences, from exports that need room for one image at a time."""
+        found = compare(self._read(one), self._read(two))
+        return [str(difference) for difference in found] or ["equal layers and config: another compressor"]
+
+    def _read(self, built: Built) -> Image:
+        with scratch(self._matrix.root) as folder:
+            return read_image(self._engine.images.export(built.tag, folder))
+
+    def _say(self, verdict: Verdict) -> Verdict:
+        self._tell(f"{verdict.name}: {verdict.text}")
+        return verdict
+
+
+def name_of(thing: Thing) -> str:
+    """Its name in the record and on the command line."""
+    return thing.name if isinstance(thing, Env) else f"base-{thing.python}"
+
+
+def things_of(matrix: Matrix, name: str) -> Sequence[Thing]:
+    """What a name of the command line stands for. Raises UsageError for one that does not exist."""
+    return [base for base in matrix.bases if name == name_of(base)] or select(matrix, [name])
+
+
+@contextmanager
+def elsewhere(root: Path) -> Iterator[Path]:
+    """A copy of what builds read, in another folder, with the modes of another umask and old dates."""
+    with scratch(root) as folder:
+        copy = folder / "another" / "checkout"
+        for name in ("docker", "envs", "smoke"):
+            shutil.copytree(root / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in copy.rglob("*"):
+            path.chmod(_FOLDER_MODE if path.is_dir() else _FILE_MODE | (path.stat().st_mode & 0o100))
+            os.utime(path, (_OLD, _OLD))
+        yield copy
