@@ -14,6 +14,8 @@ and where it needs to:
 import importlib
 import pkgutil
 
+from smoke import variants
+
 KINDS = ("verify", "smoke", "detection", "throughput")
 
 
@@ -63,6 +65,6 @@ def every():
 
 
 def applying(framework, expect):
-    """The checks for this framework and for the variant expected (cpu where none is)."""
-    variant = expect.get("variant", "cpu")
+    """The checks for this framework and for the variant expected, or the installed one where none is."""
+    variant = expect.get("variant") or variants.installed(framework)
     return [check for check in every() if check.applies_to(framework, variant)]

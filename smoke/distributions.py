@@ -26,6 +26,16 @@ def folders(path=None):
                 yield normalised(name), version, os.path.join(real, entry)
 
 
+#: NVIDIA's wheels that compute with CUDA, by name: cuBLAS to cuTENSOR, NCCL, NPP, nvJPEG to nvVM, and whatever names
+#: its CUDA. What only observes or calls a service is not among them: nvidia-ml-py, nvidia-smi, nvidia-nvml-dev, ….
+_CUDA = re.compile(r"nvidia-(?!nvml)(cu|nccl|npp|nv|.+-cu(da)?\d)")
+
+
+def cuda(names):
+    """Those of the distributions' names that are CUDA libraries, in order."""
+    return sorted(name for name in names if _CUDA.match(name))
+
+
 def installed(path=None):
     """{normalised name: version}, the first of a name winning, as for import."""
     found = {}

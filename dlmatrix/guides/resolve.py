@@ -17,6 +17,7 @@ from typing import Any
 
 import uv
 
+from dlmatrix.matrix.compatibility import is_cuda
 from dlmatrix.system.process import run_lines
 
 #: Seconds for one resolution; torch with its CUDA wheels' metadata takes about 40.
@@ -128,7 +129,7 @@ def kind(resolution: Resolution) -> str:
     if not resolution.distributions:
         return "refused"
     names = resolution.distributions
-    if any(name.startswith("nvidia-") for name in names) or "+cu" in names.get("torch", ""):
+    if any(is_cuda(name) for name in names) or "+cu" in names.get("torch", ""):
         return "cuda"
     return "cpu"
 

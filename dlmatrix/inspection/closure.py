@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from dlmatrix.inspection.elf import SharedObject
 from dlmatrix.inspection.libraries import FrameworkOpens, Libraries, Opens
 from dlmatrix.inspection.loader import Place, Search
-from dlmatrix.matrix.compatibility import Build, family
+from dlmatrix.matrix.compatibility import Build, family, is_cuda
 from dlmatrix.matrix.model import Env, Lock
 
 
@@ -161,7 +161,7 @@ def _cpu_guard(place: Place, libraries: Libraries, env: Env) -> tuple[list[Findi
     """What has no place in a cpu env: CUDA's wheels, and a framework that was built for CUDA."""
     findings = []
     for name in _distributions(place):
-        if name.startswith("nvidia-"):
+        if is_cuda(name):
             message = f"the distribution {name} has no place in a cpu env"
             findings.append(Finding(what=name, needed_by="", wheel="", message=message))
     built = _cuda_build(place)

@@ -13,6 +13,15 @@ from dlmatrix.matrix.load import Table, read_toml
 from dlmatrix.matrix.model import Env, Lock
 from dlmatrix.matrix.tables import mapping, rows, version, version_range, versions
 
+#: NVIDIA's wheels that compute with CUDA; what only observes (nvidia-ml-py) or calls a service is not among them.
+#: smoke/distributions.py holds the same.
+_CUDA = re.compile(r"nvidia-(?!nvml)(cu|nccl|npp|nv|.+-cu(da)?\d)")
+
+
+def is_cuda(distribution: str) -> bool:
+    """Whether a distribution, by its normalised name, is one of NVIDIA's CUDA libraries."""
+    return _CUDA.match(distribution) is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Build:

@@ -2,11 +2,12 @@
 
 import os
 
+from smoke import distributions
 from smoke.context import failed, passed
 
 ID = "cpu-guard"
 KIND = "verify"
-ASSERTS = "no nvidia-* distribution in a cpu env, and no CUDA toolkit in its image"
+ASSERTS = "no CUDA library among a cpu env's distributions, and no CUDA toolkit in its image"
 APPLIES = {"variants": ("cpu",)}
 
 TOOLKIT = "/usr/local/cuda"
@@ -14,8 +15,9 @@ TOOLKIT = "/usr/local/cuda"
 
 def run(context):
     """Look at the distributions, and in an image for the toolkit's folder."""
-    names = [name for name in context.distributions() if name.startswith("nvidia-") or name == "triton"]
-    found = sorted("{} {}".format(name, context.distributions()[name]) for name in names)
+    installed = context.distributions()
+    names = distributions.cuda(installed) + (["triton"] if "triton" in installed else [])
+    found = ["{} {}".format(name, installed[name]) for name in names]
     # Outside a container that folder belongs to the machine.
     if context.expect.get("hermetic") and os.path.exists(TOOLKIT):
         found.append(TOOLKIT)

@@ -1,5 +1,6 @@
 """A gpu env carries a CUDA build and its libraries."""
 
+from smoke import distributions
 from smoke.context import failed, passed
 
 ID = "gpu-guard"
@@ -14,7 +15,7 @@ def run(context):
     version = installed.get(name, "")
     if name == "tensorflow-cpu" or version.endswith("+cpu"):
         return failed("a CPU build in a gpu env; take the CUDA build and lock again", "a CUDA build", version)
-    found = sorted(other for other in installed if other.startswith("nvidia-") and other != "nvidia-ml-py")
+    found = distributions.cuda(installed)
     build = context.backend.build()
     # Before torch 2.0 the libraries were in torch's own wheel.
     own = context.framework == "torch" and context.backend.versions()["torch"].startswith("1.")

@@ -267,6 +267,7 @@ def test_cpu_guard(image: Image, check: Callable[..., Closure]) -> None:
 def test_cpu_guard_passes_a_cpu_build(image: Image, check: Callable[..., Closure]) -> None:
     image.text(f"{SITE}/torch/version.py", "cuda: Optional[str] = None\n")
     image.text(f"{SITE}/numpy-1.26.4.dist-info/METADATA", "Name: numpy\n")
+    image.text(f"{SITE}/nvidia_ml_py-13.580.82.dist-info/METADATA", "Name: nvidia-ml-py\n")
     assert check(image, "cpu-torch-2.6").complete
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.matrix.compatibility import Build, Compatibility, Said, disagreements, load_compatibility
+from dlmatrix.matrix.compatibility import Build, Compatibility, Said, disagreements, is_cuda, load_compatibility
 from dlmatrix.matrix.model import Matrix
+from tests.unit.smoke.test_variants import CUDA, NOT_CUDA
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,7 @@ def test_a_broken_table_names_file_and_key(root: Path, tmp_path: Path, old: str,
     with pytest.raises(ConfigError, match=what) as caught:
         load_compatibility(tmp_path)
     assert str(file) in caught.value.message
+
+
+def test_both_sides_know_the_same_cuda_libraries() -> None:
+    assert [name for name in (CUDA + NOT_CUDA).split() if is_cuda(name)] == CUDA.split()

@@ -36,6 +36,7 @@ def answer(said: str = "", offline: bool = False, **distributions: str) -> Resol
         (answer(torch="2.13.0+cu130"), "cuda"),
         (answer(torch="2.15.0", nvidia_cublas="13.4"), "cuda"),
         (answer(tensorflow="2.21.0"), "cpu"),
+        (answer(tensorflow="2.21.0", nvidia_ml_py="13.580.82"), "cpu"),
     ],
 )
 def test_kind(resolution: Resolution, expected: str) -> None:

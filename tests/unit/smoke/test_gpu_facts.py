@@ -94,6 +94,9 @@ def test_cuda_identity():
 def test_guards():
     assert cpu_guard.run(context({}, {"torch": "2.13.0+cpu"})).outcome == "passed"
     assert "nvidia-cudnn-cu12 9.1" in cpu_guard.run(context({}, {"nvidia-cudnn-cu12": "9.1"})).reason
+    seen = {"nvidia-ml-py": "13.580.82", "nvidia-htop": "1.2.0", "nvidia-nat": "1.4"}
+    assert cpu_guard.run(context({}, seen)).outcome == "passed"
+    assert "without CUDA libraries" in gpu_guard.run(context(GPU, dict(seen, torch="2.11.0"), cuda="13.0")).reason
     assert "CPU build" in gpu_guard.run(context(GPU, {"torch": "2.11.0+cpu"})).reason
     assert "without CUDA libraries" in gpu_guard.run(context(GPU, {"torch": "2.11.0"}, cuda="13.0")).reason
     wheels = {"torch": "2.11.0", "nvidia-cudnn-cu13": "9.13"}
