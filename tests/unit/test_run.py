@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.engines.host import HostEngine
 from dlmatrix.engines import host
+from dlmatrix.engines.host import HostEngine
 from dlmatrix.engines.protocol import Completed, Prepared, Say
 from dlmatrix.errors import ConfigError, ContractError, DlmatrixError, HangError, KilledError, UsageError
 from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
