@@ -6,34 +6,53 @@ import re
 
 from smoke.digits import DATA
 
-#: The forms in which Python's logging, TensorFlow's and absl's C++ and PyTorch's C++ mark a warning or worse.
+#: The forms in which Python's logging, TensorFlow's and absl's C++ and PyTorch's C++ mark a warning or worse. A line of
+#: INFO has none of them, whatever its words: "I …] failed to allocate 4.00G …: CUDA_ERROR_OUT_OF_MEMORY" is followed
+#: by a smaller attempt, and by a line of its own where that fails too.
 SUSPICIOUS = re.compile(
     r"""^(WARNING|ERROR|CRITICAL|FATAL)\b
     | ^\d{4}-\d\d-\d\d\ [\d:.]+:\ [WEF]\        # 2026-11-24 08:00:00.123: W tensorflow/core/…
+    | ^[WEF]\ (tensorflow|external)/             # the same without its time
     | ^[WEF]\d{4}\ [\d:.]+                       # E0000 00:00:1700000000.1 …
-    | ^\[[WEF](\d{3,4})?\                           # [W1124 08:00:00 file.cpp:12]
+    | ^(\[rank\d+\]:\ ?)?\[[WEF](\d{3,4})?\       # [W1124 08:00:00 file.cpp:12]
     | ^\S+:\d+:\ \w*(Warning|Error):             # file.py:12: UserWarning:
-    | ^\w*(Warning|Error):\ | ^Traceback\ """,
+    | ^[\w.]*(Warning|Error):\ | ^Traceback\     # torch.OutOfMemoryError: …
+    | ^(\[[\s\d.]+\]\ )?NVRM:\ Xid               # the kernel's, where a program repeats it
+    """,
     re.X,
 )
+#: A warning whose text begins on the next line.
+EMPTY = re.compile(r"(Warning|Error):\s*$")
 
 
 def known_lines():
-    """The data file: a list of {"pattern", "frameworks", "reason"}."""
+    """The data file: a list of {"pattern", "frameworks", "reason", "source"}, and of some entries
+
+    "mark": true        the machine at this moment (little memory, a busy processor), and so nothing that the
+                        installation is answerable for: shown, and no failure
+    "without_gpu": true  only where no GPU was given to the run; where one was, the line is a failure
+    """
     with open(os.path.join(DATA, "known_log_lines.json")) as stream:
         return [dict(entry, pattern=re.compile(entry["pattern"])) for entry in json.load(stream)]
 
 
-def judge(lines, framework):
-    """({reason: number of lines}, [unknown lines])."""
+def judge(lines, framework, gpu=False):
+    """({reason: number of lines}, {reason of a mark: number of lines}, [unknown lines]).
+
+    ``gpu`` says whether the run was given a GPU.
+    """
     entries = [entry for entry in known_lines() if framework in entry["frameworks"]]
-    known, unknown = {}, []
-    for line in lines:
+    entries = [entry for entry in entries if not (gpu and entry.get("without_gpu"))]
+    known, marks, unknown = {}, {}, []
+    for index, line in enumerate(lines):
         if not SUSPICIOUS.search(line):
             continue
-        reason = next((entry["reason"] for entry in entries if entry["pattern"].search(line)), None)
-        if reason is None:
-            unknown.append(line[:500])
+        after = lines[index + 1 : index + 4] if EMPTY.search(line) else []
+        text = " ".join([line] + [more.strip() for more in after])
+        entry = next((entry for entry in entries if entry["pattern"].search(text)), None)
+        if entry is None:
+            unknown.append(text[:500])
         else:
-            known[reason] = known.get(reason, 0) + 1
-    return known, unknown
+            found = marks if entry.get("mark") else known
+            found[entry["reason"]] = found.get(entry["reason"], 0) + 1
+    return known, marks, unknown

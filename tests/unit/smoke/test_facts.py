@@ -31,7 +31,7 @@ from tests.unit.smoke.facts import context
     ],
 )
 def test_a_warning_or_error_is_seen(line):
-    assert logs.judge([line], "torch") == ({}, [line])
+    assert logs.judge([line], "torch") == ({}, {}, [line])
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,20 @@ def test_a_warning_or_error_is_seen(line):
     ],
 )
 def test_information_is_none(line):
-    assert logs.judge([line], "torch") == ({}, [])
+    assert logs.judge([line], "torch") == ({}, {}, [])
 
 
 def test_a_known_line_is_counted_with_its_reason_and_only_for_its_framework():
     line = "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR"
-    known, unknown = logs.judge([line, line], "tf2")
-    assert (list(known.values()), unknown) == ([2], [])
-    assert logs.judge([line], "torch") == ({}, [line])
+    known, marks, unknown = logs.judge([line, line], "tf2")
+    assert (list(known.values()), marks, unknown) == ([2], {}, [])
+    assert logs.judge([line], "torch") == ({}, {}, [line])
 
 
 def test_every_known_line_has_a_reason():
     for entry in logs.known_lines():
         assert entry["reason"]
+        assert entry["source"]
         assert set(entry["frameworks"]) <= {"torch", "tf1", "tf2"}
 
 
