@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from dlmatrix.gpu.diagnosis import Cause, LayerState, headline
+from dlmatrix.gpu.diagnosis.predicates.state import foreign
 from dlmatrix.gpu.diagnosis.view import View
 from dlmatrix.gpu.examination import Examination
 from dlmatrix.gpu.gate import Gpu, Machine, judge
@@ -113,7 +114,7 @@ def _gpus(view: View) -> Iterator[str]:
             "PCIe generation": _of(row.get("pcie.generation"), row.get("pcie.max_generation"), 1, ""),
             "width": _of(row.get("pcie.width"), row.get("pcie.max_width"), 1, ""),
             "MIG instances": str(len(row.words("mig.instances")) or ""),
-            "processes": str(len(row.rows("processes")) or ""),
+            "processes": str(len(foreign(row.all("processes.*.pid"), view)) or ""),
         }
         facts = ", ".join(f"{word} {value}" for word, value in known.items() if value)
         yield f"GPU {row.get('index')}: {row.text('name') or 'does not answer'}" + (f", {facts}" if facts else "")

@@ -7,6 +7,11 @@ import sys
 from .collect import DRIVER_LIMIT, FRAMEWORK_LIMIT, collect
 
 
+def _tell(name, facts):
+    sys.stderr.write(json.dumps({"witness": name, "facts": facts}) + "\n")
+    sys.stderr.flush()
+
+
 def main():
     """Exit code 0 once the document is written, 2 where it cannot be."""
     parser = argparse.ArgumentParser(prog="python -m smoke.detect", description=__doc__)
@@ -17,8 +22,10 @@ def main():
         "--timeout", type=float, default=DRIVER_LIMIT, metavar="SECONDS", help="for each driver witness"
     )
     parser.add_argument("--framework-timeout", type=float, default=FRAMEWORK_LIMIT, metavar="SECONDS")
+    parser.add_argument("--follow", action="store_true", help="write each witness's answer to stderr as it comes")
     options = parser.parse_args()
-    document = collect(options.root, options.framework, options.timeout, options.framework_timeout)
+    answered = _tell if options.follow else None
+    document = collect(options.root, options.framework, options.timeout, options.framework_timeout, answered)
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
     if options.json == "-":
         sys.stdout.write(text)

@@ -1,8 +1,11 @@
 """One document of facts from four witnesses; no verdict."""
 
+import os
 import platform
 import time
 
+from . import nodes
+from .tree import Tree
 from .witness import Inquiry
 
 SCHEMA_VERSION = 1
@@ -12,20 +15,28 @@ DRIVER_LIMIT = 30.0
 FRAMEWORK_LIMIT = 180.0
 
 
-def collect(root="/", framework=None, timeout=DRIVER_LIMIT, framework_timeout=FRAMEWORK_LIMIT):
+def collect(root="/", framework=None, timeout=DRIVER_LIMIT, framework_timeout=FRAMEWORK_LIMIT, answered=None):
     """Ask the kernel, NVML, the CUDA driver and, if named, the framework (torch, tf1, tf2), each in its own process.
 
     `root` is the file system whose /proc, /sys, /dev and /etc are looked at. Never raises for what it finds: a witness
-    that hangs or dies is a fact. A witness that was not asked is None.
+    that hangs or dies is a fact. A witness that was not asked is None. `answered(name, facts)` is told of each answer
+    as soon as it is there, from the kernel's up to the framework's.
     """
-    started = time.monotonic()
+    answered = answered or (lambda name, facts: None)
+    started, tree = time.monotonic(), Tree(root)
+    document = {"schema_version": SCHEMA_VERSION, "python": platform.python_version(), "root": root, "pid": os.getpid()}
+    # A driver started by root makes its nodes when it is asked: what there was before it was is known only here.
+    before = nodes.present(tree)
     inquiries = {name: Inquiry(name, root, None, timeout) for name in ("kernel", "nvml", "cuda")}
-    document = {"schema_version": SCHEMA_VERSION, "python": platform.python_version(), "root": root}
     for name, inquiry in inquiries.items():
         document[name] = inquiry.answer()
+        answered(name, document[name])
+    document["nodes"] = {"before": before, "after": nodes.present(tree)}
     # After the others: it would compete with them for the GPU's start-up, and it takes memory on it. Where the driver
     # hangs it will hang too, and need not be waited for as long.
     limit = min(timeout, framework_timeout) if document["cuda"]["witness"]["status"] == "hang" else framework_timeout
     document["framework"] = Inquiry("framework", root, framework, limit).answer() if framework else None
+    if framework:
+        answered("framework", document["framework"])
     document["seconds"] = round(time.monotonic() - started, 3)
     return document

@@ -5,6 +5,7 @@ import re
 import sys
 import warnings
 
+from . import wheels
 from .tree import clip
 
 _DISTRIBUTION = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+)?\.(dist|egg)-info$")
@@ -17,9 +18,13 @@ def observe(notes, root, framework):
     """Put the facts about torch, tf1 or tf2 into `notes`; importing it is the slow part (seconds)."""
     notes.put("name", framework)
     notes.put("distributions", distributions())
+    notes.calling("look at the files of its wheels")
+    notes.put("files", wheels.damaged())
     # torch says why there is no GPU in a Python warning and TensorFlow in C++ on stderr; the parent keeps both.
     warnings.simplefilter("always")
     (_torch if framework == "torch" else _tensorflow)(notes)
+    said = "\n".join(str(value) for key, value in sorted(notes.facts.items()) if key.endswith("_error"))
+    notes.put("blamed", wheels.blamed(said))
 
 
 def distributions():
@@ -81,6 +86,15 @@ def _torch(notes):
              "compute_capability": list(torch.cuda.get_device_capability(i))}
             for i in range(min(count, 64))])  # fmt: skip
         _try(notes, "probe", lambda: float((torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")).sum()))
+        # A product needs no cuDNN: what is broken there shows in nothing but a convolution.
+        if "probe" in notes.facts:
+            _try(notes, "convolution", lambda: _torch_convolution(torch))
+
+
+def _torch_convolution(torch):
+    kernel = torch.ones(4, 3, 3, 3, device="cuda", requires_grad=True)
+    torch.nn.functional.conv2d(torch.ones(1, 3, 8, 8, device="cuda"), kernel).sum().backward()
+    return float(kernel.grad.sum())
 
 
 def _words(text):
@@ -88,7 +102,7 @@ def _words(text):
 
 
 def _tensorflow(notes):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # whoever silenced it silenced the cause too
     tf = _import(notes, "tensorflow")
     if tf is None:
         return
@@ -104,7 +118,9 @@ def _tensorflow(notes):
     notes.put("built_cuda", info.get("cuda_version") if built else None)
     _try(notes, "count", lambda: _tf_count(tf))
     if notes.facts.get("count"):
-        _try(notes, "probe", lambda: _tf_probe(tf))
+        _try(notes, "probe", lambda: _tf_run(tf, _tf_product))
+        if "probe" in notes.facts:
+            _try(notes, "convolution", lambda: _tf_run(tf, _tf_convolution))
 
 
 def _build_info(tf):
@@ -129,10 +145,22 @@ def _tf_count(tf):
     return len([d for d in device_lib.list_local_devices() if d.device_type == "GPU"])
 
 
-def _tf_probe(tf):
+def _tf_run(tf, make):
     v1 = tf.compat.v1
     # Without this the session would take all of the GPU's memory from whoever else uses it.
     config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
     with tf.Graph().as_default(), v1.Session(config=config) as session, tf.device("/GPU:0"):
-        ones = tf.ones([8, 8])
-        return float(session.run(tf.reduce_sum(tf.matmul(ones, ones))))
+        return float(session.run(tf.reduce_sum(make(tf))))
+
+
+def _tf_product(tf):
+    # Random numbers, since a graph of constants is computed on the processor before it is run.
+    values = tf.compat.v1.random_uniform([8, 8])
+    return tf.matmul(values, values)
+
+
+def _tf_convolution(tf):
+    kernel = tf.compat.v1.random_uniform([3, 3, 3, 4])
+    image = tf.compat.v1.random_uniform([1, 8, 8, 3])
+    result = tf.nn.conv2d(image, kernel, [1, 1, 1, 1], "VALID")
+    return tf.compat.v1.gradients(tf.reduce_sum(result), kernel)[0]

@@ -15,11 +15,15 @@ _NODE = re.compile(r"^(nvidia(\d+|ctl|-uvm|-uvm-tools|-modeset|-nvswitch(ctl|\d+
 _LIMIT = 80
 
 
+def present(tree):
+    """The NVIDIA nodes that there are; none is opened, so this returns however ill the driver is."""
+    return ["/dev/" + name for name in tree.names("/dev") if _NODE.match(name)][:_LIMIT]
+
+
 def look(tree, notes):
     """{path: {present, mode, uid, gid, major, minor, open}} for every NVIDIA node and the WSL one."""
-    names = ["/dev/" + name for name in tree.names("/dev") if _NODE.match(name)]
     found = {}
-    for path in sorted(set(names[:_LIMIT]) | set(ALWAYS)):
+    for path in sorted(set(present(tree)) | set(ALWAYS)):
         notes.calling("open " + path)
         found[path] = _node(tree.at(path))
     return found

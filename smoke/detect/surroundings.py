@@ -9,9 +9,21 @@ from .tree import clip
 #: Named one by one: a prefix such as NVIDIA_ would also pick up keys that must not enter a report.
 VARIABLES = (
     "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_REQUIRE_CUDA", "NVIDIA_DISABLE_REQUIRE",
+    "NVIDIA_TF32_OVERRIDE",
     "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_MPS_PIPE_DIRECTORY", "CUDA_VERSION", "CUDA_MODULE_LOADING",
-    "LD_LIBRARY_PATH", "LD_PRELOAD", "XLA_FLAGS", "PYTORCH_NVML_BASED_CUDA_CHECK", "KUBERNETES_SERVICE_HOST",
+    "CUDA_LAUNCH_BLOCKING", "CUDA_FORCE_PTX_JIT", "CUDA_DISABLE_PTX_JIT", "CUDA_DISABLE_JIT", "CUDA_FORCE_JIT",
+    "CUDA_CACHE_DISABLE", "CUDA_CACHE_MAXSIZE", "CUDA_DEVICE_MAX_CONNECTIONS", "CUBLAS_WORKSPACE_CONFIG",
+    "LD_LIBRARY_PATH", "LD_PRELOAD", "XLA_FLAGS", "KUBERNETES_SERVICE_HOST",
+    "PYTORCH_NVML_BASED_CUDA_CHECK", "PYTORCH_NO_CUDA_MEMORY_CACHING", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF",
+    "TORCH_CUDNN_V8_API_DISABLED", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR", "TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", "TF_DETERMINISTIC_OPS",
+    "TF_CUDNN_DETERMINISTIC", "TF_ENABLE_ONEDNN_OPTS",
 )  # fmt: skip
+#: The kernel's words for a limit of this process, and the name it has here.
+_LIMITS = {
+    "Max address space": "address_space", "Max open files": "open_files", "Max locked memory": "locked_memory",
+    "Max processes": "processes",
+}  # fmt: skip
 LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
 _FOLDERS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/lib64",
@@ -25,6 +37,7 @@ _FOLDERS = (
 def look(tree, notes):
     """Put the surroundings into `notes`."""
     notes.put("variables", {name: clip(os.environ[name]) for name in VARIABLES if name in os.environ})
+    notes.put("limits", limits(tree))
     notes.put("container", container(tree))
     notes.put("cgroup", cgroup(tree))
     notes.put("selinux", {"enforce": _integer(tree.text("/sys/fs/selinux/enforce")),
@@ -37,6 +50,17 @@ def look(tree, notes):
 
 def _integer(text):
     return int(text) if text is not None and re.match(r"^\d{1,9}$", text) else None
+
+
+def limits(tree):
+    """{name: {"soft", "hard"}} in bytes or pieces, None where there is no limit; the children inherit them."""
+    found = {}
+    for line in (tree.text("/proc/self/limits") or "").splitlines():
+        match = re.match(r"^(Max [a-z ]+?) {2,}(\d{1,20}|unlimited) +(\d{1,20}|unlimited)", line)
+        if match and match.group(1) in _LIMITS:
+            soft, hard = (None if word == "unlimited" else int(word) for word in match.groups()[1:])
+            found[_LIMITS[match.group(1)]] = {"soft": soft, "hard": hard}
+    return found
 
 
 def container(tree):

@@ -92,7 +92,9 @@ class Inquiry:
         del self.log[:-_LOG_LINES]
 
     def answer(self):
-        """The facts, "messages", and "witness": {"status": ok|hang|crash|error, "detail", "calling", "seconds"}."""
+        """The facts, "messages", and "witness": {"status": ok|hang|crash|error, "detail", "calling", "seconds",
+        "pid"}.
+        """
         status, detail = "ok", None
         try:
             code = self.child.wait(max(0.0, self.limit - (time.monotonic() - self.started)))
@@ -113,6 +115,7 @@ class Inquiry:
             "detail": detail if status == "ok" or not self.calling else "%s in %s" % (detail, self.calling),
             "calling": None if status == "ok" else self.calling,
             "seconds": round(time.monotonic() - self.started, 3),
+            "pid": self.child.pid,
         }
         return facts
 

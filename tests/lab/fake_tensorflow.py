@@ -16,7 +16,7 @@ if "crash" in _facts:
 if "hang" in _facts:
     signal.pause()
 if "import_error" in _facts:
-    raise ImportError(_facts["import_error"])
+    raise ImportError(_facts["import_error"].replace("{packages}", os.path.dirname(os.path.abspath(__file__))))
 __version__ = _facts.get("version", "2.19.1")
 test = SimpleNamespace(is_built_with_cuda=lambda: _facts.get("is_cuda_build", True), is_built_with_rocm=lambda: False)
 sysconfig = SimpleNamespace(
@@ -35,9 +35,9 @@ class _Session:
     def __exit__(self, *_error):
         return None
 
-    def run(self, _fetch):
-        if "probe_error" in _facts:
-            raise RuntimeError(_facts["probe_error"])
+    def run(self, fetch):
+        if fetch + "_error" in _facts:
+            raise RuntimeError(_facts[fetch + "_error"])
         return 512.0
 
 
@@ -49,7 +49,14 @@ class Graph:
         return contextlib.nullcontext()
 
 
-compat = SimpleNamespace(v1=SimpleNamespace(Session=_Session, ConfigProto=dict, GPUOptions=dict))
+#: What is computed is the name of the step, whose failure the scenario may order.
+compat = SimpleNamespace(
+    v1=SimpleNamespace(
+        Session=_Session, ConfigProto=dict, GPUOptions=dict,
+        random_uniform=lambda _shape: None, gradients=lambda result, _by: [result],
+    )
+)  # fmt: skip
+nn = SimpleNamespace(conv2d=lambda _image, _kernel, _strides, _padding: "convolution")
 
 
 def device(_name):
@@ -57,9 +64,5 @@ def device(_name):
     return contextlib.nullcontext()
 
 
-def ones(_shape):
-    """Nothing in particular."""
-
-
-matmul = lambda _a, _b: None  # noqa: E731
-reduce_sum = ones
+matmul = lambda _a, _b: "probe"  # noqa: E731
+reduce_sum = lambda value: value  # noqa: E731

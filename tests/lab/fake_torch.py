@@ -15,7 +15,7 @@ if "crash" in _facts:
 if "hang" in _facts:
     signal.pause()
 if "import_error" in _facts:
-    raise ImportError(_facts["import_error"])
+    raise ImportError(_facts["import_error"].replace("{packages}", os.path.dirname(os.path.abspath(__file__))))
 __version__ = _facts.get("version", "2.7.1+cu126")
 version = SimpleNamespace(cuda=_facts.get("built_cuda"), hip=None)
 _C = SimpleNamespace(_cuda_getArchFlags=lambda: " ".join(_facts.get("arch_list", [])))
@@ -38,7 +38,7 @@ cuda = SimpleNamespace(
 )
 
 
-def ones(*_shape, device):
+def ones(*_shape, device, requires_grad=False):
     """Fails as the scenario says, else behaves enough like a matrix."""
     if "probe_error" in _facts:
         raise RuntimeError(_facts["probe_error"])
@@ -50,4 +50,22 @@ class _Matrix:
         return self
 
     def sum(self):
-        return 512.0
+        return _Number(512.0)
+
+    @property
+    def grad(self):
+        return self
+
+
+class _Number(float):
+    def backward(self):
+        pass
+
+
+def _conv2d(_image, _kernel):
+    if "convolution_error" in _facts:
+        raise RuntimeError(_facts["convolution_error"])
+    return _Matrix()
+
+
+nn = SimpleNamespace(functional=SimpleNamespace(conv2d=_conv2d))

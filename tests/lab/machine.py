@@ -10,12 +10,15 @@ import json
 import os
 import shutil
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from smoke.detect.surroundings import VARIABLES
 
 STUBS = Path(__file__).parent / "stubs"
 LIBRARY_FOLDER = "/usr/lib/x86_64-linux-gnu"
@@ -51,6 +54,7 @@ HEALTHY: dict[str, Any] = {
     "nodes": {},  # {path: {open, mode, major, minor}, or false where it is absent}
     "log": [],
     "files": {},
+    "limits": {},  # {address_space | open_files | …: the soft limit}; what is not named has none
     "variables": {},  # {name: value, or false where it is not set}
     "container": "",
     "framework": None,
@@ -97,7 +101,7 @@ class Place:
     def entered(self) -> Iterator[None]:
         """Give this process's children the place's variables."""
         before = dict(os.environ)
-        for name in ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"):
+        for name in VARIABLES:
             os.environ.pop(name, None)
         os.environ.update(self.variables)
         try:
@@ -122,6 +126,7 @@ def build(spec: Mapping[str, Any], folder: Path, stubs: Path) -> Place:
     for name in ("proc", "sys/devices", "dev", "etc"):
         (root / name).mkdir(parents=True, exist_ok=True)
     _kernel(spec, root)
+    _limits(spec["limits"], root)
     _pci(spec, root)
     _nodes(spec, root)
     _libraries(spec, root, stubs)
@@ -174,6 +179,14 @@ def _kernel(spec: Mapping[str, Any], root: Path) -> None:
         _write(
             root / "proc/devices", "Character devices:\n195 nvidia\n195 nvidiactl\n508 nvidia-uvm\n\nBlock devices:\n"
         )
+
+
+def _limits(limits: Mapping[str, int], root: Path) -> None:
+    kernel = {"address_space": "Max address space", "open_files": "Max open files",
+              "locked_memory": "Max locked memory", "processes": "Max processes"}  # fmt: skip
+    lines = ["Limit                     Soft Limit           Hard Limit           Units"]
+    lines += [f"{kernel[name]:<26}{limits.get(name, 'unlimited'):<21}{'unlimited':<21}units" for name in kernel]
+    _write(root / "proc/self/limits", "\n".join(lines) + "\n")
 
 
 def _pci(spec: Mapping[str, Any], root: Path) -> None:
@@ -278,3 +291,25 @@ def _framework(facts: Mapping[str, Any], packages: Path) -> None:
     (packages / "lab_framework.json").write_text(json.dumps(dict(facts)))
     for name, version in {package: facts.get("version", "0"), **facts.get("distributions", {})}.items():
         (packages / f"{name.replace('-', '_')}-{version.replace('-', '_')}.dist-info").mkdir()
+    for name, files in facts.get("wheels", {}).items():
+        _wheel(packages, name, files)
+
+
+def _wheel(packages: Path, name: str, files: Mapping[str, str]) -> None:
+    """The files of an installed wheel, each whole, empty, cut off or missing, and its RECORD of them."""
+    contents = {"whole": _elf64(), "empty": b"", "cut": _elf64()[:80]}
+    for path, state in files.items():
+        target = packages / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if state in contents:
+            target.write_bytes(contents[state])
+    record = "".join(f"{path},sha256=x,{len(_elf64())}\n" for path in files)
+    _write(packages / f"{name}.dist-info" / "RECORD", record)
+
+
+def _elf64() -> bytes:
+    """A shared object with one segment that ends with the file."""
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 120 + 400, 120 + 400, 4096)
+    return b"\x7fELF\x02\x01\x01" + b"\0" * 9 + struct.pack(
+        "<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    ) + segment + b"\0" * 400  # fmt: skip

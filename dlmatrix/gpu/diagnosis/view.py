@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 GPU_NODES = re.compile(r"^/dev/nvidia(\d+|ctl)$")
+#: The steps of the framework's witness that may fail.
+_STEPS = ("import", "available", "count", "initialised", "probe", "convolution")
 _LIBRARY_VERSION = re.compile(r"\.so\.(\d+\.\d+(?:\.\d+)*)$")
 
 
@@ -148,13 +150,26 @@ class View:
         value = self.get(f"kernel.variables.{name}")
         return value if isinstance(value, str) else None
 
+    def limit(self, name: str) -> int | None:
+        """A limit of the process (address_space in bytes, open_files, …), None where there is none or it is unknown."""
+        return self.integer(f"kernel.limits.{name}.soft")
+
+    @cached_property
+    def own_pids(self) -> set[int]:
+        """The processes of the examination itself, which have contexts of their own on the GPU."""
+        pids = [self.get("pid"), *self.all("*.witness.pid")]
+        return {pid for pid in pids if isinstance(pid, int)}
+
+    @cached_property
+    def framework_errors(self) -> list[str]:
+        """What went wrong in the framework, step by step."""
+        errors = [self.text(f"framework.{key}_error") for key in _STEPS]
+        return [error for error in errors if error]
+
     @cached_property
     def framework_words(self) -> str:
         """Everything the framework said: messages and errors."""
-        errors = [
-            self.text(f"framework.{key}_error") for key in ("import", "available", "count", "initialised", "probe")
-        ]
-        return "\n".join([*self.words("framework.messages"), *(e for e in errors if e)])
+        return "\n".join([*self.words("framework.messages"), *self.framework_errors])
 
     @cached_property
     def capabilities(self) -> list[tuple[int, int]]:
@@ -184,7 +199,7 @@ class View:
         """Whether a GPU can be used here, up to the framework where that was asked."""
         if self.get("framework") is None:
             return self.cuda_works
-        failed = any(self.text(f"framework.{key}_error") for key in ("import", "count", "initialised", "probe"))
+        failed = any(self.text(f"framework.{key}_error") for key in _STEPS if key != "available")
         # torch counts by NVML and so may count GPUs that it cannot start.
         seen = (self.integer("framework.count") or 0) > 0 and self.flag("framework.available") is not False
         return self.text("framework.witness.status") == "ok" and seen and not failed

@@ -44,6 +44,7 @@ int cuGetErrorString(int code, const char **to) { return known(code, to, 1); }
 int cuInit(unsigned flags) {
     (void)flags;
     read_scenario();
+    make_nodes();
     CHECK("cuInit", -1);
     return number("cuda.count", number("count", 0)) ? 0 : NO_DEVICE;
 }

@@ -12,6 +12,7 @@ typedef long handle;
 
 static int start(const char *call) {
     read_scenario();
+    make_nodes();
     int rc = outcome(call, -1, SUCCESS);
     return rc ? rc : outcome("nvmlInit", -1, SUCCESS);
 }
@@ -228,10 +229,12 @@ int nvmlDeviceGetNvLinkRemotePciInfo_v2(handle h, unsigned link, void *to) {
 static int processes(handle h, unsigned *count, void *to) {
     struct process { unsigned pid; unsigned long long used; unsigned instance, compute; } *list = to;
     unsigned have = (unsigned)device_number(DEVICE(h), "processes", 0), room = to ? *count : 0;
+    unsigned own = (unsigned)device_number(DEVICE(h), "own_processes", 0); /* the one that asks has a context too */
+    have += own;
     *count = have;
     if (have > room) return TOO_SMALL;
     for (unsigned i = 0; i < have; i++)
-        list[i] = (struct process){4000 + i, (unsigned long long)device_number(DEVICE(h), "process_memory", 1 << 30), -1, -1};
+        list[i] = (struct process){i < have - own ? 4000 + i : (unsigned)getppid(), (unsigned long long)device_number(DEVICE(h), "process_memory", 1 << 30), -1, -1};
     return SUCCESS;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(handle h, unsigned *count, void *to) {

@@ -3,7 +3,7 @@
 What each looks at and what it means stands in causes.toml, under the function's name.
 """
 
-from dlmatrix.gpu.diagnosis.predicates import blind, container, cuda, framework, host, library, state
+from dlmatrix.gpu.diagnosis.predicates import blind, container, cuda, files, framework, host, library, settings, state
 from dlmatrix.gpu.diagnosis.view import PREDICATES
 
-__all__ = ["PREDICATES", "blind", "container", "cuda", "framework", "host", "library", "state"]
+__all__ = ["PREDICATES", "blind", "container", "cuda", "files", "framework", "host", "library", "settings", "state"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+from dlmatrix.gpu.diagnosis.visibility import chosen
 
 #: The oldest driver of a CUDA major version with minor-version compatibility runs all of that major version.
 _MINOR_COMPATIBLE_FROM = 11
@@ -126,21 +127,14 @@ def _visible_devices_hide(_case: Case, view: View) -> Match | None:
     # Where NVML cannot be asked the device nodes tell how many there may be.
     count = len([path for path in view.gpu_nodes if path != "/dev/nvidiactl"]) if counted is None else counted
     nothing = view.cu in (100, 101) or (view.cu == 0 and view.integer("cuda.count") == 0)
+    choice = chosen(value or "", count, view)
+    doubled = bool(choice.repeated) and view.cu == 101
     return found(
         f"CUDA_VISIBLE_DEVICES={value!r} while {'there are nodes of' if counted is None else 'NVML counts'} {count}",
-        when=value is not None and nothing and count > 0 and _hides(value, count, view),
+        f"{choice.repeated} is named more than once: CUDA then refuses the whole list" if doubled else "",
+        when=value is not None and nothing and count > 0 and (doubled or not choice.gpus),
         sure=counted is not None,
     )
-
-
-def _hides(value: str, count: int, view: View) -> bool:
-    # CUDA reads the list up to the first entry that does not exist: if that is the first, nothing is left.
-    first = value.partition(",")[0].strip()
-    if re.fullmatch(r"\d{1,9}", first):
-        return int(first) >= count
-    uuids = [row.text("uuid") for row in view.rows("nvml.devices")]
-    uuids += [uuid for row in view.rows("nvml.devices") for uuid in row.words("mig.instances")]
-    return not (first.startswith(("GPU-", "MIG-")) and any(uuid.startswith(first) for uuid in uuids))
 
 
 @predicate

@@ -7,6 +7,7 @@ import re
 from dlmatrix.gpu.diagnosis.predicates.cuda import mig_instances
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
+NO_KERNEL_IMAGE = r"no kernel image is available[^\n]{0,60}"
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d{1,3})(\d)([a-z]?)")
 _TENSORFLOWS = ("tensorflow", "tensorflow-gpu", "tensorflow-cpu", "tf-nightly", "tf-nightly-gpu")
 
@@ -38,12 +39,44 @@ def runs_on(architectures: list[str], capability: tuple[int, int]) -> bool:
     return False
 
 
-def _uncovered(view: View) -> list[tuple[int, int]]:
+def uncovered(view: View) -> list[tuple[int, int]]:
+    """The capabilities of the GPUs, where the framework has code for none of them and says for which it has."""
     architectures = view.words("framework.arch_list")
     if not any(map(_ARCHITECTURE.fullmatch, architectures)):
         return []
     lacking = [c for c in view.capabilities if not runs_on(architectures, c)]
     return lacking if len(lacking) == len(view.capabilities) else []
+
+
+def jit_variables(view: View) -> list[str]:
+    """The variables that forbid CUDA the code that the framework has for the GPUs, in the direction that matters."""
+    kernels = [a for a in view.words("framework.arch_list") if a.startswith("sm_")]
+    compiled = [capability for capability in view.capabilities if runs_on(kernels, capability)]
+    names = ["CUDA_FORCE_PTX_JIT"] if compiled or not kernels else []
+    names += ["CUDA_DISABLE_PTX_JIT", "CUDA_DISABLE_JIT"] if not compiled else []
+    return [f"{name}={view.variable(name)}" for name in names if switched_on(view.variable(name))]
+
+
+def switched_on(value: str | None) -> bool:
+    """Whether a variable that takes 0 or 1 is set to something else than off."""
+    return (value or "0").strip().lower() not in ("", "0", "false")
+
+
+@predicate
+def _jit_variable(_case: Case, view: View) -> Match | None:
+    said = re.search(rf"{NO_KERNEL_IMAGE}|PTX JIT compilation was disabled|CUDA_ERROR_(?:NO_BINARY_FOR_GPU"
+                     r"|INVALID_PTX|JIT_COMPILATION_DISABLED)", view.framework_words)  # fmt: skip
+    variables = jit_variables(view)
+    architectures = view.words("framework.arch_list")
+    return found(
+        *variables,
+        f"the framework has code for {listing(architectures)}, the GPU is "
+        + listing(f"{major}.{minor}" for major, minor in view.capabilities)
+        if architectures and view.capabilities
+        else "",
+        said[0] if said else "",
+        when=said and variables and not uncovered(view),
+    )
 
 
 @predicate
@@ -52,7 +85,7 @@ def _jetson_wheel(_case: Case, view: View) -> Match | None:
     return found(
         "a Tegra system; the framework was built without CUDA" if none else "",
         f"a Tegra system; the framework has {listing(view.words('framework.arch_list'))}" if not none else "",
-        when=view.tegra and view.text("framework.version") and (none or _uncovered(view)),
+        when=view.tegra and view.text("framework.version") and (none or uncovered(view)),
     )
 
 
@@ -67,15 +100,15 @@ def _torch_cpu_wheel(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _torch_no_kernels(_case: Case, view: View) -> Match | None:
-    lacking = _uncovered(view)
-    said = re.search(r"no kernel image is available[^\n]{0,60}", view.framework_words)
+    lacking = uncovered(view)
+    said = re.search(NO_KERNEL_IMAGE, view.framework_words)
     return found(
         f"the GPU has compute capability {listing(f'{a}.{b}' for a, b in lacking)}; torch has kernels for "
         + listing(view.words("framework.arch_list"))
         if lacking
         else "",
         said[0] if said else "",
-        when=_imported(view, "torch") and (lacking or said),
+        when=_imported(view, "torch") and (lacking or (said and not jit_variables(view))),
     )
 
 
@@ -115,10 +148,9 @@ def _mig_one_per_process(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _framework_unexplained(_case: Case, view: View) -> Match | None:
-    errors = [view.text(f"framework.{key}_error") for key in ("import", "available", "count", "initialised", "probe")]
     return found(
         f"the framework counts {view.integer('framework.count')} GPU(s)",
-        *errors,
+        *view.framework_errors,
         *view.words("framework.messages")[-5:],
         when=view.cuda_works and view.get("framework") is not None and not view.usable,
     )

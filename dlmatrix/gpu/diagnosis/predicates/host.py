@@ -138,6 +138,8 @@ def _wrong_flavour(_case: Case, view: View) -> Match | None:
 def _rm_init_failed(case: Case, view: View) -> Match | None:
     logged = view.logged(r"RmInitAdapter failed|rm_init_adapter failed")
     nothing = view.nv == 0 and view.integer("nvml.count") == 0 and bool(view.gpus) and bool(view.module_version)
+    # A node that is closed or absent hides a GPU that may be in the best of health.
+    nothing = nothing and not (refused(view, "EACCES") or refused(view, "EPERM") or _unnumbered(view))
     other = _dropped_by_branch(case, view) or _wrong_flavour(case, view)
     return found(
         "NVML starts and counts no device" if nothing else "",
@@ -147,13 +149,27 @@ def _rm_init_failed(case: Case, view: View) -> Match | None:
     )
 
 
+def _unnumbered(view: View) -> bool:
+    """Whether there is no /dev/nvidia<N> although the driver holds a GPU."""
+    held = any(gpu.text("driver") == "nvidia" for gpu in view.gpus)
+    return held and view.get("kernel.nodes") is not None and not set(view.gpu_nodes) - {"/dev/nvidiactl"}
+
+
 @predicate
 def _nodes_missing(_case: Case, view: View) -> Match | None:
+    lacking = "/dev/nvidia<N>" if view.gpu_nodes else "/dev/nvidiactl"
+    none = bool(view.gpus) and not view.gpu_nodes and view.get("kernel.nodes") is not None
     return found(
-        f"module {view.module_version} is loaded; there is no /dev/nvidiactl",
-        when=view.module_version and view.gpus and not view.container and not view.gpu_nodes
-        and view.get("kernel.nodes") is not None,
-    )  # fmt: skip
+        f"module {view.module_version} is loaded; there is no {lacking}",
+        when=view.module_version and not view.container and (none or _unnumbered(view)),
+    )
+
+
+@predicate
+def _nodes_remade(_case: Case, view: View) -> Match | None:
+    before, after = view.get("nodes.before"), view.words("nodes.after")
+    made = [path for path in after if path not in before] if isinstance(before, list) else []
+    return found(f"{listing(made)}: made when the driver was asked, and not before", when=made and view.cuda_works)
 
 
 def refused(view: View, errno: str) -> list[tuple[str, View]]:
@@ -203,7 +219,8 @@ def _uvm_missing(_case: Case, view: View) -> Match | None:
 def _uvm_after_suspend(_case: Case, view: View) -> Match | None:
     suspended = view.logged(r"PM: suspend")
     unread = not suspended and view.text("kernel.log.error") != ""
-    healthy = not _uvm_fault(view) and bool(view.gpu_nodes) and not refused(view, "EPERM")
+    node = view.nodes.get("/dev/nvidia-uvm")
+    healthy = node is not None and node.text("open") == "ok" and not _uvm_fault(view) and bool(view.gpu_nodes)
     return found(
         "cuInit returned 999 although /dev/nvidia-uvm is good",
         suspended,

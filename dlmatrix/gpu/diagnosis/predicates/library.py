@@ -51,6 +51,17 @@ def _mismatch_on_host(case: Case, view: View) -> Match | None:
 
 
 @predicate
+def _nvml_unusable(_case: Case, view: View) -> Match | None:
+    error = view.text("nvml.library.error")
+    loads, meant = view.flag("nvml.library.loaded"), not (view.container and view.absent("nvml"))
+    name = view.text("nvml.init.name")
+    return found(
+        f"libnvidia-ml.so.1: {error}" if loads is False else f"nvmlInit returned {view.nv} ({name or 'no name'})",
+        when=view.cuda_works and not view.tegra and ((loads is False and meant) or view.nv not in (None, 0)),
+    )
+
+
+@predicate
 def _nvml_unexplained(_case: Case, view: View) -> Match | None:
     name = view.text("nvml.init.name")
     return found(

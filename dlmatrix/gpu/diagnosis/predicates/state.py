@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
 #: Hardware slowdown 0x8, software thermal 0x20, hardware thermal 0x40, power brake 0x80 (nvml.h).
@@ -10,6 +12,8 @@ _FAULTY_REASONS = 0xE8
 BUSY = 20
 #: A GPU with less than this part of its memory free counts as full.
 _FULL = 0.10
+#: What CUDA says where no context can be had, in the words of old and new versions.
+BUSY_WORDS = r"CUDA-capable device(?:s are|\(s\) is/are) busy or unavailable"
 
 
 def _answering(view: View, code: int) -> list[str]:
@@ -88,8 +92,13 @@ def _ecc(_case: Case, view: View) -> Match | None:
     )
 
 
+def foreign(pids: list[object], view: View) -> list[int]:
+    """The processes on a GPU that are not the examination's own."""
+    return [pid for pid in pids if isinstance(pid, int) and pid not in view.own_pids]
+
+
 def _processes(view: View) -> str:
-    pids = [str(pid) for pid in view.all("nvml.devices.*.processes.*.pid")]
+    pids = foreign(view.all("nvml.devices.*.processes.*.pid"), view)
     return (
         f"processes on the GPU: {listing(pids)}"
         if pids
@@ -102,12 +111,12 @@ def _exclusive_mode(_case: Case, view: View) -> Match | None:
     modes = [row.integer("compute_mode") for row in view.rows("nvml.devices")]
     words = {2: "prohibited", 3: "exclusive process"}
     strict = [f"GPU {i} is in compute mode {mode} ({words[mode]})" for i, mode in enumerate(modes) if mode in (2, 3)]
-    said = "all CUDA-capable devices are busy or unavailable" in view.framework_words
+    said = re.search(BUSY_WORDS, view.framework_words)
     return found(
         "creating a context returned 46" if 46 in view.contexts else "",
         listing(strict),
         _processes(view),
-        when=46 in view.contexts or (said and strict),
+        when=(46 in view.contexts and (strict or None in modes or not modes)) or (said and strict),
         sure=bool(strict),
     )
 
