@@ -150,8 +150,8 @@ def _rm_init_failed(case: Case, view: View) -> Match | None:
 
 
 def _unnumbered(view: View) -> bool:
-    """Whether there is no /dev/nvidia<N> although the driver holds a GPU."""
-    held = any(gpu.text("driver") == "nvidia" for gpu in view.gpus)
+    """Whether there is no /dev/nvidia<N> although the driver holds a GPU, of which nothing is seen."""
+    held = any(gpu.text("driver") == "nvidia" for gpu in view.gpus) and not view.cuda_works
     return held and view.get("kernel.nodes") is not None and not set(view.gpu_nodes) - {"/dev/nvidiactl"}
 
 
