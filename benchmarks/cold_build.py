@@ -29,10 +29,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dlmatrix.engines.docker.engine import DockerEngine, connect
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH, Limits, Plan, make_plan
 from dlmatrix.matrix.site import local_wheels, read_site
+from dlmatrix.system.checkout import find_root
 
 #: Seconds for which a disk's megabytes must not change.
 SETTLED = 4

@@ -13,9 +13,9 @@ from dlmatrix.comparison.reports import Report, read_all
 from dlmatrix.comparison.show import pair_json, pair_lines, siblings_json, siblings_lines
 from dlmatrix.comparison.siblings import FEWEST, siblings
 from dlmatrix.errors import DlmatrixError, MissingError, SlowerError, UsageError
-from dlmatrix.matrix.load import find_root
 from dlmatrix.run.verdict import read_schema
-from dlmatrix.upkeep.relock import replace
+from dlmatrix.system.checkout import find_root
+from dlmatrix.system.files import replace
 
 _HELP = f"""\
 Two reports: is B the same, faster, slower, or is it unclear? {FEWEST} or more, or with --baseline: which machine

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dlmatrix.errors import EXIT_SKIPPED, EngineError, UsageError
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Env, Matrix, Site, Status
 from dlmatrix.matrix.plan import Limits, Measuring, Plan, build_command, debian, make_plan, official, quick, run_command
 from dlmatrix.matrix.site import read_site
@@ -27,8 +27,10 @@ from dlmatrix.run.bare_metal import BareMetal
 from dlmatrix.run.course import run_all
 from dlmatrix.run.outside import Outside
 from dlmatrix.run.verdict import exit_code
+from dlmatrix.system.checkout import find_root
 from dlmatrix.system.console import Progress
-from dlmatrix.upkeep import bases, relock
+from dlmatrix.system.files import replace as replace_file
+from dlmatrix.upkeep import bases
 
 if TYPE_CHECKING:
     from dlmatrix.engines.protocol import Engine
@@ -161,7 +163,7 @@ def choose_engine(options: argparse.Namespace) -> tuple[Engine, str]:
 
 def _bare_metal(engine: Engine) -> BareMetal:
     """What shows the cost of a container; only a container has one."""
-    if engine.name != "docker":
+    if not engine.contains:
         raise UsageError(f"--bare-metal compares with a container, and the engine is {engine.name}", "--engine docker")
     return BareMetal(engine=_venv(read_site(os.environ)))
 
@@ -183,7 +185,7 @@ def write_page(options: argparse.Namespace) -> int:
         page = report_html(file.read_text(encoding="utf-8"), history.read(find_root()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{file} is no result of a run ({error!r})", "name a folder that run wrote") from None
-    relock.replace(options.report / "report.html", page)
+    replace_file(options.report / "report.html", page)
     _console(soft_wrap=True).print(f"page: {options.report / 'report.html'}")
     return 0
 

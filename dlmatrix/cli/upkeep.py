@@ -15,10 +15,11 @@ from dlmatrix.errors import EngineError
 from dlmatrix.inspection.closure import check_closure, describe
 from dlmatrix.inspection.libraries import load_libraries
 from dlmatrix.matrix.compatibility import load_compatibility
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Status
 from dlmatrix.matrix.plan import Limits, make_plan
 from dlmatrix.matrix.site import read_site
+from dlmatrix.system.checkout import find_root
 from dlmatrix.upkeep.measured import record
 from dlmatrix.upkeep.pin import pin
 from dlmatrix.upkeep.relock import TOOLS, Locker
@@ -74,10 +75,10 @@ def check_libraries(options: argparse.Namespace) -> int:
         lock = lock_of(matrix, env)
         plan = make_plan(matrix, env, lock, metadata.version("uv"), Limits())
         engine.prepare(plan, lambda line: None)
-        place = getattr(engine, "place", None)
+        place = engine.place(plan)
         if place is None:
             raise EngineError(f"the {engine.name} engine has no file system to look at", "use --engine docker or venv")
-        closure = check_closure(place(plan), env, libraries, table.build_of(env), lock)
+        closure = check_closure(place, env, libraries, table.build_of(env), lock)
         complete &= closure.complete
         for line in (*describe(closure), *(f"note: {note}" for note in closure.notes)):
             _say(f"{env.name}: {line}")

@@ -6,10 +6,10 @@ import os
 import time
 from pathlib import Path
 
-from dlmatrix.engines.protocol import Completed, Prepared, Say
+from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import UsageError
 from dlmatrix.matrix.plan import Plan
-from dlmatrix.system.process import run_lines
+from dlmatrix.system.process import Say, run_lines
 
 #: The supervisor inside ends a hanging framework; this is how much later it is ended itself.
 _OVERTIME_SECONDS = 60
@@ -19,6 +19,7 @@ class HostEngine:
     """Runs the checks with an interpreter that somebody else set up."""
 
     name = "host"
+    contains = False
     builds_at_once = 1
 
     def __init__(self, python: Path) -> None:
@@ -34,6 +35,9 @@ class HostEngine:
     def prepare(self, plan: Plan, say: Say) -> Prepared:
         """Nothing is built: the installation is the user's."""
         return Prepared(what=str(self._python), built=False, seconds=0.0, facts={"base": str(self._python)})
+
+    def place(self, plan: Plan) -> None:
+        """None: the installation is somebody else's, and may change under us."""
 
     def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
         """Run the checks as a process of this machine."""

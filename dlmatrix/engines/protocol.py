@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.plan import Plan
-
-#: Receives one line of progress.
-Say = Callable[[str], None]
+from dlmatrix.system.process import Say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +45,8 @@ class Engine(Protocol):
     """The small interface that every engine has."""
 
     name: str
+    #: whether an env runs apart from this machine, so that a container's cost can be measured
+    contains: bool
     #: how many envs ``prepare`` may be called for at the same time
     builds_at_once: int
 
@@ -57,3 +58,6 @@ class Engine(Protocol):
 
     def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
         """Run the checks; every line of their progress goes to ``say``. Leaves nothing behind."""
+
+    def place(self, plan: Plan) -> Place | None:
+        """Where a prepared env's files are, to look at them; None for what is somebody else's and may change."""

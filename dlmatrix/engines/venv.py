@@ -10,14 +10,14 @@ from pathlib import Path
 from dlmatrix.engines.failures import explain
 from dlmatrix.engines.host import run_smoke
 from dlmatrix.engines.places import venv_place
-from dlmatrix.engines.protocol import Completed, Prepared, Say
+from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import SkippedEnv
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import local_wheels, uv_config, uv_environment
 from dlmatrix.system.interpreters import find_python
-from dlmatrix.system.process import run_lines
+from dlmatrix.system.process import Say, run_lines
 from dlmatrix.system.state import recall, remember, scratch, state_dir
 
 
@@ -25,6 +25,7 @@ class VenvEngine:
     """Makes .dlmatrix/venvs/ENV with uv, from hashed requirements only."""
 
     name = "venv"
+    contains = False
     builds_at_once = 1
 
     def __init__(self, site: Site, uv: str) -> None:

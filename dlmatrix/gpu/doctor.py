@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from dlmatrix.errors import EngineError, UsageError
 from dlmatrix.gpu.diagnosis import Launch, diagnose
 from dlmatrix.gpu.examination import Examination
-from dlmatrix.matrix.load import find_root, load_matrix, select
+from dlmatrix.matrix.load import load_matrix, select
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.site import read_site
+from dlmatrix.system.checkout import find_root
 from dlmatrix.system.process import run_lines
 from dlmatrix.system.state import state_dir
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
-from dlmatrix.engines.docker.images import Images
+from dlmatrix.document.check import Outcome, check_entry
 from dlmatrix.inspection import contents, digests, sbom
-from dlmatrix.matrix.model import Outcome, Site
+from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import ChosenBase, Plan
+from dlmatrix.system.files import replace
 from dlmatrix.system.state import scratch, state_dir
 
 _STATUS, _BUNDLE = "/var/lib/dpkg/status", "/etc/ssl/certs/ca-certificates.crt"
@@ -29,6 +29,19 @@ class Examined:
     sbom: str
 
 
+class Images(Protocol):
+    """The images of an engine, as far as this module asks."""
+
+    def look(self, ref: str, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:
+        """What a program of the image prints about its files."""
+
+    def identity(self, ref: str) -> digests.Identity:
+        """An image's digests."""
+
+    def made_with(self) -> digests.Made:
+        """What the engine's digests depend on."""
+
+
 def examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str) -> Examined:
     """Examine an image, or recall what this version of the checks found in it."""
     folder = state_dir(plan.root) / "examined"
@@ -39,7 +52,7 @@ def examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str
         found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
     except (OSError, ValueError, KeyError, TypeError):
         found = _examine(images, site, plan, base, image)
-        _write(file, json.dumps({"checks": found.checks, "sbom": found.sbom}).encode())
+        replace(file, json.dumps({"checks": found.checks, "sbom": found.sbom}).encode())
     return Examined(checks=(*found.checks, _recorded(images, plan, base, image)), sbom=found.sbom)
 
 
@@ -89,17 +102,16 @@ def _recorded(images: Images, plan: Plan, base: ChosenBase, image: str) -> dict[
     found = digests.Comparison(word=digests.NOT_RECORDED, detail="`nox -s reproduce` compares two builds of it")
     if record:
         found = digests.compare(record, images.identity(image), images.made_with, plan.inputs(base))
-    return {
-        "id": "image-record",
-        "kind": "image",
-        "asserts": "the image has the digests that two builds from nothing last agreed on",
-        "outcome": _OUTCOMES.get(found.word, Outcome.SKIPPED).value,
-        "reason": str(found),
-        "expected": record.identity.manifest if record else None,
-        "found": image,
-        "seconds": time.perf_counter() - started,
-        "data": {},
-    }
+    return check_entry(
+        "image-record",
+        "the image has the digests that two builds from nothing last agreed on",
+        _OUTCOMES.get(found.word, Outcome.SKIPPED),
+        str(found),
+        kind="image",
+        expected=record.identity.manifest if record else None,
+        found=image,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def _key(image: str, base: str, plan: Plan) -> str:
@@ -114,11 +126,5 @@ def _once(file: Path, images: Images, ref: str, program: str, *arguments: str) -
         return file.read_bytes()
     except FileNotFoundError:
         found = images.look(ref, program, *arguments)
-        _write(file, found)
+        replace(file, found)
         return found
-
-
-def _write(file: Path, content: bytes) -> None:
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_bytes(content)
-    fresh.replace(file)

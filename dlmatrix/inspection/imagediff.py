@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from dlmatrix.errors import ContractError
-from dlmatrix.matrix.load import read_toml
+from dlmatrix.system.toml import read_toml
 
 #: What of an entry is compared, in the order in which it is told.
 PROPERTIES = ("type", "content", "link target", "mode", "owner", "mtime", "xattr")

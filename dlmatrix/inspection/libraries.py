@@ -10,8 +10,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from dlmatrix.matrix.load import Table, read_toml
 from dlmatrix.matrix.tables import mapping, rows, version_range
+from dlmatrix.system.toml import Table, read_toml
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from dlmatrix.matrix.load import Table, read_toml
 from dlmatrix.matrix.model import Env, Lock
 from dlmatrix.matrix.tables import mapping, rows, version, version_range, versions
+from dlmatrix.system.toml import Table, read_toml
 
 #: NVIDIA's wheels that compute with CUDA; what only observes (nvidia-ml-py) or calls a service is not among them.
 #: smoke/distributions.py holds the same.

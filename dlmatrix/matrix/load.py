@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,26 +12,13 @@ from typing import Any
 from dlmatrix.errors import ConfigError, UsageError
 from dlmatrix.matrix.locks import read_lock
 from dlmatrix.matrix.model import Base, DebianRecipe, Env, KnownWheel, Lock, Matrix, Status
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from dlmatrix.system.toml import Table, read_toml
 
 SERIES = ("torch", "tf2", "tf1", "tf1-compat")
 VARIANTS = ("cpu", "gpu")
 _UTC_TIME = "%Y-%m-%dT%H:%M:%SZ"
 #: Files in envs/ that describe no framework version.
 _OTHER_FILES = ("bases.toml", "compatibility.toml", "digests.toml")
-
-
-def find_root(start: Path | None = None) -> Path:
-    """The checkout: the nearest folder, from ``start`` upwards or around this package, with envs/bases.toml."""
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
-        if (folder / "envs" / "bases.toml").is_file():
-            return folder
-    raise UsageError(f"{here} is not inside a dlmatrix checkout", "change into the checkout, where noxfile.py is")
 
 
 def load_matrix(root: Path) -> Matrix:
@@ -78,60 +64,6 @@ def lock_of(matrix: Matrix, env: Env) -> Lock:
             f"generate it again: {relock}",
         )
     return lock
-
-
-def read_toml(file: Path) -> dict[str, Any]:
-    """Parse a TOML file; ConfigError for one that is missing or broken."""
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{file}: no such file", "restore it from git") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}", "correct the file") from None
-
-
-class Table:
-    """A TOML table that is emptied key by key, so that what is left over was not understood."""
-
-    def __init__(self, file: Path, path: str, data: dict[str, Any]) -> None:
-        self.file, self.path, self._data, self._seen = file, path, dict(data), set[str]()
-
-    def take(self, key: str, kind: type, default: Any = None) -> Any:
-        """Remove and return a key; without a default it must be there; its type must be ``kind``."""
-        self._seen.add(key)
-        if key not in self._data:
-            if default is None:
-                near = difflib.get_close_matches(key, self._data, n=1)
-                self.fail(key, "is missing", f"rename {near[0]}, if that is it" if near else "add it")
-            return default
-        value = self._data.pop(key)
-        if type(value) is not kind:
-            self.fail(key, f"must be a {_TOML_NAMES[kind]}, not {value!r}", "correct it")
-        return value
-
-    def strings(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """Remove and return an array of strings."""
-        values = self.take(key, list, None if default is None else list(default))
-        if not all(isinstance(value, str) for value in values):
-            self.fail(key, "must be an array of strings", "correct it")
-        return tuple(values)
-
-    def done(self) -> None:
-        """Raise ConfigError for the first key that nothing took."""
-        for key in self._data:
-            near = difflib.get_close_matches(key, self._seen, n=1)
-            self.fail(
-                key,
-                "is not known",
-                f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(self._seen))}",
-            )
-
-    def fail(self, key: str, what: str, next_step: str) -> None:
-        """Raise ConfigError about one key of this table."""
-        raise ConfigError(f"{self.file}: {self.path}{key}: {what}", next_step)
-
-
-_TOML_NAMES = {str: "string", int: "number", list: "array", dict: "table", bool: "boolean"}
 
 
 def _load_version(file: Path, pythons: set[str]) -> list[Env]:

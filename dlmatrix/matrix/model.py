@@ -9,15 +9,6 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 
-class Outcome(str, Enum):
-    """How a check, or a whole env, ended. A skip always carries a reason and is never a pass."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    ERROR = "error"
-
-
 class Status(str, Enum):
     """What is known about a cell before it runs."""
 

@@ -18,8 +18,8 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.matrix.load import read_toml
 from dlmatrix.matrix.model import Lock, Site
+from dlmatrix.system.toml import read_toml
 
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from packaging.version import InvalidVersion, Version
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.matrix.load import Table
+from dlmatrix.system.toml import Table
 
 
 def rows(top: Table, key: str) -> Iterator[Table]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.document import rates
-from dlmatrix.upkeep import relock
+from dlmatrix.system.files import replace as replace_file
 
 #: How many of the newest runs are read.
 READ = 200
@@ -68,7 +68,7 @@ def add(root: Path, report: str, data: Mapping[str, Any]) -> None:
     if entries := core(data):
         file = folder(root) / f"{data['started'][:19].replace(':', '')}-{os.getpid()}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        relock.replace(file, json.dumps({"schema_version": 1, "report": report, "envs": entries}) + "\n")
+        replace_file(file, json.dumps({"schema_version": 1, "report": report, "envs": entries}) + "\n")
 
 
 def core(data: Mapping[str, Any]) -> list[dict[str, Any]]:

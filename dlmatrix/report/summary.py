@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dlmatrix.comparison import parity
 from dlmatrix.document import rates
-from dlmatrix.matrix.model import Outcome
+from dlmatrix.document.check import Outcome
 from dlmatrix.run.course import EnvResult
 
 _MARKS = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.ERROR: "⚠️", Outcome.SKIPPED: "⏭️"}

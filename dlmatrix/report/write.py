@@ -21,8 +21,9 @@ from rich.text import Text
 from dlmatrix import __version__
 from dlmatrix.comparison import parity, ratios
 from dlmatrix.document import rates
+from dlmatrix.document.check import Outcome
 from dlmatrix.errors import DiskFullError, UsageError
-from dlmatrix.matrix.model import Env, Outcome, Status
+from dlmatrix.matrix.model import Env, Status
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary

@@ -16,12 +16,11 @@ from dlmatrix.comparison.likeness import differences
 from dlmatrix.comparison.pair import FLOORS
 from dlmatrix.comparison.ratios import BARE_METAL, entry
 from dlmatrix.comparison.reports import process_medians, terms
-from dlmatrix.engines.protocol import Completed, Engine, Prepared, Say
+from dlmatrix.document.check import Check, Outcome, check_entry
+from dlmatrix.engines.protocol import Completed, Engine, Prepared
 from dlmatrix.errors import ContractError, DlmatrixError, SkippedEnv, of_system
-from dlmatrix.matrix.model import Outcome
 from dlmatrix.matrix.plan import Measuring, Plan
-from dlmatrix.run.outside import Check
-from dlmatrix.run.outside import entry as check_entry
+from dlmatrix.system.process import Say
 
 Document = Mapping[str, Any]
 #: Starts one fresh process that measures the rows once; its document.

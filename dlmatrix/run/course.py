@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from dlmatrix.document.check import Outcome
 from dlmatrix.engines.protocol import Completed, Engine, Prepared
 from dlmatrix.errors import DlmatrixError, GpuRefusedError, SkippedEnv, of_system
 from dlmatrix.gpu.diagnosis import Launch
-from dlmatrix.matrix.model import Env, Outcome, Status
+from dlmatrix.matrix.model import Env, Status
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.run.bare_metal import BareMetal
 from dlmatrix.run.outside import Outside

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.document.check import Check, Outcome, check_entry
 from dlmatrix.engines.protocol import Engine, Prepared
 from dlmatrix.errors import IncompatibleError
 from dlmatrix.gpu.diagnosis import Diagnosis, Launch, diagnose, headline
@@ -22,15 +23,12 @@ from dlmatrix.gpu.gate import Fit, judge
 from dlmatrix.gpu.show import machine_of
 from dlmatrix.inspection.closure import check_closure, describe
 from dlmatrix.inspection.libraries import load_libraries
-from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import lock_of
-from dlmatrix.matrix.model import Env, Matrix, Outcome, Status
+from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.state import recall, remember
 
-#: One check's entry, as smoke/schema.json describes it.
-Check = dict[str, Any]
 #: Without a GPU or a driver an env is still built and checked on the CPU.
 _GOES_ON = (Fit.FITS, Fit.COMPILES_FIRST, Fit.NO_GPU, Fit.NO_DRIVER, Fit.UNKNOWN)
 
@@ -70,9 +68,7 @@ class Outside:
         self, engine: Engine, plan: Plan, prepared: Prepared, document: Mapping[str, Any], launch: Launch | None
     ) -> list[Check]:
         """Everything that is asked after the checks inside have run."""
-        # With --engine host the installation is somebody else's, and may change under us.
-        place: Callable[[Plan], Place] | None = getattr(engine, "place", None)
-        found = _kept(plan, prepared, lambda: [_closure(place, self._matrix, plan)]) if place else []
+        found = _kept(plan, prepared, lambda: _closure(engine, self._matrix, plan))
         if plan.env.variant == "gpu":
             found.append(_gpu(diagnose(self._facts, launch, document.get("detection")), self._require_gpu))
         return found
@@ -92,13 +88,16 @@ def _kept(plan: Plan, prepared: Prepared, make: Callable[[], list[Check]]) -> li
     return checks
 
 
-def _closure(look: Callable[[Plan], Place], matrix: Matrix, plan: Plan) -> Check:
+def _closure(engine: Engine, matrix: Matrix, plan: Plan) -> list[Check]:
+    """The check of the libraries; none where an engine has no place to look at."""
     started = time.perf_counter()
-    place = look(plan)
+    place = engine.place(plan)
+    if place is None:
+        return []
     build = load_compatibility(matrix.root).build_of(plan.env)
     closure = check_closure(place, plan.env, load_libraries(), build, plan.lock)
     reason = "" if closure.complete else "; ".join(describe(closure))
-    return entry(
+    check = check_entry(
         "library-closure",
         "every shared object finds the libraries it needs, less those that the host's driver brings",
         Outcome.PASSED if closure.complete else Outcome.FAILED,
@@ -107,13 +106,14 @@ def _closure(look: Callable[[Plan], Place], matrix: Matrix, plan: Plan) -> Check
         found={"objects": closure.objects, "driver": list(closure.driver), "notes": list(closure.notes)},
         seconds=time.perf_counter() - started,
     )
+    return [check]
 
 
 def _gpu(diagnosis: Diagnosis, required: bool) -> Check:
     """The diagnosis as a check: no GPU is a skip with its cause, or a failure where one is required."""
     otherwise = Outcome.FAILED if required else Outcome.SKIPPED
     outcome = {"usable": Outcome.PASSED, "unusable": Outcome.FAILED}.get(diagnosis.verdict, otherwise)
-    return entry(
+    return check_entry(
         "gpu-diagnosis",
         "nothing between the hardware and the framework keeps the GPU from being used",
         outcome,
@@ -123,20 +123,3 @@ def _gpu(diagnosis: Diagnosis, required: bool) -> Check:
         warnings=[c.label for c in diagnosis.warnings],
         diagnosis=diagnosis.as_dict(),
     )
-
-
-def entry(
-    name: str, asserts: str, outcome: Outcome, reason: str, *, kind: str, found: Any, seconds: float = 0.0, **data: Any
-) -> Check:
-    """One check's entry."""
-    return {
-        "id": name,
-        "kind": kind,
-        "asserts": asserts,
-        "outcome": outcome.value,
-        "reason": reason,
-        "expected": None,
-        "found": found,
-        "seconds": round(seconds, 4),
-        "data": data,
-    }

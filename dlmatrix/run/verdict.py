@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.document.check import Outcome
 from dlmatrix.engines.protocol import Completed
 from dlmatrix.errors import EXIT_SKIPPED, ContractError, DlmatrixError, HangError, KilledError
-from dlmatrix.matrix.model import Env, Outcome
+from dlmatrix.matrix.model import Env
 from dlmatrix.matrix.plan import Plan
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+#: Receives one line of progress.
+Say = Callable[[str], None]
+
 #: Seconds that an interrupted command has to end by itself.
 _GRACE = 5.0
 _running: set[subprocess.Popen[bytes]] = set()
@@ -32,7 +35,7 @@ class Finished:
 def run_lines(
     command: Sequence[str],
     *,
-    say: Callable[[str], None],
+    say: Say,
     environ: Mapping[str, str],
     cwd: Path | None = None,
     timeout_seconds: float | None = None,

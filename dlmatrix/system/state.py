@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dlmatrix.errors import BusyError
+from dlmatrix.system.files import replace
 
 
 def state_dir(root: Path) -> Path:
@@ -67,9 +68,7 @@ def remember(root: Path, engine: str, env: str, **facts: str) -> None:
     """Write, in one step, what was built for an env."""
     file = _record(root, engine, env)
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps(facts, sort_keys=True), encoding="utf-8")
-    fresh.replace(file)
+    replace(file, json.dumps(facts, sort_keys=True))
 
 
 def _record(root: Path, engine: str, env: str) -> Path:

@@ -13,9 +13,10 @@ from pathlib import Path
 from rich.console import Console
 
 from dlmatrix.errors import EXIT_SKIPPED, SkippedEnv
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Lock, Site, Status
 from dlmatrix.matrix.site import read_site
+from dlmatrix.system.checkout import find_root
 from dlmatrix.system.process import run_lines
 
 #: An advisory source answers in seconds, or is not there.

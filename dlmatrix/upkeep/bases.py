@@ -9,12 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dlmatrix.engines.failures import explain
-from dlmatrix.engines.protocol import Say
 from dlmatrix.errors import BaseMissingError, BuildError, SkippedEnv
 from dlmatrix.matrix.model import Base
 from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH
 from dlmatrix.system.interpreters import find_python
-from dlmatrix.system.process import run_lines
+from dlmatrix.system.process import Say, run_lines
 
 
 def make_bases(root: Path, bases: Iterable[Base], say: Say) -> list[str]:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.document.check import Outcome
 from dlmatrix.errors import ConfigError, UsageError
-from dlmatrix.matrix.model import Env, Matrix, Outcome, Status
-from dlmatrix.upkeep.relock import replace
+from dlmatrix.matrix.model import Env, Matrix, Status
+from dlmatrix.system.files import replace
 
 Row = dict[str, Any]
 

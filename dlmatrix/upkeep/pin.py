@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlmatrix.errors import BuildError, ConfigError, EngineError, NetworkError
+from dlmatrix.system.files import diff, replace
 from dlmatrix.system.process import run_lines
-from dlmatrix.upkeep.relock import diff, replace
 
 #: image = "python@sha256:…" # python:3.11-slim-bookworm (3.11.16)
 _PIN = re.compile(r'"(?P<name>[a-z0-9./_-]+)@(?P<digest>sha256:[0-9a-f]{64})"\s*#\s*(?P<tag>\S+)(?P<note>[^\n]*)')

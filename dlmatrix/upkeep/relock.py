@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import html
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +18,14 @@ from dlmatrix.matrix.load import select
 from dlmatrix.matrix.locks import parse_lock
 from dlmatrix.matrix.model import Env, KnownWheel, Matrix, Site, Status
 from dlmatrix.matrix.site import index_config, uv_environment
-from dlmatrix.system.process import run_lines
+from dlmatrix.system.files import diff, read_text, replace
+from dlmatrix.system.process import Say, run_lines
 from dlmatrix.system.state import scratch
 
 #: The wheels an image can install: glibc 2.28 and up, as every base has.
 PLATFORM = "x86_64-manylinux_2_28"
 #: The name that stands for the project's own tools among the names of envs.
 TOOLS = "tools"
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ class Locker:
         if not names or TOOLS in names:
             say(f"{TOOLS}: locking; what is locked stays while it fits")
             fresh[self._file(TOOLS)] = self._lock_tools()
-        changed = {file: text for file, text in fresh.items() if _read(file) != text}
+        changed = {file: text for file, text in fresh.items() if read_text(file) != text}
         for file, text in changed.items():
             say(diff(self.matrix.root, file, text))
         if write:
@@ -95,7 +93,7 @@ class Locker:
         with scratch(self.matrix.root) as folder:
             settings = _listed(folder / "uv.toml", [index_config(self.site)])
             locked = folder / "tools.txt"
-            replace(locked, _read(self._file(TOOLS)))
+            replace(locked, read_text(self._file(TOOLS)))
             options = [str(project), "--group", f"{project}:dev", "--universal", "--python-version", "3.10"]
             return self._compile(
                 TOOLS, project, [*options, "--output-file", str(locked), "--config-file", str(settings)]
@@ -119,22 +117,6 @@ class Locker:
 
     def _file(self, name: str) -> Path:
         return self.matrix.root / "envs" / "locks" / f"{name}.txt"
-
-
-def diff(root: Path, file: Path, text: str) -> str:
-    """The unified diff from what ``file`` holds to ``text``."""
-    name = file.relative_to(root).as_posix()
-    return "".join(difflib.unified_diff(_read(file).splitlines(True), text.splitlines(True), name, name, n=1))
-
-
-def replace(file: Path, text: str) -> None:
-    """Write a file in one step, so that an interrupt leaves the old one or the new one."""
-    fresh = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(file)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def known_wheels_index(folder: Path, wheels: Iterable[KnownWheel]) -> tuple[Path, str]:
@@ -169,7 +151,3 @@ def _check_python(table: Compatibility, env: Env) -> None:
 def _listed(file: Path, lines: Iterable[str]) -> Path:
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return file
-
-
-def _read(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.is_file() else ""

@@ -25,10 +25,11 @@ from dlmatrix.errors import EXIT_SKIPPED, DlmatrixError, SkippedEnv
 from dlmatrix.inspection import digests
 from dlmatrix.inspection.digests import Identity, Made, Record
 from dlmatrix.inspection.imagediff import Image, compare, read_image
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Base, Env, Matrix, Status
 from dlmatrix.matrix.plan import Limits, make_plan
 from dlmatrix.matrix.site import read_site
+from dlmatrix.system.checkout import find_root
 from dlmatrix.system.state import scratch
 from dlmatrix.upkeep.bases import make_base
 

@@ -12,8 +12,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.plan import Limits, Measuring, Plan, make_plan
+from dlmatrix.system.checkout import find_root
 
 ROOT = find_root(Path(__file__).parent)
 START = 'start one: .ci/engine start && eval "$(.ci/engine env)"'

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from dlmatrix.document.check import Outcome
 from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.matrix.load import load_matrix
-from dlmatrix.matrix.model import Outcome
 from dlmatrix.matrix.site import read_site
 from dlmatrix.run.course import run_all
 from dlmatrix.run.outside import Outside

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.matrix.load import find_root
+from dlmatrix.system.checkout import find_root
 from tests.lab.machine import HEALTHY, build, merged
 
 ROOT = find_root(Path(__file__).parent)

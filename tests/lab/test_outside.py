@@ -11,9 +11,10 @@ import pytest
 from dlmatrix.engines.host import HostEngine
 from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import IncompatibleError
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.plan import Limits, Plan, make_plan
 from dlmatrix.run.outside import Outside
+from dlmatrix.system.checkout import find_root
 from tests.lab.machine import host_of
 from tests.lab.scenario import facts_of
 

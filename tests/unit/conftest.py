@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.__main__ import main
-from dlmatrix.matrix.load import find_root, load_matrix
+from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.model import Matrix
+from dlmatrix.system.checkout import find_root
 
 
 @pytest.fixture(autouse=True)

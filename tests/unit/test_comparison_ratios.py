@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 
 from dlmatrix.comparison import ratios
-from dlmatrix.engines.protocol import Completed, Prepared, Say
+from dlmatrix.document.check import Outcome
+from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import SkippedEnv
 from dlmatrix.matrix.load import load_matrix, lock_of, select
-from dlmatrix.matrix.model import Matrix, Outcome
+from dlmatrix.matrix.model import Matrix
 from dlmatrix.matrix.plan import Limits, Plan, make_plan
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.run.bare_metal import ROUNDS, BareMetal, rows_to_hold
 from dlmatrix.run.course import EnvResult
+from dlmatrix.system.process import Say
 from tests.unit.reports import COMPILED, INFER, TRAIN, Data, env, processes, row, seeded
 
 Cli = Callable[..., tuple[int, str, str]]

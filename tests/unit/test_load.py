@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import ConfigError, UsageError
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
+from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Matrix, Status
+from dlmatrix.system.checkout import find_root
 
 BASES = f"""\
 [python."3.11"]

@@ -15,8 +15,9 @@ from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.locks import read_lock
 from dlmatrix.matrix.model import KnownWheel, Matrix, Site, Status
 from dlmatrix.matrix.site import read_site
-from dlmatrix.upkeep.relock import Locker, diff, known_wheels_index
-from dlmatrix.upkeep.relock import replace as replace_file
+from dlmatrix.system.files import diff
+from dlmatrix.system.files import replace as replace_file
+from dlmatrix.upkeep.relock import Locker, known_wheels_index
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ import pytest
 import xmlschema
 from rich.console import Console
 
+from dlmatrix.document.check import Outcome
 from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import DiskFullError, UsageError
 from dlmatrix.matrix.load import select
-from dlmatrix.matrix.model import Matrix, Outcome
+from dlmatrix.matrix.model import Matrix
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit

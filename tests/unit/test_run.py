@@ -12,16 +12,19 @@ from typing import Any
 
 import pytest
 
+from dlmatrix.document.check import Outcome
 from dlmatrix.engines import host
 from dlmatrix.engines.host import HostEngine
-from dlmatrix.engines.protocol import Completed, Prepared, Say
+from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import ConfigError, ContractError, DlmatrixError, HangError, KilledError, UsageError
-from dlmatrix.matrix.load import find_root, load_matrix, lock_of, select
-from dlmatrix.matrix.model import Env, Matrix, Outcome
+from dlmatrix.matrix.load import load_matrix, lock_of, select
+from dlmatrix.matrix.model import Env, Matrix
 from dlmatrix.matrix.plan import Limits, Measuring, Plan, make_plan
 from dlmatrix.run.course import EnvResult, run_all
 from dlmatrix.run.outside import Outside
 from dlmatrix.run.verdict import exit_code, read_document, verdict
+from dlmatrix.system.checkout import find_root
+from dlmatrix.system.process import Say
 from dlmatrix.system.state import exclusive
 
 Script = Callable[..., Path]

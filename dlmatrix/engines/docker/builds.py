@@ -6,8 +6,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
-from dlmatrix.engines.protocol import Say
 from dlmatrix.errors import DiskFullError
+from dlmatrix.system.process import Say
 
 #: What BuildKit says when a build's own steps have ended and its layers are being compressed.
 _EXPORTS = "exporting to image"

@@ -22,13 +22,13 @@ from dlmatrix.engines.docker.images import Images, layers_of
 from dlmatrix.engines.docker.staging import stage
 from dlmatrix.engines.failures import explain, vanished
 from dlmatrix.engines.places import image_place
-from dlmatrix.engines.protocol import Completed, Prepared, Say
+from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import BaseMissingError, BuildError, EngineError, GpuRefusedError
 from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, build_command, container_options, debian, official
-from dlmatrix.system.process import run_lines, signals_held
+from dlmatrix.system.process import Say, run_lines, signals_held
 from dlmatrix.system.state import recall, remember, scratch
 
 #: Seconds to wait for an engine to say that it is there.
@@ -41,6 +41,7 @@ class DockerEngine:
     """A Docker engine, near or far (``DOCKER_HOST``, ``ssh://`` included)."""
 
     name = "docker"
+    contains = True
     builds_at_once = 2
 
     def __init__(self, client: Any, site: Site, bases: str) -> None:

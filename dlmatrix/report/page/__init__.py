@@ -19,11 +19,11 @@ import jinja2
 from markupsafe import Markup
 
 from dlmatrix import __version__
-from dlmatrix.matrix.load import read_toml
 from dlmatrix.report.history import History
 from dlmatrix.report.page.source import FORMS, Source, clean, number
 from dlmatrix.report.page.texts import LANGUAGES, in_chinese, read_texts, text
 from dlmatrix.report.page.view import env_views, overview
+from dlmatrix.system.toml import read_toml
 
 _HERE = Path(__file__).parent
 _OUTCOMES = ("failed", "error", "skipped", "passed")

@@ -9,7 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from dlmatrix.gpu.diagnosis.catalogue import catalogue
-from dlmatrix.matrix.load import read_toml
+from dlmatrix.system.toml import read_toml
 
 #: The languages, by the code that HTML has for each and the key it has in texts.toml.
 LANGUAGES: Mapping[str, str] = {"en": "en", "zh-Hans": "zh"}

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.gpu.diagnosis.catalogue import Row, catalogue
-from dlmatrix.matrix.load import read_toml
 from dlmatrix.report import page
 from dlmatrix.report import write as report
 from dlmatrix.report.page.texts import in_chinese
+from dlmatrix.system.toml import read_toml
 from tests.unit.page import sample
 
 CHINESE = read_toml(Path(page.__file__).with_name("causes_zh.toml"))

@@ -9,11 +9,11 @@ from string import Formatter
 import pytest
 from markupsafe import Markup
 
-from dlmatrix.matrix.load import read_toml
 from dlmatrix.report import page
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.page.texts import read_texts, text
+from dlmatrix.system.toml import read_toml
 from tests.unit.page import sample
 
 FOLDER = Path(page.__file__).parent

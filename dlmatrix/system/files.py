@@ -1,0 +1,30 @@
+"""Files that are written whole or not at all, and how they would change."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+from pathlib import Path
+
+
+def replace(file: Path, content: str | bytes) -> None:
+    """Write a file in one step, so that an interrupt, or another run, leaves the old one or the new one."""
+    data = content.encode() if isinstance(content, str) else content
+    fresh = file.with_name(f".{file.name}.{os.getpid()}-{threading.get_ident()}")
+    try:
+        fresh.write_bytes(data)
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def read_text(file: Path) -> str:
+    """What a file holds; nothing where there is none."""
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def diff(root: Path, file: Path, text: str) -> str:
+    """The unified diff from what ``file`` holds to ``text``."""
+    name = file.relative_to(root).as_posix()
+    return "".join(difflib.unified_diff(read_text(file).splitlines(True), text.splitlines(True), name, name, n=1))
