@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Iterable
+import json as json_module
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dlmatrix.comparison.pair import compare
-from dlmatrix.comparison.reports import Report, read_all
-from dlmatrix.comparison.show import pair_json, pair_lines, siblings_json, siblings_lines
-from dlmatrix.comparison.siblings import FEWEST, siblings
+from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import DlmatrixError, MissingError, SlowerError, UsageError
-from dlmatrix.run.verdict import read_schema
-from dlmatrix.system.checkout import find_root
-from dlmatrix.system.files import replace
 
-_HELP = f"""\
-Two reports: is B the same, faster, slower, or is it unclear? {FEWEST} or more, or with --baseline: which machine
+if TYPE_CHECKING:
+    from dlmatrix.comparison.reports import Report
+
+_HELP = """\
+Two reports: is B the same, faster, slower, or is it unclear? 5 or more, or with --baseline: which machine
 stands out? A report is a folder that run wrote, its result.json, or a folder of such folders."""
 _RATES = """\
 With nothing changed, at most 1 comparison of two in 20 calls any row FASTER or SLOWER; at most 1 healthy group of
@@ -26,8 +22,8 @@ machines in 100 has a machine named. Exit codes: 0 nothing got slower, 16 the ru
 slower, or is slower than its siblings, 18 a figure is missing, 1 both of these."""
 
 
-def add_verb(verbs: Any) -> None:
-    """Add ``compare`` to the command line's verbs."""
+def add(verbs: Verbs) -> None:
+    """Add it to the command line's verbs."""
     parser = verbs.add_parser(
         "compare", help="two reports, or the reports of many machines", description=_HELP, epilog=_RATES
     )
@@ -36,22 +32,34 @@ def add_verb(verbs: Any) -> None:
     parser.add_argument("--anyway", action="store_true", help="compare runs that are unlike, too")
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.add_argument("--html", type=Path, metavar="FILE", help="of two reports: also write a page of it")
-    parser.set_defaults(command=compare_reports)
+    parser.set_defaults(verb=compare_reports)
 
 
-def compare_reports(options: argparse.Namespace) -> int:
+def compare_reports(
+    *, reports: Sequence[Path], baseline: Path | None, anyway: bool, json: bool, html: Path | None
+) -> int:
     """Compare and print. Raises SlowerError or MissingError once it is printed."""
+    from dlmatrix.comparison.reports import read_all
+    from dlmatrix.run.verdict import read_schema
+    from dlmatrix.system.checkout import find_root
+
     schema = read_schema(find_root())
-    reports = read_all(options.reports, schema)
-    if options.baseline is None and len(reports) == 1:
+    found = read_all(reports, schema)
+    if baseline is None and len(found) == 1:
         raise UsageError("one report has nothing to be compared with", "name two, or a folder with --baseline DIR")
-    if options.baseline is None and len(reports) == 2:
-        return _pair(reports[0], reports[1], options)
-    if options.html:
+    if baseline is None and len(found) == 2:
+        return _pair(found[0], found[1], anyway=anyway, json=json, html=html)
+    if html:
         raise UsageError("--html is for two reports", "name two, without --baseline")
-    baseline = [] if options.baseline is None else read_all([options.baseline], schema)
-    found = siblings(reports, baseline, options.anyway)
-    _print(siblings_json(found) if options.json else siblings_lines(found))
+    return _siblings(found, [] if baseline is None else read_all([baseline], schema), anyway=anyway, json=json)
+
+
+def _siblings(reports: Sequence[Report], baseline: Sequence[Report], *, anyway: bool, json: bool) -> int:
+    from dlmatrix.comparison.show import siblings_json, siblings_lines
+    from dlmatrix.comparison.siblings import siblings
+
+    found = siblings(reports, baseline, anyway)
+    _print(siblings_json(found) if json else siblings_lines(found))
     slow = sorted({outlier.report for outlier in found.outliers if outlier.certain and outlier.distance < 0})
     gone = sorted({absent.report for absent in found.missing if not absent.unreached})
     return _end(
@@ -60,13 +68,17 @@ def compare_reports(options: argparse.Namespace) -> int:
     )
 
 
-def _pair(a: Report, b: Report, options: argparse.Namespace) -> int:
-    found = compare(a, b, options.anyway)
-    _print(pair_json(found) if options.json else pair_lines(found))
-    if options.html:
-        from dlmatrix.report.page import comparison_html  # noqa: PLC0415 - what draws is loaded where it is asked for
+def _pair(a: Report, b: Report, *, anyway: bool, json: bool, html: Path | None) -> int:
+    from dlmatrix.comparison.pair import compare
+    from dlmatrix.comparison.show import pair_json, pair_lines
 
-        replace(options.html, comparison_html(found, a.name, b.name))
+    found = compare(a, b, anyway)
+    _print(pair_json(found) if json else pair_lines(found))
+    if html:
+        from dlmatrix.report.page import comparison_html
+        from dlmatrix.system.files import replace
+
+        replace(html, comparison_html(found, a.name, b.name))
     slow = [f"{row.env} {row.id} {row.figure} ({row.ratio:.3f})" for row in found.slower()]
     gone = [f"{absent.env} {absent.id}" for absent in found.missing if not absent.unreached]
     return _end(
@@ -89,4 +101,4 @@ def _end(slower: str, missing: str) -> int:
 
 
 def _print(shown: dict[str, Any] | Iterable[str]) -> None:
-    print(json.dumps(shown, indent=1) if isinstance(shown, dict) else "\n".join(shown))
+    print(json_module.dumps(shown, indent=1) if isinstance(shown, dict) else "\n".join(shown))

@@ -5,76 +5,32 @@ The facts come from `smoke.detect`, always in a process of its own; the verdict 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlmatrix.errors import EngineError, UsageError
 from dlmatrix.gpu.diagnosis import Launch, diagnose
-from dlmatrix.gpu.examination import Examination
-from dlmatrix.matrix.load import load_matrix, select
+from dlmatrix.gpu.examination import Examination, StartContainer
 from dlmatrix.matrix.model import Env, Matrix, Status
-from dlmatrix.matrix.site import read_site
-from dlmatrix.system.checkout import find_root
 from dlmatrix.system.process import run_lines
 from dlmatrix.system.state import state_dir
 
-if TYPE_CHECKING:
-    from dlmatrix.engines.docker.detect import Started
-
 #: Seconds for the whole detection; its own limits per witness are shorter.
-_LIMIT = 300
-
-#: Starts an image with every GPU and runs detection in it: (image, arguments) -> the engine's answer, or None where
-#: the image is not there. Raises EngineError where no engine answers.
-StartContainer = Callable[[str, Sequence[str]], "Started | None"]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of `python -m dlmatrix doctor`."""
-    parser.add_argument("env", nargs="?", metavar="ENV", help="gpu-torch-2.13, …: also look into its image or venv")
-    parser.add_argument("--engine", choices=["auto", "docker", "host"], default="auto")
-    parser.add_argument("--python", type=Path, help="with --engine host: the interpreter whose framework is asked")
-    parser.add_argument("--json", action="store_true", help="write the facts and the diagnosis to stdout")
-
-
-def doctor(options: argparse.Namespace, start: StartContainer | None = None) -> int:
-    """Carry out `python -m dlmatrix doctor`; returns its exit code. `start` stands for Docker in tests."""
-    from dlmatrix.gpu.show import as_json, show, would_work  # noqa: PLC0415 - rich is only needed to show
-
-    root = find_root()
-    matrix = load_matrix(root)
-    env = _one_env(matrix, options.env)
-    examination = examine(root, matrix, env, options, start or start_on_docker)
-    suggestions = would_work(root, matrix, env, examination)
-    if options.json:
-        print(json.dumps(as_json(examination, suggestions), indent=1))
-    else:
-        show(examination, suggestions)
-    return examination.exit_code
-
-
-def _one_env(matrix: Matrix, name: str | None) -> Env | None:
-    if name is None:
-        return None
-    envs = select(matrix, [name])
-    if len(envs) != 1:
-        raise UsageError(f"{name} names {len(envs)} envs", f"name one: {', '.join(env.name for env in envs[:6])}")
-    return envs[0]
+LIMIT = 300
 
 
 def examine(
-    root: Path, matrix: Matrix, named: Env | None, options: argparse.Namespace, start: StartContainer
+    root: Path, matrix: Matrix, named: Env | None, *, engine: str, python: Path | None, start: StartContainer
 ) -> Examination:
-    """Host, then container start, then inside; with `--engine host` the framework on the host."""
+    """Host, then container start, then inside; with the engine `host` the framework of `python` on the host."""
     launch, inside, unreached = None, None, ""
-    if options.engine == "host":
-        host, unreached = _host(root, named, options.python)
-    elif options.python is not None:
+    if engine == "host":
+        host, unreached = _host(root, named, python)
+    elif python is not None:
         raise UsageError("--python goes with --engine host", "add --engine host")
     else:
         host = detect(root, Path(sys.executable), None)
@@ -90,7 +46,7 @@ def examine(
         launch=launch,
         diagnosis=diagnose(host, launch, inside),
         unreached=unreached,
-        asked=named is not None or options.engine == "docker",
+        asked=named is not None or engine == "docker",
     )
 
 
@@ -120,7 +76,7 @@ def detect(root: Path, python: Path, framework: str | None) -> dict[str, Any] | 
     command += ["--framework", framework] if framework else []
     environ = dict(os.environ) | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = run_lines(command, say=lambda _line: None, environ=environ, cwd=root, timeout_seconds=_LIMIT)
+        done = run_lines(command, say=lambda _line: None, environ=environ, cwd=root, timeout_seconds=LIMIT)
     except OSError as error:
         raise UsageError(f"{python} cannot be run: {error.strerror}", "name an interpreter: --python") from None
     return _document(done.stdout)
@@ -146,12 +102,3 @@ def _container(envs: Sequence[Env], start: StartContainer) -> tuple[Launch | Non
             return None, None, f"detection wrote no document inside {env.tag}"
         return launch, inside, ""
     return None, None, f"the image of {envs[0].name} has not been built: nox -s {envs[0].session}"
-
-
-def start_on_docker(image: str, arguments: Sequence[str]) -> Started | None:
-    """Start `image` on the engine that the docker command would use."""
-    from dlmatrix.engines.docker.detect import detect_in_container  # noqa: PLC0415 - only where Docker is used
-    from dlmatrix.engines.docker.engine import connect  # noqa: PLC0415
-
-    engine = connect(read_site(os.environ), bases="auto")
-    return detect_in_container(engine.client, image, arguments, _LIMIT)

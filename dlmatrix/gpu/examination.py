@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,22 @@ from dlmatrix.gpu.diagnosis import Diagnosis, Launch
 #: Exit codes: a GPU can be used; there is none; there is one and it cannot be used; it could not be looked at.
 EXIT_USABLE, EXIT_NO_GPU, EXIT_UNUSABLE, EXIT_COULD_NOT_LOOK = 0, 20, 21, 22
 _EXIT = {"usable": EXIT_USABLE, "no-gpu": EXIT_NO_GPU, "unusable": EXIT_UNUSABLE, "unknown": EXIT_COULD_NOT_LOOK}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """How the engine answered: its refusal, or what detection wrote to stdout."""
+
+    error: str
+    stdout: bytes
+    #: the engine's own operating system ("Docker Desktop") and root folder, as `docker info` tells them
+    system: str
+    folder: str
+
+
+#: Starts an image with every GPU and runs detection in it: (image, arguments) -> the engine's answer, or None where
+#: the image is not there. Raises EngineError where no engine answers.
+StartContainer = Callable[[str, Sequence[str]], Started | None]
 
 
 @dataclass(frozen=True, kw_only=True)

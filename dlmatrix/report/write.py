@@ -23,7 +23,7 @@ from dlmatrix.comparison import parity, ratios
 from dlmatrix.document import rates
 from dlmatrix.document.check import Outcome
 from dlmatrix.errors import DiskFullError, UsageError
-from dlmatrix.matrix.model import Env, Status
+from dlmatrix.matrix.model import Status
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
@@ -150,36 +150,6 @@ def as_json(results: Sequence[EnvResult], engine: Mapping[str, str], started: da
 def parity_of(results: Sequence[EnvResult]) -> parity.ParityMatrix:
     """What the frameworks of a run computed from the same weights and images, pairwise."""
     return parity.compare({result.env.name: result.document for result in results if result.document})
-
-
-def cell_json(env: Env) -> dict[str, str]:
-    """One cell of the matrix for machines."""
-    return {
-        "name": env.name,
-        "session": f"{env.session}({env.short})",
-        "series": env.series,
-        "variant": env.variant,
-        "version": env.version,
-        "python": env.python,
-        "status": env.status.value,
-        "reason": env.reason,
-    }
-
-
-def cells_markdown(envs: Sequence[Env]) -> str:
-    """The matrix as the README shows it: a row for each version, a column for each variant."""
-    lines = ["| series | version | Python | cpu | gpu |", "|---|---|---|---|---|"]
-    notes: dict[str, int] = {}
-    for file in dict.fromkeys(env.file for env in envs):
-        row = {env.variant: env for env in envs if env.file == file}
-        cells = []
-        for env in (row["cpu"], row["gpu"]):
-            name = "" if env.status is Status.IMPOSSIBLE else f"`{env.name}`"
-            note = f"{env.status.value} [{notes.setdefault(env.reason, len(notes) + 1)}]" if env.reason else ""
-            cells.append(" ".join(filter(None, (name, note))))
-        env = row["cpu"]
-        lines.append(f"| {env.series} | {env.version} | {env.python} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"{number}. {reason}." for reason, number in notes.items())])
 
 
 def _env_json(result: EnvResult) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -10,45 +9,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-
-from dlmatrix.errors import EXIT_SKIPPED, SkippedEnv
-from dlmatrix.matrix.load import load_matrix, lock_of, select
-from dlmatrix.matrix.model import Lock, Site, Status
-from dlmatrix.matrix.site import read_site
-from dlmatrix.system.checkout import find_root
+from dlmatrix.errors import SkippedEnv
+from dlmatrix.matrix.model import Lock, Site
 from dlmatrix.system.process import run_lines
 
 #: An advisory source answers in seconds, or is not there.
 _SECONDS = 300
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``dlmatrix audit`` takes."""
-    parser.add_argument("envs", nargs="+", metavar="ENV", help="cpu-torch-2.13, or cpu-torch for the newest")
-    parser.set_defaults(command=command)
-
-
-def command(options: argparse.Namespace) -> int:
-    """Report each env's known vulnerabilities; returns 0, or 77 where one env's could not be learnt."""
-    matrix = load_matrix(find_root())
-    site = read_site(os.environ)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    code = 0
-    for env in select(matrix, options.envs):
-        try:
-            if env.status is Status.IMPOSSIBLE:
-                raise SkippedEnv(env.reason)
-            lock = lock_of(matrix, env)
-            found = audit(lock, site, os.environ)
-        except SkippedEnv as reason:
-            console.print(f"{env.name}: skipped: {reason}")
-            code = EXIT_SKIPPED
-            continue
-        console.print(f"{env.name}: {len(found)} of {len(lock.entries)} distributions have known vulnerabilities")
-        for name, advisories in found.items():
-            console.print(f"  {name}: {', '.join(advisories)}")
-    return code
 
 
 def audit(lock: Lock, site: Site, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,6 @@ copy of the checkout in another folder, with the modes of another umask and with
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
@@ -18,9 +17,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from rich.console import Console
-
-from dlmatrix.engines.docker.engine import DockerEngine, connect
+from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.errors import EXIT_SKIPPED, DlmatrixError, SkippedEnv
 from dlmatrix.inspection import digests
 from dlmatrix.inspection.digests import Identity, Made, Record
@@ -28,8 +25,6 @@ from dlmatrix.inspection.imagediff import Image, compare, read_image
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Base, Env, Matrix, Status
 from dlmatrix.matrix.plan import Limits, make_plan
-from dlmatrix.matrix.site import read_site
-from dlmatrix.system.checkout import find_root
 from dlmatrix.system.state import scratch
 from dlmatrix.upkeep.bases import make_base
 
@@ -58,41 +53,6 @@ class Verdict:
     name: str
     exit_code: int
     text: str
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What ``dlmatrix reproduce`` takes."""
-    parser.add_argument(
-        "things", nargs="+", metavar="ENV", help="cpu-torch-2.13, cpu-torch for the newest, or base-3.11"
-    )
-    way = parser.add_mutually_exclusive_group()
-    way.add_argument("--write", action="store_true", help="record in envs/digests.toml what was the same twice")
-    way.add_argument("--against-record", action="store_true", help="build once, and compare with envs/digests.toml")
-    parser.set_defaults(command=command)
-
-
-def command(options: argparse.Namespace) -> int:
-    """Rebuild the named envs, one verdict a line; returns the first failure's exit code, else 77 for a skip."""
-    matrix = load_matrix(find_root())
-    things = [thing for name in options.things for thing in things_of(matrix, name)]
-    records = digests.read_records(matrix.root)
-    engine = connect(read_site(os.environ), options.bases)
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    made = engine.images.made_with()
-    console.print(f"builder: BuildKit {made.buildkit}, {made.store} image store, {made.platform}")
-    if made.store == "classic":
-        console.print("the classic image store knows no manifest digest: config digest and layers are compared")
-    with Rebuilding(engine, matrix, made, console.print) as work:
-        judge = work.against_record if options.against_record else work.twice
-        verdicts = judge(things, records)
-        if options.write and work.proven:
-            console.print(f"wrote {digests.write_records(matrix.root, records | work.proven)}")
-            for name in work.packages.keys() & work.proven.keys():
-                file = matrix.root / "envs" / "bases" / f"{name}.txt"
-                file.parent.mkdir(exist_ok=True)
-                file.write_text(work.packages[name], encoding="utf-8")
-    codes = [verdict.exit_code for verdict in verdicts]
-    return next((code for code in codes if code not in (0, EXIT_SKIPPED)), max(codes))
 
 
 class Rebuilding:
@@ -199,6 +159,16 @@ class Rebuilding:
     def _say(self, verdict: Verdict) -> Verdict:
         self._tell(f"{verdict.name}: {verdict.text}")
         return verdict
+
+
+def write_proven(root: Path, work: Rebuilding, records: Mapping[str, Record]) -> Path:
+    """Record what was the same twice, beside what is on record; returns the file."""
+    file = digests.write_records(root, {**records, **work.proven})
+    for name in work.packages.keys() & work.proven.keys():
+        listed = root / "envs" / "bases" / f"{name}.txt"
+        listed.parent.mkdir(exist_ok=True)
+        listed.write_text(work.packages[name], encoding="utf-8")
+    return file
 
 
 def name_of(thing: Thing) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -13,11 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dlmatrix.engines.docker.detect import Started
+from dlmatrix.cli.doctor import doctor
+from dlmatrix.cli.verbs import make_parser
 from dlmatrix.errors import EngineError, UsageError
 from dlmatrix.gpu import doctor as module
 from dlmatrix.gpu.diagnosis import diagnose
-from dlmatrix.gpu.doctor import add_arguments, detect, doctor
+from dlmatrix.gpu.doctor import detect
+from dlmatrix.gpu.examination import Started
 from dlmatrix.gpu.gate import Gpu
 from dlmatrix.gpu.show import machine_of, show
 
@@ -61,9 +62,9 @@ def run(monkeypatch: pytest.MonkeyPatch, host: Any, answered: Any, *arguments: s
         return answered  # type: ignore[no-any-return]
 
     monkeypatch.setattr(module, "detect", lambda *_: host)
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return doctor(parser.parse_args(arguments), start)
+    options = vars(make_parser().parse_args(["doctor", *arguments]))
+    assert options.pop("verb") is doctor
+    return doctor(**options, start=start)
 
 
 NOT_THERE = EngineError("no Docker engine answers", "start one")

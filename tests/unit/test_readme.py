@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from dlmatrix import errors
+from dlmatrix.matrix.cells import as_markdown
 from dlmatrix.matrix.model import Matrix
-from dlmatrix.report import write as report
 
 #: Commands that .ci/run runs, by the line of it that does (`.ci/run` itself is what runs the line).
 IN_CI = {
@@ -59,7 +59,7 @@ def commands(text: str) -> Iterator[str]:
 def test_the_table_of_cells_is_generated(readme: str, matrix: Matrix) -> None:
     table = re.search(r"<!-- cells: [^>]*-->\n(.*?)\n<!-- end of cells -->", readme, re.S)
     assert table
-    assert table[1] == report.cells_markdown(matrix.envs)
+    assert table[1] == as_markdown(matrix.envs)
 
 
 def test_every_exit_code_is_explained(readme: str) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from dlmatrix.document.check import Outcome
 from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import DiskFullError, UsageError
+from dlmatrix.matrix.cells import as_markdown
 from dlmatrix.matrix.load import select
 from dlmatrix.matrix.model import Matrix
 from dlmatrix.report import write as report
@@ -299,7 +300,7 @@ def test_without_a_name_the_folder_is_a_new_one_of_this_time(tmp_path: Path) -> 
 
 
 def test_cells_for_the_readme_name_each_reason_once(matrix: Matrix) -> None:
-    text = report.cells_markdown(matrix.envs)
+    text = as_markdown(matrix.envs)
     rows = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert len(rows) == len({env.file for env in matrix.envs})
     for env in matrix.envs:

@@ -12,7 +12,7 @@ import pytest
 from dlmatrix.matrix.model import Matrix, Status
 
 #: From the foundation to the command line: nothing imports, however far round, what stands after it.
-CHAIN = ("errors", "matrix.model", "matrix.load", "matrix.plan", "run.course", "cli.run", "__main__")
+CHAIN = ("errors", "matrix.model", "matrix.load", "matrix.plan", "run.course", "cli.run", "cli.verbs", "__main__")
 #: Lines a module of the host side may have; about 250 is the aim.
 LONGEST = 300
 

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import docker
 
 from dlmatrix.errors import EngineError
+from dlmatrix.gpu.examination import Started
 from dlmatrix.matrix.plan import USER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Started:
-    """How the engine answered: its refusal, or what detection wrote to stdout."""
-
-    error: str
-    stdout: bytes
-    #: the engine's own operating system ("Docker Desktop") and root folder, as `docker info` tells them
-    system: str
-    folder: str
 
 
 def detect_in_container(client: Any, image: str, arguments: Sequence[str], seconds: int) -> Started | None:

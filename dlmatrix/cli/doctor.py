@@ -1,0 +1,69 @@
+"""The verb ``doctor``."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlmatrix.cli.parser import Verbs
+from dlmatrix.errors import UsageError
+
+if TYPE_CHECKING:
+    from dlmatrix.gpu.examination import StartContainer, Started
+    from dlmatrix.matrix.model import Env, Matrix
+
+
+def add(verbs: Verbs) -> None:
+    """Add it to the command line's verbs."""
+    parser = verbs.add_parser("doctor", help="why the GPU is not used, by name, with the remedy")
+    parser.add_argument("env", nargs="?", metavar="ENV", help="gpu-torch-2.13, …: also look into its image or venv")
+    parser.add_argument("--engine", choices=["auto", "docker", "host"], default="auto")
+    parser.add_argument("--python", type=Path, help="with --engine host: the interpreter whose framework is asked")
+    parser.add_argument("--json", action="store_true", help="write the facts and the diagnosis to stdout")
+    parser.set_defaults(verb=doctor)
+
+
+def doctor(
+    *, env: str | None, engine: str, python: Path | None, json: bool, start: StartContainer | None = None
+) -> int:
+    """Examine, show, and return the exit code of what was found. ``start`` stands for Docker in tests."""
+    from dlmatrix.gpu.doctor import examine
+    from dlmatrix.gpu.show import as_json, show, would_work
+    from dlmatrix.matrix.load import load_matrix
+    from dlmatrix.system.checkout import find_root
+
+    root = find_root()
+    matrix = load_matrix(root)
+    named = _one_env(matrix, env)
+    examination = examine(root, matrix, named, engine=engine, python=python, start=start or _start_on_docker)
+    suggestions = would_work(root, matrix, named, examination)
+    if json:
+        print(json_module.dumps(as_json(examination, suggestions), indent=1))
+    else:
+        show(examination, suggestions)
+    return examination.exit_code
+
+
+def _one_env(matrix: Matrix, name: str | None) -> Env | None:
+    from dlmatrix.matrix.load import select
+
+    if name is None:
+        return None
+    envs = select(matrix, [name])
+    if len(envs) != 1:
+        raise UsageError(f"{name} names {len(envs)} envs", f"name one: {', '.join(env.name for env in envs[:6])}")
+    return envs[0]
+
+
+def _start_on_docker(image: str, arguments: Sequence[str]) -> Started | None:
+    """Start an image on the engine that the docker command would use."""
+    from dlmatrix.engines.docker.detect import detect_in_container
+    from dlmatrix.engines.docker.engine import connect
+    from dlmatrix.gpu.doctor import LIMIT
+    from dlmatrix.matrix.site import read_site
+
+    engine = connect(read_site(os.environ), bases="auto")
+    return detect_in_container(engine.client, image, arguments, LIMIT)

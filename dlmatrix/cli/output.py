@@ -1,0 +1,32 @@
+"""How verbs write to the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def make_console(soft_wrap: bool = False, stderr: bool = False) -> Console:
+    """A console that shows text as it is, and, where no terminal says how wide it is, is wide enough for the tables."""
+    from rich.console import Console
+
+    width = None if (sys.stderr if stderr else sys.stdout).isatty() else 120
+    return Console(width=width, soft_wrap=soft_wrap, stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def say(line: str) -> None:
+    """Print a line now: what comes next may take long."""
+    print(line, flush=True)
+
+
+def tell_changed(changed: bool, written: bool) -> int:
+    """Say what became of changes; 1 where there are some that were not written."""
+    if not changed:
+        say("nothing changes")
+        return 0
+    say("written" if written else "not written: add --write")
+    # A failure until it is written, so that a checkout can be held to its own files.
+    return 0 if written else 1

@@ -1,0 +1,33 @@
+"""The verb ``page``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dlmatrix.cli.parser import Verbs
+from dlmatrix.errors import UsageError
+
+
+def add(verbs: Verbs) -> None:
+    """Add it to the command line's verbs."""
+    parser = verbs.add_parser("page", help="write the page of a report once more, from its result.json")
+    parser.add_argument("report", type=Path, metavar="DIR", help="a folder that run wrote")
+    parser.set_defaults(verb=write_page)
+
+
+def write_page(*, report: Path) -> int:
+    """Write report.html of a report once more, from its result.json: for what an older version wrote."""
+    from dlmatrix.cli.output import make_console
+    from dlmatrix.report import history
+    from dlmatrix.report.page import report_html
+    from dlmatrix.system.checkout import find_root
+    from dlmatrix.system.files import replace
+
+    file = report / "result.json"
+    try:
+        page = report_html(file.read_text(encoding="utf-8"), history.read(find_root()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{file} is no result of a run ({error!r})", "name a folder that run wrote") from None
+    replace(report / "report.html", page)
+    make_console(soft_wrap=True).print(f"page: {report / 'report.html'}")
+    return 0

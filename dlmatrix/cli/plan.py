@@ -1,0 +1,46 @@
+"""The verb ``plan``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from dlmatrix.cli.parser import Verbs, add_bases
+
+
+def add(verbs: Verbs) -> None:
+    """Add it to the command line's verbs."""
+    parser = verbs.add_parser("plan", help="the steps and the docker commands, without running them")
+    parser.add_argument("envs", nargs="+", metavar="ENV")
+    add_bases(parser)
+    parser.set_defaults(verb=show_plans)
+
+
+def show_plans(*, envs: Sequence[str], bases: str) -> int:
+    """Print, for each env, the steps and the docker commands that `run` would carry out."""
+    from importlib import metadata
+
+    from dlmatrix.cli.output import make_console
+    from dlmatrix.matrix.load import load_matrix, lock_of, select
+    from dlmatrix.matrix.model import Status
+    from dlmatrix.matrix.plan import Limits, build_command, debian, make_plan, official, run_command
+    from dlmatrix.system.checkout import find_root
+
+    matrix = load_matrix(find_root())
+    console = make_console(soft_wrap=True)
+    for env in select(matrix, envs):
+        if env.status is Status.IMPOSSIBLE:
+            console.print(f"{env.name}: skipped: {env.reason}")
+            continue
+        plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), Limits())
+        base = debian(plan.base, "(its id on the engine)") if bases == "debian" else official(plan.base)
+        contexts = {"uv": f".dlmatrix/uv-{plan.uv_version}", "wheels": "(local wheels that the lock names)"}
+        build = build_command(plan, base, contexts, {"uvconfig": "(the site: index, proxy)"})
+        room = f"about {plan.disk_bytes / 1e9:.1f} GB of disk to build"
+        console.print(f"{env.name}: {len(plan.lock.entries)} locked distributions, Python {env.python}, {room}")
+        console.print(f"  1. base: {base.ref}")
+        console.print(f"  2. unless {env.tag} has the content key {plan.key(base)}, build it:")
+        console.print(f"     {shlex.join(build)}")
+        console.print(f"  3. check it:\n     {shlex.join(run_command(plan))}")
+        console.print("  4. write the report")
+    return 0

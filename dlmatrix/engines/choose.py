@@ -1,0 +1,46 @@
+"""Which engine a command uses, and why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dlmatrix.engines.protocol import Engine
+from dlmatrix.errors import EngineError, UsageError
+from dlmatrix.matrix.site import read_site
+
+# Only the engine in use is loaded.
+
+
+def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None) -> tuple[Engine, str]:
+    """The engine and, in a few words, why it is this one.
+
+    ``kind`` is auto, docker, venv or host; ``bases`` are those to build on, and ``python`` is the interpreter of
+    host. Raises EngineError where the one asked for is not there.
+    """
+    if kind == "host":
+        from dlmatrix.engines.host import HostEngine  # noqa: PLC0415
+
+        if python is None:
+            raise UsageError("--engine host needs an interpreter", "name it: --python /path/to/bin/python")
+        return HostEngine(python), f"checks {python}"
+    reason = "as asked"
+    if kind in ("auto", "docker"):
+        try:
+            from dlmatrix.engines.docker.engine import connect  # noqa: PLC0415
+
+            return connect(read_site(os.environ), bases), "as asked" if kind == "docker" else "an engine answers"
+        except EngineError as error:
+            if kind == "docker":
+                raise
+            reason = error.message
+    return venv_engine(), reason
+
+
+def venv_engine() -> Engine:
+    """The engine that makes local virtual environments."""
+    import uv  # noqa: PLC0415
+
+    from dlmatrix.engines.venv import VenvEngine  # noqa: PLC0415
+
+    return VenvEngine(read_site(os.environ), uv.find_uv_bin())
