@@ -7,12 +7,18 @@ import numpy
 
 from smoke import backends, digits
 
+RESTORED = "restored.npz"
+#: Images whose logits are compared.
+IMAGES = 100
+
 
 def main(framework, threads, folder):
-    """Restore what FOLDER holds into a network from another seed, and write its logits there."""
+    """Restore what FOLDER holds into a network from another seed; its weights and logits go into RESTORED there."""
     classifier = backends.load(framework, int(threads)).classifier(seed=99)
     classifier.restore(folder)
-    numpy.save(os.path.join(folder, "logits.npy"), classifier.logits(digits.Digits().test_x[:100]))
+    arrays = {name.replace("/", "."): array for name, array in classifier.weights().items()}
+    arrays["logits"] = classifier.logits(digits.Digits().test_x[:IMAGES])
+    numpy.savez(os.path.join(folder, RESTORED), **arrays)
 
 
 if __name__ == "__main__":

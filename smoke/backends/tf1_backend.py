@@ -20,6 +20,8 @@ class Backend:
         self.module = tensorflow
         self.threads = threads
         self.at_once = at_once
+        # From Ampere on the float32 of 2.x is TF32 unless it is told otherwise.
+        self.precision(False)
 
     def versions(self):
         """The framework's own word for its version."""
@@ -30,10 +32,8 @@ class Backend:
         return tf_ops.build_info(tensorflow)
 
     def gpus(self):
-        """How many GPUs the framework sees."""
-        from tensorflow.python.client import device_lib
-
-        return len([device for device in device_lib.list_local_devices() if device.device_type == "GPU"])
+        """How many GPUs the framework sees; device_lib would take the memory of each for saying so."""
+        return len(tensorflow.config.experimental.list_physical_devices("GPU"))
 
     def architectures(self):
         """What the build holds kernels for (2.4 and later say so)."""

@@ -21,6 +21,8 @@ class Backend:
         self.threads = threads
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(at_once)
+        # From Ampere on TensorFlow's float32 is TF32 unless it is told otherwise.
+        self.precision(False)
 
     def versions(self):
         """The framework's own word for its version."""
@@ -47,9 +49,13 @@ class Backend:
 
     def allocate(self, index):
         """Put one number on a GPU and read it back."""
+        before = tf.config.get_soft_device_placement()
         tf.config.set_soft_device_placement(False)
-        with tf.device("/GPU:{}".format(index)):
-            return float(tf.ones(1).numpy()[0])
+        try:
+            with tf.device("/GPU:{}".format(index)):
+                return float(tf.ones(1).numpy()[0])
+        finally:
+            tf.config.set_soft_device_placement(before)
 
     def precision(self, tf32):
         """Allow TF32, or not (the switch came with 2.4)."""
