@@ -52,7 +52,7 @@ class VenvEngine:
             remember(plan.root, "venv", plan.env.name, key="being built")
             self._install(plan, python, folder, say)
             remember(plan.root, "venv", plan.env.name, key=key)
-        facts = {"base": str(python), "base kind": "this machine's Python"}
+        facts = {"base": str(python), "base kind": "this machine's Python", "key": key}
         what = str(folder / "bin" / "python")
         return Prepared(what=what, built=built, seconds=time.perf_counter() - started, facts=facts)
 

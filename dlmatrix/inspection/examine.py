@@ -15,6 +15,7 @@ from dlmatrix.inspection import contents, digests, sbom
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import ChosenBase, Plan
 from dlmatrix.system.files import replace
+from dlmatrix.system.sources import made_by
 from dlmatrix.system.state import scratch, state_dir
 
 _STATUS, _BUNDLE = "/var/lib/dpkg/status", "/etc/ssl/certs/ca-certificates.crt"
@@ -46,7 +47,7 @@ def examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str
     """Examine an image, or recall what this version of the checks found in it."""
     folder = state_dir(plan.root) / "examined"
     folder.mkdir(exist_ok=True)
-    file = folder / f"{_key(image, base.identity, plan)}.json"
+    file = folder / f"{_key(images, image, base.identity, plan)}.json"
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
         found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
@@ -114,10 +115,9 @@ def _recorded(images: Images, plan: Plan, base: ChosenBase, image: str) -> dict[
     )
 
 
-def _key(image: str, base: str, plan: Plan) -> str:
-    code = [Path(str(module.__file__)).read_bytes() for module in (contents, sbom)]
-    facts = [image, base, plan.env.size_budget_mb, *(hashlib.sha256(text).hexdigest() for text in code)]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+def _key(images: Images, image: str, base: str, plan: Plan) -> str:
+    made = made_by([__name__, type(images).__module__])
+    return hashlib.sha256(json.dumps([image, base, plan.env.size_budget_mb, made]).encode()).hexdigest()
 
 
 def _once(file: Path, images: Images, ref: str, program: str, *arguments: str) -> bytes:

@@ -9,24 +9,24 @@ import functools
 import hashlib
 import json
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dlmatrix.document.check import Check, Outcome, check_entry
+from dlmatrix.engines.places import image_place
 from dlmatrix.engines.protocol import Engine, Prepared
 from dlmatrix.errors import IncompatibleError
 from dlmatrix.gpu.diagnosis import Diagnosis, Launch, diagnose, headline
 from dlmatrix.gpu.doctor import detect
 from dlmatrix.gpu.gate import Fit, judge
 from dlmatrix.gpu.show import machine_of
-from dlmatrix.inspection.closure import check_closure, describe
-from dlmatrix.inspection.libraries import load_libraries
+from dlmatrix.inspection.library_check import library_closure
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import lock_of
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.sources import made_by
 from dlmatrix.system.state import recall, remember
 
 #: Without a GPU or a driver an env is still built and checked on the CPU.
@@ -68,45 +68,28 @@ class Outside:
         self, engine: Engine, plan: Plan, prepared: Prepared, document: Mapping[str, Any], launch: Launch | None
     ) -> list[Check]:
         """Everything that is asked after the checks inside have run."""
-        found = _kept(plan, prepared, lambda: _closure(engine, self._matrix, plan))
+        found = _libraries(engine, self._matrix, plan, prepared)
         if plan.env.variant == "gpu":
             found.append(_gpu(diagnose(self._facts, launch, document.get("detection")), self._require_gpu))
         return found
 
 
-def _kept(plan: Plan, prepared: Prepared, make: Callable[[], list[Check]]) -> list[Check]:
-    """The checks of what does not change: made once for each image or environment, and version of this code."""
-    code = Path(__file__).parent
-    digest = hashlib.sha256(f"{prepared.what} {prepared.facts.get('key', '')}".encode())
-    for file in sorted([*code.glob("*.py"), *code.glob("*.toml"), *(plan.root / "envs").glob("*.toml")]):
-        digest.update(file.read_bytes())
+def _libraries(engine: Engine, matrix: Matrix, plan: Plan, prepared: Prepared) -> list[Check]:
+    """The check of the libraries, made once for each image or environment and for what makes it.
+
+    With an installation that is somebody else's, and may change under us, there is no place to look at.
+    """
+    made = made_by([library_closure.__module__, image_place.__module__], data=plan.root / "envs")
+    of = hashlib.sha256(f"{prepared.what} {prepared.facts.get('key', '')} {made}".encode()).hexdigest()
     known = recall(plan.root, "outside", plan.env.name)
-    if known.get("of") == digest.hexdigest():
+    if known.get("of") == of:
         return list(json.loads(known["checks"]))
-    checks = make()
-    remember(plan.root, "outside", plan.env.name, of=digest.hexdigest(), checks=json.dumps(checks))
-    return checks
-
-
-def _closure(engine: Engine, matrix: Matrix, plan: Plan) -> list[Check]:
-    """The check of the libraries; none where an engine has no place to look at."""
-    started = time.perf_counter()
     place = engine.place(plan)
     if place is None:
         return []
-    build = load_compatibility(matrix.root).build_of(plan.env)
-    closure = check_closure(place, plan.env, load_libraries(), build, plan.lock)
-    reason = "" if closure.complete else "; ".join(describe(closure))
-    check = check_entry(
-        "library-closure",
-        "every shared object finds the libraries it needs, less those that the host's driver brings",
-        Outcome.PASSED if closure.complete else Outcome.FAILED,
-        reason,
-        kind="verify",
-        found={"objects": closure.objects, "driver": list(closure.driver), "notes": list(closure.notes)},
-        seconds=time.perf_counter() - started,
-    )
-    return [check]
+    checks = [library_closure(place, matrix, plan)]
+    remember(plan.root, "outside", plan.env.name, of=of, checks=json.dumps(checks))
+    return checks
 
 
 def _gpu(diagnosis: Diagnosis, required: bool) -> Check:

@@ -1,0 +1,61 @@
+"""What a result was made by: the modules and data files behind it, found from their imports."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def made_by(modules: Iterable[str], data: Path | None = None, package: Path = _PACKAGE) -> str:
+    """One digest over modules of this package, all that they import of it, and the data files that they name.
+
+    A kept result whose key holds it is made anew once any of them has changed. Data files are those that a string in
+    a module names and that lie beside it or in the folder ``data`` (envs/).
+    """
+    digest = hashlib.sha256()
+    for file in sorted(_reached(modules, data, package)):
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _reached(modules: Iterable[str], data: Path | None, package: Path) -> set[Path]:
+    seen: set[Path] = set()
+    waiting = [file for name in modules for file in _file(name, package)]
+    while waiting:
+        file = waiting.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        if file.suffix == ".py":
+            tree = ast.parse(file.read_bytes())
+            waiting += [found for name in _imports(tree) for found in _file(name, package)]
+            waiting += _data(tree, [file.parent, *([data] if data else [])])
+    return seen
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _file(name: str, package: Path) -> Iterator[Path]:
+    """The file of a module of this package; of a name that is none, nothing."""
+    first, *rest = name.split(".")
+    if first == package.name:
+        place = package.joinpath(*rest)
+        yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
+
+
+def _data(tree: ast.AST, folders: Iterable[Path]) -> Iterator[Path]:
+    names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    for name in names:
+        if name.endswith((".toml", ".json")) and "/" not in name:
+            yield from (folder / name for folder in folders if (folder / name).is_file())
