@@ -12,13 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from packaging.utils import canonicalize_name
-
 from dlmatrix.inspection.elf import SharedObject
 from dlmatrix.inspection.libraries import FrameworkOpens, Libraries, Opens
 from dlmatrix.inspection.loader import Place, Search
 from dlmatrix.matrix.compatibility import Build, family, is_cuda
-from dlmatrix.matrix.model import Env, Lock
+from dlmatrix.matrix.model import Env, Lock, normal_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +176,7 @@ def _cpu_guard(place: Place, libraries: Libraries, env: Env) -> tuple[list[Findi
 def _distributions(place: Place) -> Iterable[str]:
     pattern = re.compile(re.escape(place.site_packages) + r"/([^/]+?)-[^/-]+\.dist-info/METADATA")
     found = (pattern.fullmatch(path) for path in place.filesystem.files(place.site_packages))
-    return sorted({str(canonicalize_name(match[1])) for match in found if match})
+    return sorted({normal_name(match[1]) for match in found if match})
 
 
 def _cuda_build(place: Place) -> str:

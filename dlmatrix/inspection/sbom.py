@@ -13,8 +13,8 @@ from cyclonedx.model.bom import Bom, BomMetaData
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
-from packaging.utils import canonicalize_name
 
+from dlmatrix.matrix.model import normal_name
 from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH, Plan
 
 _DIST_INFO = re.compile(r"/site-packages/(?P<name>[^/]+)-(?P<version>[^/-]+)\.(dist-info|egg-info)$")
@@ -48,7 +48,7 @@ def make_sbom(plan: Plan, image: str, files: Iterable[str], dpkg_status: str) ->
 def _distributions(plan: Plan, paths: Iterable[str]) -> Iterator[Component]:
     locked = {entry.name: entry for entry in plan.lock.entries}
     for found in filter(None, map(_DIST_INFO.search, paths)):
-        name, version = canonicalize_name(found["name"]), found["version"]
+        name, version = normal_name(found["name"]), found["version"]
         entry = locked.get(name)
         # One of several files was installed; which, only a lock with one hash tells.
         hashes = entry.hashes if entry and entry.version == version and len(entry.hashes) == 1 else ()

@@ -6,10 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from dlmatrix.errors import ConfigError
-from dlmatrix.matrix.model import Lock, LockEntry
+from dlmatrix.matrix.model import Lock, LockEntry, normal_name
 
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;*=\\]+)(?=[\s;\\]|$)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")
@@ -47,7 +45,7 @@ def _entries(file: Path, text: str, next_step: str) -> list[LockEntry]:
             raise ConfigError(f"{file}:{number}: not an exact pin: {line[:60]}", next_step)
         if not hashes:
             raise ConfigError(f"{file}:{number}: {entry[1]} has no sha256", next_step)
-        found.append(LockEntry(name=canonicalize_name(entry[1]), version=entry[2], hashes=hashes))
+        found.append(LockEntry(name=normal_name(entry[1]), version=entry[2], hashes=hashes))
     return found
 
 

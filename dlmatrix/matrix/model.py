@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
+
+def normal_name(distribution: str) -> str:
+    """A distribution's name as indexes compare it (PEP 503): ``Flask_Cors`` is ``flask-cors``."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 class Status(str, Enum):
@@ -66,7 +70,7 @@ class Env:
     @property
     def distribution(self) -> str:
         """The distribution that is the framework: the first requirement's name."""
-        return canonicalize_name(self.requirements[0].partition("==")[0].partition("[")[0])
+        return normal_name(self.requirements[0].partition("==")[0].partition("[")[0])
 
     @property
     def pin(self) -> str:

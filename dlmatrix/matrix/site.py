@@ -15,10 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from packaging.utils import canonicalize_name
-
 from dlmatrix.errors import ConfigError
-from dlmatrix.matrix.model import Lock, Site
+from dlmatrix.matrix.model import Lock, Site, normal_name
 from dlmatrix.system.toml import read_toml
 
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
@@ -96,7 +94,7 @@ def local_wheels(site: Site, lock: Lock) -> tuple[Path, ...]:
         file
         for folder in site.find_links
         for file in sorted(folder.glob("*.whl"))
-        if (canonicalize_name(file.name.split("-")[0]), *file.name.split("-")[1:2]) in wanted
+        if (normal_name(file.name.split("-")[0]), *file.name.split("-")[1:2]) in wanted
     )
 
 
