@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+#: Expressions, since a syntax tree of forty modules takes a tenth of a second, in each run.
+_FROM = re.compile(r"^\s*from ([\w.]+) import (\([^)]*\)|[^\n]*)", re.MULTILINE)
+_WORD = re.compile(r"\w+")
+_NAMED = re.compile(r'"([\w-]+\.(?:toml|json))"')
 
 
 def made_by(modules: Iterable[str], data: Path | None = None, package: Path = _PACKAGE) -> str:
@@ -31,19 +35,16 @@ def _reached(modules: Iterable[str], data: Path | None, package: Path) -> set[Pa
             continue
         seen.add(file)
         if file.suffix == ".py":
-            tree = ast.parse(file.read_bytes())
-            waiting += [found for name in _imports(tree) for found in _file(name, package)]
-            waiting += _data(tree, [file.parent, *([data] if data else [])])
+            text = file.read_text(encoding="utf-8")
+            waiting += [found for name in _imports(text) for found in _file(name, package)]
+            waiting += _data(text, [file.parent, *([data] if data else [])])
     return seen
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def _imports(text: str) -> Iterator[str]:
+    for module, names in _FROM.findall(text):
+        yield module
+        yield from (f"{module}.{name}" for name in _WORD.findall(names))
 
 
 def _file(name: str, package: Path) -> Iterator[Path]:
@@ -54,8 +55,6 @@ def _file(name: str, package: Path) -> Iterator[Path]:
         yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
 
 
-def _data(tree: ast.AST, folders: Iterable[Path]) -> Iterator[Path]:
-    names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    for name in names:
-        if name.endswith((".toml", ".json")) and "/" not in name:
-            yield from (folder / name for folder in folders if (folder / name).is_file())
+def _data(text: str, folders: Iterable[Path]) -> Iterator[Path]:
+    for name in set(_NAMED.findall(text)):
+        yield from (folder / name for folder in folders if (folder / name).is_file())
