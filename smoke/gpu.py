@@ -40,22 +40,24 @@ def capabilities(found):
 def runs_on(capability, architectures):
     """How a wheel built for ``architectures`` (sm_86, compute_90, sm_90a, …) runs on a capability: sass, ptx or None.
 
-    Machine code runs on the same major with an equal or higher minor, PTX on anything newer; code for an
-    architecture with a letter runs on exactly that one (CUDA C++ Programming Guide, compute capabilities).
+    Machine code runs on the same major with an equal or later minor, PTX on anything as new or newer. Code for an
+    architecture with an "a" runs on exactly that one, with an "f" on its family: the same major, an equal or later
+    minor (CUDA C++ Programming Guide, compute capabilities). The host side holds the same rule, and one table of
+    cases both.
     """
     how = None
     for architecture in architectures:
-        match = re.match(r"^(sm|compute)_(\d+)(\d)([a-z]?)$", architecture)
+        match = re.match(r"^(sm|compute)_(\d{1,3})(\d)([af]?)$", architecture)
         if not match:
             continue
-        built = int(match.group(2)), int(match.group(3))
-        if match.group(4):
+        kind, built, narrower = match.group(1), (int(match.group(2)), int(match.group(3))), match.group(4)
+        if narrower == "a":
             fits = built == capability
-        elif match.group(1) == "sm":
-            fits = built[0] == capability[0] and built[1] <= capability[1]
+        elif narrower == "f" or kind == "sm":
+            fits = built[0] == capability[0] and built <= capability
         else:
             fits = built <= capability
-        if fits and match.group(1) == "sm":
+        if fits and kind == "sm":
             return "sass"
         how = "ptx" if fits else how
     return how

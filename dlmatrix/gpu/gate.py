@@ -8,6 +8,7 @@ from enum import Enum
 
 from packaging.version import Version
 
+from dlmatrix.gpu.kernels import runs_on
 from dlmatrix.matrix.compatibility import Build, Compatibility
 from dlmatrix.matrix.model import Env, Lock, Status
 
@@ -134,13 +135,18 @@ def _judge_card(
 def _kernels(table: Compatibility, build: Build, capability: Version, card: str) -> tuple[Fit, str]:
     if capability in table.integrated:
         return Fit.WHEEL_TOO_OLD, f"{card} is an integrated GPU: it needs NVIDIA's own aarch64 wheels"
-    native = [s for s in build.sass if s.major == capability.major and s <= capability]
+    card_is = (capability.major, capability.minor)
+    native = [s for s in build.sass if runs_on(_target("sm", s), card_is)]
     if native:
         return Fit.FITS, f"machine code for {max(native)} runs on {card}"
-    compiled = [p for p in build.ptx if p <= capability]
+    compiled = [p for p in build.ptx if runs_on(_target("compute", p), card_is)]
     if compiled:
         return Fit.COMPILES_FIRST, f"runs on {card} after minutes of compiling: ptx {max(compiled)}, no machine code"
     listed = ", ".join(map(str, build.sass))
     if capability < min(build.sass):
         return Fit.CARD_TOO_OLD, f"{card} is older than the wheel's kernels ({listed})"
     return Fit.WHEEL_TOO_OLD, f"{card} is newer than the wheel's kernels ({listed}), and it has no ptx"
+
+
+def _target(kind: str, capability: Version) -> str:
+    return f"{kind}_{capability.major}{capability.minor}"

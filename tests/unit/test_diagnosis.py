@@ -9,7 +9,6 @@ import pytest
 from dlmatrix.gpu.diagnosis import LAYERS, Launch, diagnose, headline
 from dlmatrix.gpu.diagnosis.catalogue import catalogue
 from dlmatrix.gpu.diagnosis.predicates import PREDICATES
-from dlmatrix.gpu.diagnosis.predicates.framework import runs_on
 
 ROWS = catalogue().rows
 LABELS = {row.label for row in ROWS}
@@ -120,24 +119,6 @@ def test_an_old_container_toolkit_is_a_security_warning(version: str, warned: bo
     warnings = diagnose(host).warnings
     assert [w.label for w in warnings] == (["TOOLKIT_INSECURE"] if warned else [])
     assert all("CVE-2025-23266" in w.title and "CVE-2025-23359" in w.title for w in warnings)
-
-
-@pytest.mark.parametrize(
-    ("architectures", "capability", "runs"),
-    [
-        (["sm_80", "sm_90"], (8, 6), True),  # a later minor of the same major
-        (["sm_86"], (8, 0), False),  # an earlier one
-        (["sm_80"], (9, 0), False),  # another major
-        (["sm_90", "compute_90"], (12, 0), True),  # by just-in-time compilation
-        (["sm_90a"], (9, 0), True),
-        (["sm_90a"], (9, 1), False),
-        (["sm_100", "sm_120"], (12, 0), True),
-        (["sm_120"], (10, 0), False),
-        (["gfx90a", ""], (9, 0), False),
-    ],
-)
-def test_kernels_run_on_a_gpu(architectures: list[str], capability: tuple[int, int], runs: bool) -> None:
-    assert runs_on(architectures, capability) is runs
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The checks' arithmetic on what is known of GPUs and of CUDA's libraries."""
 
+import json
 import os
 
 import pytest
@@ -19,23 +20,14 @@ from smoke.checks import (
 from smoke.context import Context, SkipError
 from tests.unit.smoke.facts import Backend, context
 
+#: The cases that the host side's rule is held against too (tests/unit/test_kernels.py).
+with open(os.path.join(os.path.dirname(__file__), "kernels.json")) as _stream:
+    KERNELS = json.load(_stream)
 
-@pytest.mark.parametrize(
-    ("capability", "architectures", "how"),
-    [
-        ((8, 6), ["sm_80"], "sass"),
-        ((8, 0), ["sm_86"], None),
-        ((9, 0), ["sm_80", "compute_80"], "ptx"),
-        ((9, 0), ["sm_90a"], "sass"),
-        ((9, 3), ["sm_90a"], None),
-        ((7, 5), ["sm_80", "compute_80"], None),
-        ((12, 0), ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"], "sass"),
-        ((12, 0), ["sm_60", "sm_90"], None),
-        ((8, 9), ["gfx906"], None),
-    ],
-)
+
+@pytest.mark.parametrize(("capability", "architectures", "how"), KERNELS)
 def test_which_code_runs_on_which_gpu(capability, architectures, how):
-    assert gpu.runs_on(capability, architectures) == how
+    assert gpu.runs_on(tuple(capability), architectures) == how
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import re
 
 from dlmatrix.gpu.diagnosis.predicates.cuda import mig_instances
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+from dlmatrix.gpu.kernels import ARCHITECTURE, best
 
 NO_KERNEL_IMAGE = r"no kernel image is available[^\n]{0,60}"
-_ARCHITECTURE = re.compile(r"(sm|compute)_(\d{1,3})(\d)([a-z]?)")
 _TENSORFLOWS = ("tensorflow", "tensorflow-gpu", "tensorflow-cpu", "tf-nightly", "tf-nightly-gpu")
 
 
@@ -24,34 +24,19 @@ def _tensorflow_twice(_case: Case, view: View) -> Match | None:
     return found(f"installed: {listing(several)}", when=len(several) > 1)
 
 
-def runs_on(architectures: list[str], capability: tuple[int, int]) -> bool:
-    """Whether code for these architectures runs on a GPU: SASS of the same major and no later minor, or PTX not later.
-
-    Architecture-specific code (sm_90a) runs on exactly its own capability.
-    """
-    for kind, major, minor, suffix in (m.groups() for m in map(_ARCHITECTURE.fullmatch, architectures) if m):
-        target = (int(major), int(minor))
-        if suffix == "a":
-            if target == capability:
-                return True
-        elif target <= capability and (kind == "compute" or target[0] == capability[0]):
-            return True
-    return False
-
-
 def uncovered(view: View) -> list[tuple[int, int]]:
     """The capabilities of the GPUs, where the framework has code for none of them and says for which it has."""
     architectures = view.words("framework.arch_list")
-    if not any(map(_ARCHITECTURE.fullmatch, architectures)):
+    if not any(map(ARCHITECTURE.fullmatch, architectures)):
         return []
-    lacking = [c for c in view.capabilities if not runs_on(architectures, c)]
+    lacking = [c for c in view.capabilities if not best(architectures, c)]
     return lacking if len(lacking) == len(view.capabilities) else []
 
 
 def jit_variables(view: View) -> list[str]:
     """The variables that forbid CUDA the code that the framework has for the GPUs, in the direction that matters."""
     kernels = [a for a in view.words("framework.arch_list") if a.startswith("sm_")]
-    compiled = [capability for capability in view.capabilities if runs_on(kernels, capability)]
+    compiled = [capability for capability in view.capabilities if best(kernels, capability)]
     names = ["CUDA_FORCE_PTX_JIT"] if compiled or not kernels else []
     names += ["CUDA_DISABLE_PTX_JIT", "CUDA_DISABLE_JIT"] if not compiled else []
     return [f"{name}={view.variable(name)}" for name in names if switched_on(view.variable(name))]
