@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,19 +32,25 @@ def doctor(
 ) -> int:
     """Examine, show, and return the exit code of what was found. ``start`` stands for Docker in tests."""
     from dlmatrix.gpu.doctor import examine
-    from dlmatrix.gpu.show import as_json, show, would_work
+    from dlmatrix.gpu.follow import Following
+    from dlmatrix.gpu.show import as_json, doctors_console, show, would_work
     from dlmatrix.matrix.load import load_matrix
     from dlmatrix.system.checkout import find_root
 
     root = find_root()
     matrix = load_matrix(root)
     named = _one_env(matrix, env)
-    examination = examine(root, matrix, named, engine=engine, python=python, start=start or _start_on_docker)
+    console = doctors_console()
+    with nullcontext() if json else Following(console, named.name if named else "this machine") as following:
+        hear = following.hear if following else None
+        examination = examine(
+            root, matrix, named, engine=engine, python=python, start=start or _start_on_docker, hear=hear
+        )
     suggestions = would_work(root, matrix, named, examination)
     if json:
         print(json_module.dumps(as_json(examination, suggestions), indent=1))
     else:
-        show(examination, suggestions)
+        show(examination, suggestions, console)
     return examination.exit_code
 
 

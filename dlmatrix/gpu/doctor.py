@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,27 @@ LIMIT = 300
 
 
 def examine(
-    root: Path, matrix: Matrix, named: Env | None, *, engine: str, python: Path | None, start: StartContainer
+    root: Path,
+    matrix: Matrix,
+    named: Env | None,
+    *,
+    engine: str,
+    python: Path | None,
+    start: StartContainer,
+    hear: Callable[[str, str], None] | None = None,
 ) -> Examination:
-    """Host, then container start, then inside; with the engine `host` the framework of `python` on the host."""
+    """Host, then container start, then inside; with the engine `host` the framework of `python` on the host.
+
+    `hear(place, line)` is given what detection says while it is at work there (see `smoke.detect --follow`).
+    """
+    on_host = partial(hear, "host") if hear else None
     launch, inside, unreached = None, None, ""
     if engine == "host":
-        host, unreached = _host(root, named, python)
+        host, unreached = _host(root, named, python, on_host)
     elif python is not None:
         raise UsageError("--python goes with --engine host", "add --engine host")
     else:
-        host = detect(root, Path(sys.executable), None)
+        host = detect(root, Path(sys.executable), None, on_host)
         try:
             launch, inside, unreached = _container((named,) if named else _gpu_envs(matrix), start)
         except EngineError as error:
@@ -54,15 +66,17 @@ def _gpu_envs(matrix: Matrix) -> tuple[Env, ...]:
     return tuple(env for env in reversed(matrix.envs) if env.variant == "gpu" and env.status is not Status.IMPOSSIBLE)
 
 
-def _host(root: Path, env: Env | None, python: Path | None) -> tuple[dict[str, Any] | None, str]:
+def _host(
+    root: Path, env: Env | None, python: Path | None, hear: Callable[[str], None] | None
+) -> tuple[dict[str, Any] | None, str]:
     """The facts of the host with the framework of `python`, else of the env's venv; and why that was not reached."""
     if env is None:
-        return detect(root, python or Path(sys.executable), None), ""
+        return detect(root, python or Path(sys.executable), None, hear), ""
     interpreter = python or _venv(root, env)
     if interpreter is not None:
-        return detect(root, interpreter, env.framework), ""
+        return detect(root, interpreter, env.framework, hear), ""
     missing = f"there is no venv of {env.name}: `python -m dlmatrix run {env.name} --engine venv` makes one"
-    return detect(root, Path(sys.executable), None), missing
+    return detect(root, Path(sys.executable), None, hear), missing
 
 
 def _venv(root: Path, env: Env) -> Path | None:
@@ -70,13 +84,18 @@ def _venv(root: Path, env: Env) -> Path | None:
     return python if python.exists() else None
 
 
-def detect(root: Path, python: Path, framework: str | None) -> dict[str, Any] | None:
-    """The facts document of this machine as `python` sees it, or None where detection itself failed."""
-    command = [str(python), "-m", "smoke.detect", "--json", "-"]
+def detect(
+    root: Path, python: Path, framework: str | None, hear: Callable[[str], None] | None = None
+) -> dict[str, Any] | None:
+    """The facts document of this machine as `python` sees it, or None where detection itself failed.
+
+    `hear` is given the lines that it writes as each witness answers.
+    """
+    command = [str(python), "-m", "smoke.detect", "--json", "-", *(["--follow"] if hear else [])]
     command += ["--framework", framework] if framework else []
     environ = dict(os.environ) | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = run_lines(command, say=lambda _line: None, environ=environ, cwd=root, timeout_seconds=LIMIT)
+        done = run_lines(command, say=hear or (lambda _line: None), environ=environ, cwd=root, timeout_seconds=LIMIT)
     except OSError as error:
         raise UsageError(f"{python} cannot be run: {error.strerror}", "name an interpreter: --python") from None
     return _document(done.stdout)

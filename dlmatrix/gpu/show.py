@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +79,11 @@ def as_json(examination: Examination, suggestions: tuple[str, ...]) -> dict[str,
 
 def show(examination: Examination, suggestions: tuple[str, ...], console: Console | None = None) -> None:
     """Print the tree, then the causes, then what could not be looked at."""
-    console = console or _console()
+    console = console or doctors_console()
     about = f"{examination.env or 'this machine'}, engine {examination.engine}"
     style = {"usable": "bold green", "unknown": "bold yellow"}.get(examination.verdict, "bold red")
-    tree = Tree(Text.assemble((_WORDS[examination.verdict], style), f": {about}"))
-    places: dict[str, Tree] = {}
-    for state in examination.diagnosis.layers:
-        branch = places.get(state.place) or tree.add(state.place)
-        places[state.place] = branch
-        branch.add(_line(state, console))
+    title = Text.assemble((_WORDS[examination.verdict], style), f": {about}")
+    tree = tree_of(title, examination.diagnosis.layers, console)
     for line in _gpus(View(examination.inside or examination.host, place="host")):
         tree.add(Text(line))
     console.print(tree, highlight=False)
@@ -101,6 +97,17 @@ def show(examination: Examination, suggestions: tuple[str, ...], console: Consol
         _row(console, "not seen", f"the inside of the env: {examination.unreached}", "yellow")
     if suggestions:
         _row(console, "instead", f"what would work on this machine: {', '.join(suggestions)}", "")
+
+
+def tree_of(title: Text, states: Iterable[LayerState], console: Console) -> Tree:
+    """The layers below the places that they are of."""
+    tree = Tree(title)
+    places: dict[str, Tree] = {}
+    for state in states:
+        branch = places.get(state.place) or tree.add(state.place)
+        places[state.place] = branch
+        branch.add(_line(state, console))
+    return tree
 
 
 def _gpus(view: View) -> Iterator[str]:
@@ -126,7 +133,7 @@ def _of(now: object, best: object, unit: int, word: str) -> str:
     return f"{now / unit:.3g} of {best / unit:.3g} {word}".rstrip()
 
 
-def _console() -> Console:
+def doctors_console() -> Console:
     """Where no terminal says how wide it is, wide enough for the tree."""
     console = Console()
     return console if console.is_terminal else Console(width=160)

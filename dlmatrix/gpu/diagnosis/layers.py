@@ -31,6 +31,27 @@ _INSIDE = (
 )
 
 
+#: The witness on whose answer a layer's state rests.
+_WITNESS = {
+    "hardware": "kernel",
+    "kernel module": "kernel",
+    "device nodes": "kernel",
+    "container": "kernel",
+    "driver library": "nvml",
+    "libcuda": "cuda",
+    "cuInit": "cuda",
+    "visibility": "cuda",
+    "device state": "cuda",
+    "framework": "framework",
+}
+
+
+def heard_states(view: View) -> list[LayerState]:
+    """The layers of a place whose witnesses have answered so far, as far as they alone tell."""
+    layers = _HOST + LAYERS[6:] if view.place == "host" else _INSIDE
+    return [_state(view, layer, set()) for layer in layers if view.get(_WITNESS[layer]) is not None]
+
+
 def layer_states(case: Case, broken: set[tuple[str, str]]) -> tuple[LayerState, ...]:
     """The layers from the deepest up; `broken` are the places and layers of the causes found."""
     states = []
