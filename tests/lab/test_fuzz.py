@@ -33,12 +33,14 @@ FILES = (
     "etc/cdi/nvidia.yaml",
     "etc/nvidia-container-runtime/config.toml", "var/lib/dpkg/status", "run/systemd/container", "proc/1/cgroup",
     "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", "proc/mounts",
-    "usr/lib/x86_64-linux-gnu/libcuda.so.1",
+    "usr/lib/x86_64-linux-gnu/libcuda.so.1", "proc/self/limits",
 )  # fmt: skip
 PLAUSIBLE = (
     "0x10de", "0x030000", "0x1b06", "590.44.01", "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.1", "1",
     "195 nvidia\n508 nvidia-uvm\n", "NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.", "nvidia.com/gpu\n",
     "PM: suspend entry (deep)\n", "5.15-microsoft-standard-WSL2", "docker", "no-cgroups = true", "[none] integrity",
+    "Max open files            40                   unlimited            files",
+    "Max address space         12288000000          12288000000          bytes",
 )  # fmt: skip
 code = st.one_of(
     st.sampled_from([0, 3, 4, 6, 9, 13, 15, 16, 17, 18, 34, 46, 100, 802, 803, 804, 999]), st.integers(-(2**31), 2**31)
@@ -57,7 +59,8 @@ files = st.dictionaries(
 )
 variables = st.fixed_dictionaries(
     {name: st.sampled_from(["", "all", "void", "-1", "0", "GPU-1", "7,8", "compute", "\t", "NoDevFiles", "MIG-"])
-     for name in ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VISIBLE_DEVICES")}
+     for name in ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VISIBLE_DEVICES",
+                  "CUDA_LAUNCH_BLOCKING", "CUDA_FORCE_PTX_JIT", "NVIDIA_TF32_OVERRIDE", "CUDA_MODULE_LOADING")}
 )  # fmt: skip
 
 
@@ -134,6 +137,8 @@ PATHS = (
     "kernel", "nvml", "cuda", "framework", "witness", "pci", "gpus", "modules", "nodes", "log", "lines", "init", "code",
     "devices", "count", "version", "library", "path", "error", "loaded", "present", "/dev/dxg", "/dev/nvidia0", "kind",
     "variables", "container", "status", "messages", "arch_list", "readable", "compute_capability",
+    "limits", "soft", "open_files", "address_space", "before", "after", "files", "blamed", "file", "problem",
+    "distribution", "pid", "processes", "memory", "total", "probe_error", "CUDA_FORCE_PTX_JIT", "uuid",
 )  # fmt: skip
 leaf = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=40), st.sampled_from(PLAUSIBLE))
 document = st.recursive(
