@@ -17,8 +17,9 @@ A backend has
 
 What is timed is in a module beside it, `speed(framework)`, which has
   Workload(backend, row): parameters, run(n) takes n steps and waits for them, close()
-  matmul(backend, size, half), add(backend, size), host_to_device(backend, size), launch(backend) -> run(n)
+  matmul(backend, size, kind), add(backend, size), host_to_device(backend, size), launch(backend) -> run(n)
   device_memory(backend), forget_peak(backend), peak(backend): bytes on the GPU, None where it is not said
+  capability(backend): the GPU's compute capability, (major, minor), None where it is not said
 """
 
 import importlib

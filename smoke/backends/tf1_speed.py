@@ -7,14 +7,13 @@ import tensorflow.compat.v1 as tf
 from smoke.backends import tf1_ops, tf_speed
 from smoke.throughput import feeds, networks
 
-#: What the loss is multiplied with in float16, so that small gradients are not lost.
-LOSS_SCALE = 1024.0
-
 
 class Workload:
     """One row: ``run(n)`` takes n steps and waits for them; it holds a Session until it is closed."""
 
     def __init__(self, backend, row):
+        if row.precision == "bf16" and backend.gpus():
+            tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum)
         network = networks.NETWORKS[row.model]
         made = feeds.made(network, row)
         graph = tf.Graph()
@@ -52,14 +51,14 @@ class Workload:
 def _target(network, row, images, labels):
     """The operation of one step."""
     net, half = tf_speed.Net(tf, network, networks.count(network).shapes, _variable), row.precision == "amp"
-    logits, updates = net.forward(images, training=row.kind == "train", half=half)
+    logits, updates = net.forward(images, row.kind == "train", row.precision)
     if row.kind == "infer":
         return logits.op
     variables = list(net.trained.values())
     loss = net.loss(logits, labels)
-    grads = tf.gradients(loss * LOSS_SCALE if half else loss, variables)
+    grads = tf.gradients(loss * tf_speed.LOSS_SCALE if half else loss, variables)
     if half:
-        grads = [grad / LOSS_SCALE for grad in grads]
+        grads = [grad / tf_speed.LOSS_SCALE for grad in grads]
     rule, settings = network.optimiser
     step = tf1_ops.optimiser(rule, settings).apply_gradients(zip(grads, variables))
     return tf.group(step, *updates)
@@ -72,11 +71,13 @@ def _variable(name, shape, kind, dtype=tf.float32):
     return tf.get_variable(name, shape, dtype, initializer=initial, trainable=trainable, use_resource=True)
 
 
-def matmul(backend, size, half):
-    """run(n): n products of two square matrices."""
+def matmul(backend, size, kind):
+    """run(n): n products of two square matrices of float32, float16 or bfloat16."""
+    if kind == "bfloat16" and backend.gpus():
+        tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum, ("MatMul",))
     with tf.Graph().as_default() as graph:
         start = tf.random_uniform((size, size), seed=0)
-        left = tf.Variable(tf.cast(start, tf.float16 if half else tf.float32), use_resource=True)
+        left = tf.Variable(tf.cast(start, kind), use_resource=True)
         return _repeated(backend, graph, tf.matmul(left, left).op)
 
 
@@ -115,7 +116,14 @@ def _repeated(backend, graph, operation):
 
 
 def device_memory(backend):
-    """Bytes of the GPU's memory: TensorFlow does not say."""
+    """Bytes of the GPU's memory that TensorFlow may use, None on a CPU."""
+    device = tf_speed.gpu()
+    return device.memory_limit if device else None
+
+
+def capability(backend):
+    """The GPU's compute capability, None on a CPU."""
+    return tf_speed.capability(tf_speed.gpu())
 
 
 def forget_peak(backend):

@@ -8,14 +8,13 @@ import tensorflow as tf
 from smoke.backends import tf2_ops, tf_speed
 from smoke.throughput import feeds, networks
 
-#: What the loss is multiplied with in float16, so that small gradients are not lost.
-LOSS_SCALE = 1024.0
-
 
 class Workload:
     """One row: ``run(n)`` takes n steps and waits for them."""
 
     def __init__(self, backend, row):
+        if row.precision == "bf16" and row.mode != "jit" and backend.gpus():
+            tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum)
         tf2_ops.seed(0)
         network = networks.NETWORKS[row.model]
         self.net = tf_speed.Net(tf.compat.v1, network, networks.count(network).shapes, _variable)
@@ -26,7 +25,7 @@ class Workload:
         # A compiled step may not make the optimiser's variables; up to 2.10 the method had another name.
         make = getattr(self.optimiser, "build", None) or self.optimiser._create_all_weights
         make(self.variables)
-        self.half = row.precision == "amp"
+        self.precision = row.precision
         made = feeds.made(network, row)
         self.host = itertools.cycle(made) if row.feed == "host" else None
         self.batch = self._placed(*made[0])
@@ -40,16 +39,16 @@ class Workload:
         return tf.constant(images), tf.constant(labels)
 
     def _forward(self, images, labels):
-        return self.net.forward(images, training=False, half=self.half)[0]
+        return self.net.forward(images, False, self.precision)[0]
 
     def _update(self, images, labels):
-        scale = LOSS_SCALE if self.half else 1.0
+        half, scale = self.precision == "amp", tf_speed.LOSS_SCALE
         with tf.GradientTape() as tape:
-            logits, _ = self.net.forward(images, training=True, half=self.half)
+            logits, _ = self.net.forward(images, True, self.precision)
             loss = self.net.loss(logits, labels)
-            scaled = loss * scale if self.half else loss
+            scaled = loss * scale if half else loss
         grads = tape.gradient(scaled, self.variables)
-        if self.half:
+        if half:
             grads = [grad / scale for grad in grads]
         self.optimiser.apply_gradients(zip(grads, self.variables))
         return loss
@@ -73,9 +72,11 @@ def _variable(name, shape, kind):
     return tf.Variable(value, trainable=not kind.startswith("running"), name=name.replace("/", "_"))
 
 
-def matmul(backend, size, half):
-    """run(n): n products of two square matrices."""
-    left = tf.cast(tf.random.uniform((size, size), seed=0), tf.float16 if half else tf.float32)
+def matmul(backend, size, kind):
+    """run(n): n products of two square matrices of float32, float16 or bfloat16."""
+    if kind == "bfloat16" and backend.gpus():
+        tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum, ("MatMul",))
+    left = tf.cast(tf.random.uniform((size, size), seed=0), kind)
     return _repeated(lambda: tf.matmul(left, left))
 
 
@@ -116,7 +117,14 @@ def _repeated(operation, wait=lambda found: found[:1].numpy()):
 
 
 def device_memory(backend):
-    """Bytes of the GPU's memory: TensorFlow does not say."""
+    """Bytes of the GPU's memory that TensorFlow may use, None on a CPU."""
+    device = tf_speed.gpu()
+    return device.memory_limit if device else None
+
+
+def capability(backend):
+    """The GPU's compute capability, None on a CPU."""
+    return tf_speed.capability(tf_speed.gpu())
 
 
 def forget_peak(backend):

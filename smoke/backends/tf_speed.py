@@ -1,5 +1,18 @@
 """The networks of smoke/throughput/networks.py as TensorFlow's operations: one text for graphs, functions and eager."""
 
+import re
+
+from smoke.context import SkipError
+
+#: What the loss is multiplied with in float16, so that small gradients are not lost; bfloat16 has float32's range.
+LOSS_SCALE = 1024.0
+#: What convolutions and dense layers compute in; variables and losses are float32 in all of them.
+DTYPES = {"amp": "float16", "bf16": "bfloat16"}
+#: What the networks and their gradients are made of.
+OPERATIONS = (
+    *("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "MatMul", "MaxPool", "MaxPoolGrad", "BiasAdd"),
+    *("BiasAddGrad", "FusedBatchNormV3", "FusedBatchNormGradV3", "Relu", "ReluGrad", "AddV2", "Mean"),
+)
 #: Share of a batch's statistics that enters the running ones, as in torch.nn.BatchNorm2d.
 NEW_SHARE = 0.1
 EPSILON = 1e-5
@@ -21,10 +34,10 @@ class Net:
                 self.running[layer + "/mean"] = variable(layer + "/mean", shape, "running zeros")
                 self.running[layer + "/variance"] = variable(layer + "/variance", shape, "running ones")
 
-    def forward(self, x, training, half=False):
-        """(logits in float32, the updates of running statistics); ``half`` computes in float16."""
+    def forward(self, x, training, precision="fp32"):
+        """(logits in float32, the updates of running statistics)."""
         updates = []
-        dtype = self.tf.float16 if half else self.tf.float32
+        dtype = self.tf.as_dtype(DTYPES.get(precision, "float32"))
         output = self._walk(self.network.layers, self.tf.cast(x, dtype), training, dtype, updates)
         return self.tf.cast(output, self.tf.float32), updates
 
@@ -90,3 +103,39 @@ class Net:
             for running, new in ((mean, batch_mean), (variance, batch_variance))
         ]
         return x
+
+
+def require_kernels(kernels_of, dtype, operations=OPERATIONS):
+    """SkipError where an operation has no kernel for a GPU in this type: it would be computed on the CPU unsaid.
+
+    ``kernels_of(operation)`` are TensorFlow's KernelDefs; ``dtype`` is the number of a DataType. Compiled by XLA
+    none of them is needed.
+    """
+    for operation in operations:
+        if not any(_takes(kernel, dtype) for kernel in kernels_of(operation) if kernel.device_type == "GPU"):
+            raise SkipError("this TensorFlow has no kernel of {} in bfloat16 for a GPU".format(operation))
+
+
+def _takes(kernel, dtype):
+    allowed = [constraint.allowed_values.list.type for constraint in kernel.constraint if constraint.name == "T"]
+    return all(dtype in types for types in allowed)
+
+
+def kernels_of(operation):
+    """The KernelDefs of an operation, as this build has them (there since 1.14; not a public name)."""
+    from tensorflow.python.framework import kernels
+
+    return kernels.get_registered_kernels_for_op(operation).kernel
+
+
+def gpu():
+    """The first GPU as TensorFlow describes it (DeviceAttributes), or None."""
+    from tensorflow.python.client import device_lib
+
+    return next((device for device in device_lib.list_local_devices() if device.device_type == "GPU"), None)
+
+
+def capability(device):
+    """(major, minor) of ``gpu()``, None where there is none: its description ends "compute capability: 9.0"."""
+    found = re.search(r"compute capability: (\d+)\.(\d+)", device.physical_device_desc) if device else None
+    return (int(found.group(1)), int(found.group(2))) if found else None

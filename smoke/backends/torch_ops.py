@@ -32,18 +32,17 @@ OPS = {
 }
 
 
-def optimiser(rule, s, parameters):
-    """The framework's optimiser for a rule and its settings."""
+def optimiser(rule, s, parameters, **more):
+    """The framework's optimiser for a rule and its settings; ``more`` are options of its own."""
     if rule == "sgd":
-        return torch.optim.SGD(parameters, lr=s["rate"])
+        return torch.optim.SGD(parameters, lr=s["rate"], **more)
     if rule == "momentum":
-        return torch.optim.SGD(parameters, lr=s["rate"], momentum=s["momentum"])
+        return torch.optim.SGD(parameters, lr=s["rate"], momentum=s["momentum"], **more)
     if rule == "rmsprop":
-        return torch.optim.RMSprop(parameters, lr=s["rate"], alpha=s["rho"], eps=s["epsilon"])
+        return torch.optim.RMSprop(parameters, lr=s["rate"], alpha=s["rho"], eps=s["epsilon"], **more)
     if rule == "adam":
-        return torch.optim.Adam(
-            parameters, lr=s["rate"], betas=(s.get("beta1", 0.9), s.get("beta2", 0.999)), eps=s.get("epsilon", 1e-8)
-        )
+        betas = s.get("beta1", 0.9), s.get("beta2", 0.999)
+        return torch.optim.Adam(parameters, lr=s["rate"], betas=betas, eps=s.get("epsilon", 1e-8), **more)
     raise KeyError(rule)
 
 

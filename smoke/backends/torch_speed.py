@@ -1,13 +1,17 @@
 """What PyTorch does while it is timed: the networks of smoke/throughput/networks.py, and the machine's roof."""
 
+import inspect
 import itertools
 
 import torch
 from torch.nn import functional
 
-from smoke.backends import torch_ops
+from smoke.backends import torch_graph, torch_ops
 from smoke.context import SkipError
 from smoke.throughput import feeds, networks
+
+#: What autocast computes in.
+HALVES = {"amp": torch.float16, "bf16": torch.bfloat16}
 
 
 class _Residual(torch.nn.Module):
@@ -53,62 +57,96 @@ class Workload:
     """One row: ``run(n)`` takes n steps and waits for them."""
 
     def __init__(self, backend, row):
-        if row.mode == "compiled" and not hasattr(torch, "compile"):
+        compiled = row.mode.startswith("compiled")
+        if compiled and not hasattr(torch, "compile"):
             raise SkipError("torch.compile came with PyTorch 2.0; this is {}".format(torch.__version__))
+        if row.mode == "cuda_graph" and backend.device.type != "cuda":
+            raise SkipError("a CUDA graph needs a GPU")
         torch.manual_seed(0)
         self.backend = backend
         network = networks.NETWORKS[row.model]
-        self.layout = torch.channels_last if row.mode == "channels_last" else torch.contiguous_format
+        self.layout = torch.channels_last if row.mode.endswith("channels_last") else torch.contiguous_format
         net, _ = build(network.layers, networks.count(network).shapes, network.input[2])
         self.net = net.to(backend.device, memory_format=self.layout)
         self.parameters = sum(parameter.numel() for parameter in net.parameters())
-        rule, settings = network.optimiser
-        self.optimiser = torch_ops.optimiser(rule, settings, list(net.parameters()))
-        self.amp = row.precision == "amp"
-        self.scaler = _scaler() if self.amp else None
+        self.half = HALVES.get(row.precision)
+        # float16 loses small gradients; bfloat16 has the range of float32.
+        self.scaler = _scaler() if row.precision == "amp" else None
+        self.optimiser = _optimiser(network, row.mode, list(net.parameters()))
         made = feeds.made(network, row, channels_first=True)
-        self.host = itertools.cycle(made) if row.feed == "host" else None
+        self.host = itertools.cycle(self._loaded(made)) if row.feed == "host" else None
         self.batch = self._placed(*made[0])
         self.net.train(row.kind == "train")
-        self.call = torch.compile(self.net) if row.mode == "compiled" else self.net
-        self.run = {"train": self._train, "infer": self._infer}[row.kind]
+        self.compiled = compiled
+        self.call = torch.compile(self.net) if compiled else self.net
+        self.step = {"train": self._train, "infer": self._infer}[row.kind]
+        # Not inference_mode, under which the first versions of torch.compile fail.
+        self.around = torch.no_grad if row.kind == "infer" else torch.enable_grad
+        if row.mode == "cuda_graph":
+            with self.around():
+                self.step = torch_graph.captured(torch.cuda, self.step, self._forget)
+
+    def _loaded(self, made):
+        """Batches in the host's memory; beside a GPU as a DataLoader with pin_memory hands them over."""
+        if self.backend.device.type != "cuda":
+            return made
+        return [tuple(torch.from_numpy(array).pin_memory() for array in arrays) for arrays in made]
 
     def _placed(self, images, labels):
-        images = torch.tensor(images, device=self.backend.device).contiguous(memory_format=self.layout)
-        return images, torch.tensor(labels, device=self.backend.device)
+        if isinstance(images, torch.Tensor):
+            images, labels = (tensor.to(self.backend.device, non_blocking=True) for tensor in (images, labels))
+        else:
+            images, labels = (torch.tensor(array, device=self.backend.device) for array in (images, labels))
+        return images.contiguous(memory_format=self.layout), labels
 
     def _next(self):
         return self.batch if self.host is None else self._placed(*next(self.host))
 
     def _forward(self, images):
-        if not self.amp:
+        if self.half is None:
             return self.call(images)
-        with torch.autocast(self.backend.device.type, dtype=torch.float16):
+        with torch.autocast(self.backend.device.type, dtype=self.half):
             return self.call(images).float()
 
-    def _train(self, count):
-        for _ in range(count):
-            images, labels = self._next()
-            self.optimiser.zero_grad()
-            loss = functional.cross_entropy(self._forward(images), labels)
-            if self.scaler is None:
-                loss.backward()
-                self.optimiser.step()
-            else:
-                self.scaler.scale(loss).backward()
-                self.scaler.step(self.optimiser)
-                self.scaler.update()
+    def run(self, count):
+        """Take ``count`` steps and wait for them."""
+        with self.around():
+            for _ in range(count):
+                self.step()
         self.backend.synchronise()
 
-    def _infer(self, count):
-        # Not inference_mode, under which the first versions of torch.compile fail.
-        with torch.no_grad():
-            for _ in range(count):
-                self._forward(self._next()[0])
-        self.backend.synchronise()
+    def _train(self):
+        images, labels = self._next()
+        self.optimiser.zero_grad()
+        loss = functional.cross_entropy(self._forward(images), labels)
+        if self.scaler is None:
+            loss.backward()
+            self.optimiser.step()
+        else:
+            self.scaler.scale(loss).backward()
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+
+    def _infer(self):
+        self._forward(self._next()[0])
+
+    def _forget(self):
+        self.optimiser.zero_grad(set_to_none=True)
 
     def close(self):
-        """Nothing is held open."""
+        """Let go of its tensors, and of what was compiled: after eight variants of one code it would run eagerly."""
+        if self.compiled:
+            torch._dynamo.reset()
+        vars(self).clear()
+
+
+def _optimiser(network, mode, parameters):
+    rule, settings = network.optimiser
+    found = torch_ops.optimiser(rule, settings, parameters)
+    if mode == "cuda_graph":
+        known = inspect.signature(type(found)).parameters
+        found = torch_ops.optimiser(rule, settings, parameters, **torch_graph.settings(known))
+    return found
 
 
 def _scaler():
@@ -116,10 +154,9 @@ def _scaler():
     return torch.amp.GradScaler("cuda") if hasattr(torch.amp, "GradScaler") else torch.cuda.amp.GradScaler()
 
 
-def matmul(backend, size, half):
-    """run(n): n products of two square matrices."""
-    kind = torch.float16 if half else torch.float32
-    left = torch.rand(size, size, dtype=torch.float32, device=backend.device).to(kind)
+def matmul(backend, size, kind):
+    """run(n): n products of two square matrices of float32, float16 or bfloat16."""
+    left = torch.rand(size, size, dtype=torch.float32, device=backend.device).to(getattr(torch, kind))
     result = torch.empty_like(left)
     return _repeated(backend, lambda: torch.mm(left, left, out=result))
 
@@ -156,6 +193,11 @@ def _repeated(backend, operation):
 def device_memory(backend):
     """Bytes of the GPU's memory, None on a CPU."""
     return torch.cuda.get_device_properties(0).total_memory if backend.device.type == "cuda" else None
+
+
+def capability(backend):
+    """The GPU's compute capability, None on a CPU."""
+    return torch.cuda.get_device_capability(0) if backend.device.type == "cuda" else None
 
 
 def forget_peak(backend):

@@ -4,8 +4,10 @@ import sys
 import time
 
 from smoke import document, supervise
-from smoke.throughput import gpus, machine, memory, networks, rows, schedule, stats, windows
+from smoke.throughput import cards, gpus, machine, memory, networks, roof, rows, schedule, sharing, stats, windows
 
+#: Variables by which a row of fp32 is computed in TF32, or one of tf32 is not, whatever the framework is told.
+UNTRUE = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 #: Seconds after the budget at which a process that is still at it has hung.
 GRACE = 60.0
 
@@ -45,14 +47,24 @@ class Collector:
         self.clock = clock
         self.supervised = supervised
         self.device = "cpu"
-        self.schedule = schedule.Schedule(self._rows(), job.processes, not job.named)
+        self.schedule = schedule.Schedule(self._rows(None), job.processes, not job.named)
         self.roof = {}
         self.result = Measured()
 
-    def _rows(self):
+    def _rows(self, card):
         if self.job.named:
             return [rows.parse(name, self.job.framework) for name in self.job.named]
-        return rows.planned(self.job.framework, self.device)
+        return rows.planned(self.job.framework, self.device, cards.full_batch(card and card["memory"]))
+
+    def _greeted(self, event):
+        """The first process has found out what there is; on a GPU that is another plan."""
+        self.device = event["device"]
+        if self.device == "cuda" and not self.job.named and not isinstance(self.schedule, sharing.Shared):
+            planned, number = self._rows(event["card"]), self.schedule.round
+            self.schedule = sharing.Shared(
+                self.job.framework, planned, event["card"], processes=self.job.processes, number=number
+            )
+        self.schedule.add(self._rows(event.get("card")))
 
     def run(self):
         """Measure until nothing more fits; the Measured."""
@@ -72,7 +84,7 @@ class Collector:
         words = "throughput ... process {}: {} rows, {:.0f} of {:.0f} s left"
         self.report(words.format(self.schedule.round, len(wanted), max(0.0, left), self.job.budget))
         command = [sys.executable, "-m", "smoke.throughput.process", "--framework", self.job.framework]
-        command += ["--threads", str(self.job.threads), "--seconds", str(max(0.0, left))]
+        command += ["--threads", str(self.job.threads), *self.schedule.arguments(wanted, left)]
         command += ["--rows", ",".join(row.id for row in wanted), *(["--roof"] if with_roof else [])]
         environ = environment(self.job.threads)
         limit = max(left, self.schedule.expected(wanted, with_roof)) + GRACE
@@ -81,10 +93,10 @@ class Collector:
         for event in outcome.events:
             kind = event["event"]
             running = event["id"] if kind == "begin" else None
-            used += event["seconds"] if kind in ("measured", "roof_done") else 0.0
+            on_gpu = isinstance(self.schedule, sharing.Shared)
+            used += event["seconds"] if kind in ("measured", "roof_done") or (on_gpu and kind == "skipped") else 0.0
             if kind == "hello":
-                self.device = event["device"]
-                self.schedule.add(self._rows())
+                self._greeted(event)
             elif kind == "roof":
                 key = (event["figure"]["name"], event["figure"]["detail"])
                 self.roof.setdefault(key, (event["figure"], []))[1].append(event["samples"])
@@ -148,7 +160,7 @@ class Collector:
             "budget_seconds": self.job.budget,
             "processes": self.job.processes,
             "threads": self.job.threads,
-            "settings": settings(),
+            "settings": settings(self.device),
             "machine": {
                 "cpu": machine.processor(),
                 "cpus": cpus,
@@ -164,11 +176,7 @@ class Collector:
         }
 
     def _entries(self):
-        roofs = {
-            detail.split(" ")[1]: stats.stat(samples)["median"]
-            for (name, detail), (_, samples) in self.roof.items()
-            if name == "matmul"
-        }
+        roofs = roof.of((*key, stats.stat(samples)["median"]) for key, (_, samples) in self.roof.items())
         entries = []
         for tally in self.schedule.tallies.values():
             all_had = self.job.named and len(tally.samples) >= self.job.processes
@@ -194,11 +202,11 @@ def entry(tally, device, roofs, budget, stopped):
         found["peak_{}_bytes".format(where)] = min(peaks) if peaks else None
     if tally.samples and not tally.error:
         stat = stats.stat(tally.samples)
-        roof = roofs.get({"fp32": "float32", "amp": "float16"}.get(tally.row.precision))
+        reached = roofs.get(tally.row.precision)
         found.update(outcome="measured", reason="", images_per_second=stat)
         found["stopped"] = "narrow" if tally.narrow() else stopped
-        if roof:
-            found["roof_share"] = round(stat["median"] * found["flops_per_image"] / roof, 4)
+        if reached:
+            found["roof_share"] = round(stat["median"] * found["flops_per_image"] / reached, 4)
     elif not found["reason"]:
         words = "the budget of {:g} s went to rows that come first; --throughput SECONDS gives more"
         found.update(reason=words.format(budget), stopped="budget")
@@ -217,10 +225,14 @@ def mark_best(entries):
         row["best"] = True
 
 
-def settings():
+def settings(device="cpu"):
     """What a figure means, as flat values; runs that differ in one of them are not alike."""
     found = {"tf32": False, "window_seconds": windows.LEAST, "windows": windows.WINDOWS, "narrow": schedule.NARROW}
     found["lap_seconds"] = windows.LAP
+    if device == "cuda":
+        short = windows.ON_GPU
+        found.update(tf32="in rows named so", window_seconds=short["least"], windows=short["windows"])
+        found["lap_seconds"] = short["least"]
     for network in networks.NETWORKS.values():
         rule, numbers = network.optimiser
         text = " ".join([rule, *("{} {:g}".format(key, value) for key, value in sorted(numbers.items()))])
@@ -234,5 +246,8 @@ def settings():
 
 
 def environment(threads):
-    """The environment of a process that measures; what the user has set stays."""
-    return dict(memory.KEPT, **supervise.environment(threads))
+    """The environment of a process that measures; what the user has set stays, but what would make rows untrue."""
+    found = dict(memory.KEPT, **supervise.environment(threads))
+    for name in UNTRUE:
+        found.pop(name, None)
+    return found

@@ -14,10 +14,17 @@ import traceback
 
 from smoke import backends, child
 from smoke.context import SkipError
-from smoke.throughput import memory, networks, roof, rows, windows
+from smoke.throughput import cards, memory, networks, roof, rows, sharing, stats, windows
 
-#: Modes that a framework may be unable to carry out here; a plain mode has to work.
-COMPILING = ("compiled", "jit")
+#: Modes that a framework may be unable to carry out here, by what it is then called; a plain mode has to work.
+OPTIONAL = {
+    "compiled": "torch.compile",
+    "compiled_channels_last": "torch.compile",
+    "jit": "jit_compile",
+    "cuda_graph": "a CUDA graph",
+}
+#: How frameworks say that they have no kernel for a type of numbers.
+NO_KERNEL = ("OpKernel", "kernels registered", "not implemented for")
 #: How frameworks call it when a tensor does not fit.
 FULL = ("OutOfMemoryError", "ResourceExhaustedError", "MemoryError")
 
@@ -36,26 +43,37 @@ class Measuring:
         self.backend = backends.load(framework, threads, threads)
         self.speed = backends.speed(framework)
         self.device = "cuda" if self.backend.gpus() else "cpu"
-        self.memory = self.speed.device_memory(self.backend) or memory.available()
+        found = self.speed.device_memory(self.backend), self.speed.capability(self.backend)
+        #: what rows depend on; None where there is none, or it does not say
+        self.card = dict(zip(("memory", "capability"), found))
+        self.memory = self.card["memory"] or memory.available()
+        # TensorFlow's own choice is TF32.
+        self.backend.precision(False)
         # One small step: thread pools, drivers and what is imported late are the framework's start, and no row's cost.
         first = rows.planned(framework, self.device)[0]
         first.batch = 1
         workload = self.speed.Workload(self.backend, first)
         workload.run(1)
         workload.close()
-        emit(event="hello", device=self.device, seconds=time.perf_counter() - started)
+        emit(event="hello", device=self.device, card=self.card, seconds=time.perf_counter() - started)
 
     def roof(self):
         """Measure each figure of the roof."""
         started = time.perf_counter()
-        for figure in roof.planned(self.device, self.memory, self.speed, self.backend):
+        how = dict(windows.ON_GPU, windows=2) if self.device == "cuda" else {"windows": 1}
+        for figure in roof.planned(self.device, self.memory, self.speed, self.backend, self.card["capability"]):
             self.emit(event="begin", id="roof/" + figure.name)
-            rates = windows.measure(figure.make(), windows=1).windows
+            self.backend.precision(figure.tf32)
+            try:
+                rates = windows.measure(figure.make(), **how).windows
+            except SkipError as problem:
+                print("no roof {}: {}".format(figure.detail, problem))
+                continue
             self.emit(event="roof", figure=figure.described(), samples=[figure.value(rate) for rate in rates])
         self.emit(event="roof_done", seconds=time.perf_counter() - started)
 
     def row(self, row):
-        """Measure one row, or say why it cannot be measured here."""
+        """Measure one row and give its images/s, or say why it cannot be measured here and give None."""
         self.emit(event="begin", id=row.id)
         started = time.perf_counter()
         try:
@@ -65,13 +83,18 @@ class Measuring:
             if reason is None:
                 raise
             traceback.print_exc()
-            self.emit(event="skipped", id=row.id, reason=reason)
-        else:
-            self.emit(event="measured", id=row.id, seconds=time.perf_counter() - started, **found)
+            self.emit(event="skipped", id=row.id, reason=reason, seconds=time.perf_counter() - started)
+            return None
+        self.emit(event="measured", id=row.id, seconds=time.perf_counter() - started, **found)
+        return stats.median(found["samples"])
 
     def _measured(self, row):
+        refused = cards.refused(row.precision, self.card["capability"])
+        if refused:
+            raise SkipError(refused)
         network = networks.NETWORKS[row.model]
-        needed = networks.bytes_needed(network, row.kind, row.batch)
+        # A GPU says itself when it is full, and nothing else is killed for it.
+        needed = networks.bytes_needed(network, row.kind, row.batch) if self.device == "cpu" else 0
         if needed > self.memory:
             words = "needs about {:.0f} GB of memory, and {:.0f} GB are there"
             raise SkipError(words.format(needed / 1e9, self.memory / 1e9))
@@ -86,7 +109,7 @@ class Measuring:
                 raise WrongNetworkError(words.format(row.model, workload.parameters, networks.PARAMETERS[row.model]))
             built = time.perf_counter() - built
             # A GPU is still at work when a step's call returns.
-            rates = windows.measure(workload.run, lap=None if self.device == "cuda" else windows.LAP)
+            rates = windows.measure(workload.run, **windows.how(self.device))
         finally:
             workload.close()
         return {
@@ -106,25 +129,62 @@ def refusal(problem, row):
     said = "{}: {}".format(type(problem).__name__, (lines or [""])[0])[:300]
     if type(problem).__name__ in FULL:
         return "batch {} does not fit in the memory that is there: {}".format(row.batch, said)
-    if row.mode not in COMPILING or isinstance(problem, WrongNetworkError):
+    if row.precision == "bf16" and any(words in str(problem) for words in NO_KERNEL):
+        return "this framework has no bfloat16 kernel for it: {}".format(said)
+    if row.mode not in OPTIONAL or isinstance(problem, WrongNetworkError):
         return None
-    name = {"compiled": "torch.compile", "jit": "jit_compile"}[row.mode]
+    name = OPTIONAL[row.mode]
     if "compiler" in said.lower() and "c++" in str(problem).lower():
         return "{} needs a C++ compiler, which is not here: {}".format(name, said)
     return "{} does not work here: {}".format(name, said)
 
 
-def main(arguments=None):
-    """Measure what is asked for; stop before a row that would begin after ``--seconds``."""
-    started = time.perf_counter()
+def turns(options, measuring, elapsed):
+    """The Turns of a process that shares a GPU's rows with others, None elsewhere."""
+    if measuring.device != "cuda" or not (options.share or options.costs):
+        return None
+    if options.costs:
+        wanted = [rows.parse(name, options.framework) for name in options.rows.split(",")]
+        costs = sharing.Costs(zip((row.id for row in wanted), map(float, options.costs.split(","))))
+        return sharing.Turns(wanted, costs, options.seconds, with_roof=options.roof)
+    planned = rows.planned(options.framework, "cuda", cards.full_batch(measuring.card["memory"]))
+    how = {"processes": options.share, "start": elapsed, "with_roof": options.roof}
+    return sharing.first(options.framework, planned, measuring.card, options.seconds, **how)
+
+
+def options_of(arguments):
+    """What the parent asks for."""
     parser = argparse.ArgumentParser(prog="python -m smoke.throughput.process")
     parser.add_argument("--framework", required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--roof", action="store_true")
+    parser.add_argument("--share", type=int, default=0, help="the processes that share all rows of a GPU")
+    parser.add_argument("--costs", default="", help="seconds that each row is expected to take")
     parser.add_argument("--rows", required=True)
     parser.add_argument("events", type=int)
-    options = parser.parse_args(arguments)
+    return parser.parse_args(arguments)
+
+
+def measure(options, measuring, clock):
+    """Measure what is asked for; stop before a row that would begin after ``--seconds`` by ``clock()``."""
+    shared = turns(options, measuring, clock())
+    if shared is not None:
+        sharing.run(shared, measuring.row, clock)
+    else:
+        for number, name in enumerate(options.rows.split(",")):
+            if number and clock() > options.seconds:
+                break
+            measuring.row(rows.parse(name, options.framework))
+    if options.roof:
+        # Last, since frameworks keep the memory that its large arrays took.
+        measuring.roof()
+
+
+def main(arguments=None):
+    """Measure, and tell it event by event."""
+    started = time.perf_counter()
+    options = options_of(arguments)
     # A parent that is killed takes this process with it (prctl PR_SET_PDEATHSIG).
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     os.set_inheritable(options.events, False)
@@ -135,13 +195,7 @@ def main(arguments=None):
         stream.flush()
 
     measuring = Measuring(options.framework, options.threads, emit)
-    for number, name in enumerate(options.rows.split(",")):
-        if number and time.perf_counter() - started > options.seconds:
-            break
-        measuring.row(rows.parse(name, options.framework))
-    if options.roof:
-        # Last, since frameworks keep the memory that its large arrays took.
-        measuring.roof()
+    measure(options, measuring, lambda: time.perf_counter() - started)
     emit(event="done")
     stream.close()
     sys.stdout.flush()

@@ -1,5 +1,14 @@
 """What the machine reaches in this framework, whatever the network: the measure of every row."""
 
+from smoke.throughput import cards
+
+#: The matrix product that is the roof of a row's precision, as its detail names it, and what its numbers are.
+PRODUCTS = {
+    "fp32": ("float32", "float32"),
+    "tf32": ("tf32", "float32"),
+    "amp": ("float16", "float16"),
+    "bf16": ("bfloat16", "bfloat16"),
+}
 #: Bytes of each of the two arrays of ``copy``, where an eighth of the memory is not less.
 COPY_BYTES = 1 << 30
 TRANSFER_BYTES = 1 << 28
@@ -8,12 +17,13 @@ TRANSFER_BYTES = 1 << 28
 class Roof:
     """One figure: run(n) of ``make`` takes n steps, each of ``amount`` units."""
 
-    def __init__(self, name, unit, detail, amount, make):
+    def __init__(self, name, unit, detail, amount, make, *, tf32=False):
         self.name = name
         self.unit = unit
         self.detail = detail
         self.amount = amount
         self.make = make
+        self.tf32 = tf32
 
     def described(self):
         """The part of its entry that is known before it is measured."""
@@ -24,21 +34,20 @@ class Roof:
         return 1.0 / steps_per_second if self.unit == "s" else self.amount * steps_per_second
 
 
-def planned(device, memory, speed, backend):
-    """The figures for ``cpu`` or ``cuda``; ``speed`` is the backend's module of workloads, ``memory`` the device's."""
+def planned(device, memory, speed, backend, capability=None):
+    """The figures for ``cpu`` or ``cuda``; ``speed`` is the backend's module of workloads, ``memory`` the device's.
+
+    On a GPU there is a product in every precision that a card of this compute capability has.
+    """
     gpu = device == "cuda"
     size = 8192 if gpu else 2048
-    kinds = ("float32", "float16") if gpu else ("float32",)
-    found = [
-        Roof(
-            "matmul",
-            "FLOP/s",
-            "{0}x{0} {1}".format(size, kind),
-            2 * size**3,
-            lambda half=kind == "float16": speed.matmul(backend, size, half),
-        )
-        for kind in kinds
-    ]
+    precisions = [name for name in PRODUCTS if not cards.refused(name, capability)] if gpu else ["fp32"]
+    found = []
+    for precision in precisions:
+        detail, kind = PRODUCTS[precision]
+        make = lambda kind=kind: speed.matmul(backend, size, kind)  # noqa: E731
+        words = "{0}x{0} {1}".format(size, detail)
+        found.append(Roof("matmul", "FLOP/s", words, 2 * size**3, make, tf32=precision == "tf32"))
     numbers = min(COPY_BYTES, memory // 8) // 4
     moved = "{:.2f} GiB added in place to as much: three times as much moved".format(4 * numbers / 2**30)
     found.append(Roof("copy", "B/s", moved, 12 * numbers, lambda: speed.add(backend, numbers)))
@@ -48,3 +57,9 @@ def planned(device, memory, speed, backend):
         found.append(Roof("host_to_device", "B/s", sent, TRANSFER_BYTES, make))
     found.append(Roof("launch", "s", "one number added in place", 1, lambda: speed.launch(backend)))
     return found
+
+
+def of(figures):
+    """{precision: FLOP/s} of [(name, detail, FLOP/s)]: what a row of that precision could reach."""
+    reached = {detail.split(" ")[-1]: value for name, detail, value in figures if name == "matmul"}
+    return {name: reached[detail] for name, (detail, _) in PRODUCTS.items() if detail in reached}

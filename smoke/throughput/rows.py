@@ -2,7 +2,7 @@
 
 import itertools
 
-from smoke.throughput import networks
+from smoke.throughput import cards, networks
 
 #: How a framework computes, the plain way first.
 MODES = {
@@ -10,9 +10,15 @@ MODES = {
     "tf2": ("graph", "jit", "eager"),
     "tf1": ("session",),
 }
+#: What a GPU's rows have for each role; TensorFlow chooses the layout of tensors itself.
+LAYOUT = {"torch": "channels_last", "tf2": "graph", "tf1": "session"}
+COMPILED = {"torch": "compiled_channels_last", "tf2": "jit"}
+#: A whole step as one launch.
+LAUNCHED = {"torch": "cuda_graph", "tf2": "jit"}
 KINDS = ("train", "infer")
 BATCHES = (128, 32, 512, 1)
-
+#: On a GPU the rows of this tier come in every process, and those up to the other one before anything comes twice.
+HEADLINE, WANTED = 0, 6
 
 FIELDS = ("model", "kind", "mode", "batch", "precision", "feed")
 
@@ -37,32 +43,63 @@ class Row:
         return found
 
 
-def planned(framework, device):
-    """Every row for the framework on ``cpu`` or ``cuda``, first things first."""
-    modes = MODES[framework]
-    precisions = ("fp32", "amp") if device == "cuda" else ("fp32",)
-    plain, everywhere = modes[:1], (modes, BATCHES, precisions)
-    tiers = [
-        # models, modes, batches, precisions, feeds
-        (("cnn",), modes, (128,), ("fp32",), ("device",)),
-        (("cnn", "resnet18") if device == "cuda" else (), modes, (128,), precisions, ("device",)),
-        (("cnn",), plain, (32, 512, 1), ("fp32",), ("device",)),
-        (("cnn",), plain, (128,), ("fp32",), ("host",)),
-        (("resnet18",), plain, (1, 32), ("fp32",), ("device",)),
-        (("cnn",), *everywhere, ("device", "host")),
-        (("resnet18",), *everywhere, ("device",)),
-    ]
+def planned(framework, device, full=cards.FULL[0]):
+    """Every row for the framework on ``cpu`` or ``cuda``, first things first; ``full`` is the batch that fills it."""
+    tiers = _gpu(framework, full) if device == "cuda" else _cpu(framework)
     found = {}
-    for tier, (models, *rest) in enumerate(tiers):
-        for model, mode, batch, precision, feed, kind in itertools.product(models, *rest, KINDS):
+    for tier, (models, kinds, *rest) in enumerate(tiers):
+        for model, mode, batch, precision, feed, kind in itertools.product(models, *rest, kinds):
             row = Row(tier, (model, kind, mode, batch, precision, feed))
             found.setdefault(row.id, row)
     return list(found.values())
 
 
+def _cpu(framework):
+    modes = MODES[framework]
+    plain, fp32, device = modes[:1], ("fp32",), ("device",)
+    return [
+        # models, kinds, modes, batches, precisions, feeds
+        (("cnn",), KINDS, modes, (128,), fp32, device),
+        ((), KINDS, modes, (128,), fp32, device),
+        (("cnn",), KINDS, plain, (32, 512, 1), fp32, device),
+        (("cnn",), KINDS, plain, (128,), fp32, ("host",)),
+        (("resnet18",), KINDS, plain, (1, 32), fp32, device),
+        (("cnn",), KINDS, modes, BATCHES, fp32, ("device", "host")),
+        (("resnet18",), KINDS, modes, BATCHES, fp32, device),
+    ]
+
+
+def _gpu(framework, full):
+    """First what machines are compared by: training ResNet-18 in each precision, then what is best, and launches."""
+    modes = MODES[framework]
+    layout, plain = (LAYOUT[framework],), modes[:1]
+    compiled, launched = (tuple(of[framework] for _ in range(framework in of)) for of in (COMPILED, LAUNCHED))
+    resnet, cnn, device, half = ("resnet18",), ("cnn",), ("device",), ("amp", "bf16")
+    return [
+        # models, kinds, modes, batches, precisions, feeds
+        (resnet, ("train",), plain, (128,), ("fp32", "tf32", *half), device),
+        (resnet, ("train",), layout, (128,), half, device),
+        (resnet, ("infer",), layout, (128,), ("amp",), device),
+        (cnn, ("train",), plain + launched, (128,), ("fp32",), device),
+        (resnet, ("train",), layout, (full,), ("amp",), device),
+        (resnet, ("train",), layout, (128,), ("amp",), ("host",)),
+        (resnet, ("train",), compiled, (128,), ("amp",), device),
+        (resnet, ("infer",), plain + layout, (128,), ("fp32", "tf32", "bf16"), device),
+        (cnn, ("infer",), plain + launched, (128,), ("fp32",), device),
+        (resnet, ("train",), compiled, (128,), ("bf16",), device),
+        (("cnn", "resnet18"), KINDS, modes, (128,), ("fp32", "amp"), device),
+        (cnn, KINDS, plain, (32, 512, 1), ("fp32",), device),
+        (cnn, KINDS, plain, (128,), ("fp32",), ("host",)),
+        (resnet, KINDS, plain, (1, 32), ("fp32",), device),
+        (cnn, KINDS, modes, BATCHES, ("fp32", "amp"), ("device", "host")),
+        (resnet, KINDS, modes, BATCHES, ("fp32", "amp"), device),
+    ]
+
+
 def parse(text, framework):
     """The row that an id names; ValueError says what is not understood."""
-    known = {row.id: row for row in planned(framework, "cuda")}
+    known = {row.id: row for full in cards.FULL for row in planned(framework, "cuda", full)}
     if text not in known:
-        raise ValueError("no row {!r}; one of them is {}".format(text, next(iter(known))))
+        first = planned(framework, "cpu")[0]
+        raise ValueError("no row {!r}; one of them is {}".format(text, first.id))
     return known[text]

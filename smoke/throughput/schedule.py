@@ -19,7 +19,13 @@ SLOW_FLOPS = 2e10
 ROOF_SHARE = 0.1
 LEAST_STEPS = 5
 #: Seconds for each layer with a kernel that compiling takes at first (measured on two busy processors: up to 12).
-COMPILE_SECONDS = {"compiled": 10.0, "jit": 4.0}
+COMPILE_SECONDS = {"compiled": 10.0, "compiled_channels_last": 10.0, "jit": 4.0}
+
+
+def layers(row):
+    """How many layers with a kernel a row's network has."""
+    shapes = networks.count(networks.NETWORKS[row.model]).shapes
+    return len([name for name in shapes if name.endswith("/kernel")])
 
 
 class Tally:
@@ -55,8 +61,7 @@ class Tally:
 
     def compiling(self):
         """Seconds that the first process is expected to need besides."""
-        layers = [name for name in networks.count(networks.NETWORKS[self.row.model]).shapes if name.endswith("/kernel")]
-        return 0.0 if self.samples else len(layers) * COMPILE_SECONDS.get(self.row.mode, 0.0)
+        return 0.0 if self.samples else layers(self.row) * COMPILE_SECONDS.get(self.row.mode, 0.0)
 
 
 class Schedule:
@@ -88,6 +93,11 @@ class Schedule:
         tallies = [self.tallies[row.id] for row in chosen]
         rows = sum(self.cost(tally) + tally.compiling() for tally in tallies)
         return self.start_seconds + rows + (self.roof_seconds if with_roof else 0.0)
+
+    def arguments(self, chosen, left):
+        """What the process is told beside its rows; on a GPU the first one plans its own, of which this one is one."""
+        share = ["--share", str(self.processes)] if self.whole and self.round == 1 else []
+        return ["--seconds", str(max(0.0, left)), *share]
 
     def next(self, left):
         """([rows], whether the roof too) of the next process when ``left`` seconds of the budget are left, or None.

@@ -128,11 +128,35 @@ def test_a_row_above_the_roof_is_marked():
     assert [mark for mark in found.document["machine"]["marks"] if "faster than the roof" in mark]
 
 
-def test_a_gpu_brings_the_rows_that_only_it_has():
-    outcome = told(dict(HELLO, device="cuda"), measured(FIRST, 100.0, 100.0))
-    found, _ = collected([outcome], named=(), processes=1, budget=1.0)
+def test_a_gpu_brings_the_rows_that_only_it_has(schema):
+    card = {"memory": 80 << 30, "capability": [7, 5]}
+    figures = [{"name": "matmul", "unit": "FLOP/s", "detail": "8192x8192 " + kind} for kind in ("float32", "float16")]
+    name = "resnet18/train/eager/128/{}/device"
+    outcome = told(
+        *(dict(HELLO, device="cuda", card=card), measured(name.format("fp32"), 100.0, 100.0)),
+        measured(name.format("amp"), 200.0, 200.0),
+        *({"event": "roof", "figure": figures[0], "samples": [1e13]}, {"event": "roof_done", "seconds": 3.0}),
+        {"event": "roof", "figure": figures[1], "samples": [8e13]},
+    )
+    found, commands = collected([outcome], named=(), processes=1, budget=1.0)
+    assert commands[0][0][commands[0][0].index("--share") + 1] == "1"
     assert {row["device"] for row in found.document["rows"]} == {"cuda"}
-    assert "amp" in {row["precision"] for row in found.document["rows"]}
+    row = by_id(found)
+    flops = row[name.format("fp32")]["flops_per_image"]
+    # Each by the roof of its own precision.
+    assert row[name.format("fp32")]["roof_share"] == round(100 * flops / 1e13, 4)
+    assert row[name.format("amp")]["roof_share"] == round(200 * flops / 8e13, 4)
+    assert row[name.format("bf16")]["reason"] == "bfloat16 needs compute capability 8.0, and this card has 7.5"
+    assert "resnet18/train/channels_last/2048/amp/device" in row
+    assert found.document["settings"]["tf32"] == "in rows named so"
+    assembled(found, schema)
+
+
+def test_named_rows_on_a_gpu_are_measured_as_named():
+    outcome = told(dict(HELLO, device="cuda", card={"memory": None, "capability": None}), measured(FIRST, 1.0, 1.0))
+    found, commands = collected([outcome], named=(FIRST,), processes=2)
+    assert [len(row["samples"]) for row in found.document["rows"]] == [2]
+    assert not {"--share", "--costs"} & set(commands[1][0])
 
 
 @pytest.mark.parametrize(
@@ -210,6 +234,11 @@ class OutOfMemoryError(RuntimeError):
         (ValueError("\n\nXLA\nlong"), "jit", "jit_compile does not work here: ValueError: XLA"),
         (OutOfMemoryError("CUDA out of memory"), "eager", "batch 128 does not fit in the memory that is there: OutOfM"),
         (ValueError("a defect"), "eager", None),
+        (
+            RuntimeError("operation not permitted when stream is capturing"),
+            "cuda_graph",
+            "a CUDA graph does not work h",
+        ),
         (process.WrongNetworkError("cnn has 1 parameters instead of 225034"), "compiled", None),
     ],
 )
@@ -217,3 +246,18 @@ def test_why_a_row_cannot_be_measured(problem, mode, reason):
     framework = "tf2" if mode == "jit" else "torch"
     found = process.refusal(problem, rows.parse(f"cnn/train/{mode}/128/fp32/device", framework))
     assert found == reason if reason is None else found.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "No OpKernel was registered to support Op 'Conv2D' used by {{node Conv2D}} with these attrs: [T=DT_BFLOAT16]",
+        "Could not find device for node: {{node Conv2D}}\nAll kernels registered for op Conv2D:\n",
+        "\"slow_conv2d_forward\" not implemented for 'BFloat16'",
+    ],
+)
+def test_a_framework_without_kernels_for_bfloat16_is_a_skip_and_for_float32_an_error(words):
+    name = "resnet18/train/eager/128/{}/device"
+    found = process.refusal(RuntimeError(words), rows.parse(name.format("bf16"), "torch"))
+    assert found.startswith("this framework has no bfloat16 kernel for it: RuntimeError: ")
+    assert process.refusal(RuntimeError(words), rows.parse(name.format("fp32"), "torch")) is None

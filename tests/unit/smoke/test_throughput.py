@@ -2,7 +2,7 @@
 
 import pytest
 
-from smoke.throughput import collect, networks, rows, stats, windows
+from smoke.throughput import cards, collect, networks, roof, rows, stats, windows
 
 
 class Machine:
@@ -159,20 +159,117 @@ def test_a_large_batch_needs_more_memory_than_a_small_machine_has():
 
 
 @pytest.mark.parametrize("framework", sorted(rows.MODES))
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_batch_128_of_every_mode_comes_first(framework, device):
-    planned = rows.planned(framework, device)
+def test_on_a_processor_batch_128_of_every_mode_comes_first(framework):
+    planned = rows.planned(framework, "cpu")
     first = [row for row in planned if row.tier == 0]
     assert planned[: len(first)] == first
     assert {row.id for row in first} == {
         f"cnn/{kind}/{mode}/128/fp32/device" for kind in rows.KINDS for mode in rows.MODES[framework]
     }
-    assert [row.tier for row in planned] == sorted(row.tier for row in planned)
-    assert len({row.id for row in planned}) == len(planned)
-    assert ({row.precision for row in planned} == {"fp32", "amp"}) is (device == "cuda")
+    assert {row.precision for row in planned} == {"fp32"}
     assert {row.batch for row in planned} == {1, 32, 128, 512}
     assert {row.feed for row in planned} == {"device", "host"}
     assert {row.model for row in planned} == {"cnn", "resnet18"}
+
+
+@pytest.mark.parametrize("framework", sorted(rows.MODES))
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_row_is_planned_once_in_the_order_of_tiers(framework, device):
+    planned = rows.planned(framework, device)
+    assert [row.tier for row in planned] == sorted(row.tier for row in planned)
+    assert len({row.id for row in planned}) == len(planned)
+    assert all(rows.parse(row.id, framework).id == row.id for row in planned)
+
+
+@pytest.mark.parametrize("framework", sorted(rows.MODES))
+def test_on_a_gpu_training_resnet18_in_every_precision_comes_first(framework):
+    planned = rows.planned(framework, "cuda", 1024)
+    plain, *_ = rows.MODES[framework]
+    assert [row.id for row in planned if row.tier == rows.HEADLINE] == [
+        f"resnet18/train/{plain}/128/{precision}/device" for precision in ("fp32", "tf32", "amp", "bf16")
+    ]
+    # The same rows in each framework, but for the mode.
+    wanted = {(row.model, row.kind, row.batch, row.precision, row.feed) for row in planned if row.tier <= rows.WANTED}
+    headline = {("resnet18", "train", 128, precision, "device") for precision in ("fp32", "tf32", "amp", "bf16")}
+    assert wanted == headline | {
+        ("resnet18", "infer", 128, "amp", "device"),
+        ("cnn", "train", 128, "fp32", "device"),
+        ("resnet18", "train", 1024, "amp", "device"),
+        ("resnet18", "train", 128, "amp", "host"),
+    }
+
+
+def test_a_gpu_of_pytorch_has_layouts_compiling_and_launches():
+    names = {row.id for row in rows.planned("torch", "cuda") if row.tier <= rows.WANTED}
+    assert {
+        *(f"resnet18/train/channels_last/128/{half}/device" for half in ("amp", "bf16")),
+        "resnet18/train/compiled_channels_last/128/amp/device",
+        "cnn/train/cuda_graph/128/fp32/device",
+    } <= names
+    assert "cnn/train/jit/128/fp32/device" in {row.id for row in rows.planned("tf2", "cuda") if row.tier <= rows.WANTED}
+
+
+@pytest.mark.parametrize(
+    ("gib", "batch"), [(None, 256), (4, 256), (8, 256), (16, 512), (24, 512), (40, 1024), (80, 2048), (141, 2048)]
+)
+def test_the_batch_that_fills_a_card_goes_by_its_memory(gib, batch):
+    assert cards.full_batch(gib and gib << 30) == batch
+
+
+def test_what_a_card_cannot_compute_in_is_said_with_its_compute_capability():
+    assert cards.refused("tf32", [7, 5]) == "TF32 needs compute capability 8.0, and this card has 7.5"
+    assert cards.refused("bf16", (7, 0)) == "bfloat16 needs compute capability 8.0, and this card has 7.0"
+    assert [cards.refused(name, (7, 0)) for name in ("fp32", "amp")] == ["", ""]
+    assert [cards.refused(name, found) for name in ("tf32", "bf16") for found in ((8, 0), (12, 0), None)] == [""] * 6
+
+
+class Asked:
+    """A module of workloads that notes what it is asked for."""
+
+    def __init__(self):
+        self.kinds = []
+
+    def matmul(self, backend, size, kind):
+        self.kinds.append((size, kind))
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "details"),
+    [
+        ("cpu", None, ["2048x2048 float32"]),
+        ("cuda", (9, 0), ["8192x8192 " + kind for kind in ("float32", "tf32", "float16", "bfloat16")]),
+        ("cuda", (7, 5), ["8192x8192 float32", "8192x8192 float16"]),
+    ],
+)
+def test_the_roof_has_a_product_in_every_precision_of_the_card(device, capability, details):
+    speed = Asked()
+    found = [figure for figure in roof.planned(device, 16 << 30, speed, None, capability) if figure.name == "matmul"]
+    assert [figure.detail for figure in found] == details
+    assert [figure.detail for figure in found if figure.tf32] == [detail for detail in details if "tf32" in detail]
+    for figure in found:
+        figure.make()
+    assert [kind for _, kind in speed.kinds] == [detail.split(" ")[1].replace("tf32", "float32") for detail in details]
+
+
+def test_the_roof_of_each_precision():
+    found = [("matmul", "8192x8192 " + kind, value) for kind, value in (("float32", 5.0), ("tf32", 40.0))]
+    found += [("matmul", "8192x8192 bfloat16", 70.0), ("copy", "1.00 GiB float16", 3.0)]
+    assert roof.of(found) == {"fp32": 5.0, "tf32": 40.0, "bf16": 70.0}
+
+
+def test_windows_of_a_gpu_are_short_and_those_of_a_processor_as_ever():
+    assert windows.how("cpu") == {"lap": windows.LAP}
+    machine = Machine([0.01], first=3.0)
+    found = machine.measure(**windows.how("cuda"))
+    assert found.windows == [pytest.approx(100)] * 3
+    assert machine.now < 3.0 + 1.7
+
+
+def test_a_gpu_is_warm_when_two_windows_agree_within_a_percent():
+    machine = Machine([0.3, 0.3, 0.295, 0.29, 0.289, 0.2])
+    found = machine.measure(**windows.how("cuda"))
+    assert machine.calls[:5] == [0.3, 0.3, 0.295, 0.29, 0.289]
+    assert found.windows == [pytest.approx(5.0)] * 3
 
 
 def test_a_row_s_id_is_understood_and_another_is_named():
@@ -181,6 +278,7 @@ def test_a_row_s_id_is_understood_and_another_is_named():
         *("resnet18", "infer", "jit", 32, "amp", "device"),
     )
     assert row.described()["id"] == row.id
+    assert rows.parse("resnet18/train/channels_last/1024/amp/device", "torch").batch == 1024
     with pytest.raises(ValueError, match=r"no row 'cnn/train/session/128/fp32/device'; one of them is cnn/train/eager"):
         rows.parse("cnn/train/session/128/fp32/device", "torch")
 
@@ -192,3 +290,15 @@ def test_what_malloc_and_openmp_are_told_is_recorded_and_the_users_own_stays(mon
     assert (found["MALLOC_MMAP_MAX_"], found["GOMP_SPINCOUNT"]) == ("0", "1000")
     monkeypatch.setenv("MALLOC_MMAP_MAX_", "65536")
     assert collect.settings()["MALLOC_MMAP_MAX_"] == collect.environment(1)["MALLOC_MMAP_MAX_"] == "65536"
+
+
+def test_a_variable_that_would_make_rows_of_fp32_or_tf32_untrue_does_not_reach_the_process(monkeypatch):
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
+    monkeypatch.setenv("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")
+    assert not {"NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"} & set(collect.environment(1))
+
+
+def test_the_settings_of_a_processor_are_as_ever_and_a_gpus_are_its_own():
+    cpu, gpu = collect.settings("cpu"), collect.settings("cuda")
+    assert (cpu["tf32"], cpu["window_seconds"], cpu["windows"], cpu["lap_seconds"]) == (False, 0.5, 2, 0.02)
+    assert (gpu["tf32"], gpu["window_seconds"], gpu["windows"]) == ("in rows named so", 0.25, 3)
