@@ -1,20 +1,20 @@
 """Finds, without a GPU and without running anything, the libraries that an installation will miss.
 
-Every shared object below site-packages is held against what the dynamic loader would find, and so
-are the libraries that frameworks open by name; what only the host's driver brings is set apart.
+Every shared object below site-packages that something loads is held against what the dynamic loader would
+find, and so are the libraries that frameworks open by name; what only the host's driver brings is set apart.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-from dlmatrix.inspection.elf import SharedObject
-from dlmatrix.inspection.libraries import FrameworkOpens, Libraries, Opens
+from dlmatrix.inspection.libraries import FrameworkOpens, Libraries
 from dlmatrix.inspection.loader import Place, Search
+from dlmatrix.inspection.reach import Question, Reach, is_module
+from dlmatrix.inspection.records import Distribution, recorded_objects
 from dlmatrix.matrix.compatibility import Build, family, is_cuda
 from dlmatrix.matrix.model import Env, Lock, normal_name
 
@@ -35,7 +35,9 @@ class Finding:
 class Closure:
     """What was looked at and what was found."""
 
+    #: how many shared objects were looked at, and how many of them something loads
     objects: int
+    loaded: int
     #: sonames that the host's driver must bring
     driver: tuple[str, ...]
     findings: tuple[Finding, ...]
@@ -53,25 +55,36 @@ def check_closure(place: Place, env: Env, libraries: Libraries, build: Build | N
     search = Search(place)
     suggest = _Suggest(libraries, build.cuda_major if build else "", lock)
     objects = {p: o for p in search.objects if (o := place.filesystem.shared_object(p))}
-    missing, driver, notes = _needed(search, objects, libraries)
+    reach = Reach(search=search, objects=objects)
+    reach.start(path for path, wants in objects.items() if is_module(path, wants))
     gpu = env.variant == "gpu"
-    opened = list(_opened(search, objects, libraries.opens))
-    findings: list[Finding] = []
-    if gpu:
-        rules = [rule for rule in libraries.frameworks if rule.covers(family(env), env.version)]
-        findings += [_no_framework(rule) for rule in rules if not rule.opens(objects)]
-        opened += _opened(search, objects, [opens for rule in rules if (opens := rule.opens(objects))])
+    rules = [rule for rule in libraries.frameworks if gpu and rule.covers(family(env), env.version)]
+    findings = [_no_framework(rule) for rule in rules if not rule.opener(objects)]
+    unopened = [question for rule in rules for question in _framework_opens(reach, rule)]
+    quoted = _quoted(place)
+    reach.open(quoted)
+    missing, driver, notes = _missing(reach, libraries)
     found: dict[str, str] = {}
-    for soname, by in [*missing, *opened]:
+    for soname, by in [*missing, *unopened]:
         found.setdefault(soname, by)
     findings += [suggest.missing(search, soname, by) for soname, by in found.items()]
+    brought = recorded_objects(place)
+    findings += _gone(place, brought, quoted)
+    for more, why in (_named(reach, libraries, brought), _mixed(reach, libraries, brought)):
+        findings += more
+        notes += why
+    notes += _unloaded(reach, libraries)
     findings += _baked_driver(place, libraries)
     if not gpu:
         guard, excused = _cpu_guard(place, libraries, env)
         findings += guard
         notes += excused
     return Closure(
-        objects=len(objects), driver=tuple(sorted(driver)), findings=tuple(findings), notes=tuple(dict.fromkeys(notes))
+        objects=len(objects),
+        loaded=len(reach.firm | reach.opened),
+        driver=tuple(sorted(driver)),
+        findings=tuple(findings),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 
@@ -99,52 +112,107 @@ class _Suggest:
         return Finding(what=soname, needed_by=by, wheel=wheel, message=message)
 
 
-def _needed(
-    search: Search, objects: dict[str, SharedObject], libraries: Libraries
-) -> tuple[list[tuple[str, str]], set[str], list[str]]:
-    """Follow every DT_NEEDED; returns (soname, object) pairs not found, driver sonames, and notes.
+def _framework_opens(reach: Reach, rule: FrameworkOpens) -> Iterator[Question]:
+    """Load what a framework opens when it looks for a GPU; what is not found comes back."""
+    if by := rule.opener(reach.objects):
+        found = {name: reach.search.find(name, by, reach.objects[by]) for name in rule.names}
+        reach.start(path for path in found.values() if path)
+        yield from ((name, by) for name, path in found.items() if not path)
 
-    A soname that one object finds is taken as found for all: the loader asks once per process, and
-    frameworks load what they share before what shares it.
-    """
+
+def _quoted(place: Place) -> frozenset[str]:
+    """The names of libraries that the Python files of an installation hold."""
+    files = place.filesystem
+    programs = (path for path in files.files(place.site_packages) if path.endswith(".py"))
+    return frozenset().union(*map(files.quoted, programs))
+
+
+def _missing(reach: Reach, libraries: Libraries) -> tuple[list[Question], set[str], list[str]]:
+    """What is needed and not found, what the driver is to bring, and notes on what may be missing."""
     driver: set[str] = set()
     notes: list[str] = []
-    open_questions: list[tuple[str, str]] = []
-    for path, wants in objects.items():
+    missing: list[Question] = []
+    for soname, by in reach.missing:
+        name = posixpath.basename(by)
+        if libraries.is_driver(soname):
+            driver.add(soname)
+        elif by not in reach.firm and (why := libraries.optional_reason(name)):
+            notes.append(f"{name} is not checked: {why}")
+        else:
+            missing.append((soname, by))
+    return missing, driver, notes
+
+
+def _named(reach: Reach, libraries: Libraries, brought: Mapping[str, Distribution]) -> tuple[list[Finding], list[str]]:
+    """What loaded objects open by name and no file has the name.
+
+    Where a wheel brought it, it is gone, and what opens it will fail. Else whoever made the wheel left it
+    out, and the library goes on without it: only a note, of a library that a wheel is known to bring.
+    """
+    gone = {path: owner for path, owner in brought.items() if path not in reach.objects}
+    findings: dict[str, Finding] = {}
+    notes = []
+    for name, by in reach.nowhere:
+        lost = next((path for path in gone if f"{posixpath.basename(path)}.".startswith(f"{name}.")), None)
+        if lost:
+            message = f"{name}, which {by} opens by name, is gone or no library: {gone[lost]} brought {lost}"
+            found = Finding(what=posixpath.basename(lost), needed_by=by, wheel=gone[lost].pin, message=message)
+            findings.setdefault(lost, found)
+        elif libraries.product_of(name):
+            whole = f"; {brought[by]} came without it" if by in brought else ""
+            notes.append(f"{posixpath.basename(by)} opens {name} where it is there, and it is not{whole}")
+    return list(findings.values()), notes
+
+
+def _mixed(reach: Reach, libraries: Libraries, brought: Mapping[str, Distribution]) -> tuple[list[Finding], list[str]]:
+    """Libraries that are opened by name and taken from another installation of the same product.
+
+    cuDNN refuses a part of another version: CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH
+    (https://github.com/pytorch/pytorch/issues/188892).
+    """
+    findings, notes = [], []
+    for name, by, path in reach.outside:
+        owner = brought.get(by)
+        product = libraries.product_of(name)
+        if not owner or not product or product != libraries.product_of(posixpath.basename(by)):
+            continue
+        real = reach.search.real(path)
+        version = re.search(r"\.so\.(\d+\.\d+\.\d+)", real)
+        message = f"{posixpath.basename(by)} of {owner} would open {real}, of another installation"
+        if version and not f"{owner.version}.".startswith(f"{version[1]}."):
+            message += "; remove that one, or install a version of the wheel that brings its own"
+            findings.append(Finding(what=name, needed_by=by, wheel=owner.name, message=message))
+        else:
+            notes.append(message)
+    return findings, notes
+
+
+def _gone(place: Place, brought: Mapping[str, Distribution], quoted: frozenset[str]) -> Iterator[Finding]:
+    """Extension modules, and libraries that programs name, which a distribution brought and which are gone."""
+    for path, owner in brought.items():
         name = posixpath.basename(path)
-        for soname in wants.needed:
-            if search.find(soname, path, wants):
-                continue
-            if libraries.is_driver(soname):
-                driver.add(soname)
-            elif why := libraries.optional_reason(name):
-                notes.append(f"{name} is not checked: {why}")
-            else:
-                open_questions.append((soname, path))
-    # What a loader finds for one may load the next.
-    while answered := {q for q in open_questions if search.find_for_loaders(*q, objects)}:
-        open_questions = [q for q in open_questions if q not in answered]
-    return [(soname, by) for soname, by in open_questions if soname not in search.sonames], driver, notes
+        loads = ".cpython-" in name or ".abi3." in name or not quoted.isdisjoint({name, name.partition(".so")[0]})
+        if loads and not place.filesystem.real(path):
+            message = f"{path} is gone; {owner} brought it"
+            yield Finding(what=name, needed_by="", wheel=owner.pin, message=message)
 
 
-def _opened(search: Search, objects: dict[str, SharedObject], rules: Iterable[Opens]) -> Iterator[tuple[str, str]]:
-    """What a library that is there opens by name and does not find: (soname, object) pairs."""
-    for rule in rules:
-        for path in sorted(p for p in objects if fnmatchcase(posixpath.basename(p), rule.by)):
-            for soname in rule.names:
-                if not _opens(search, soname, path, objects[path]):
-                    yield soname, path
+def _unloaded(reach: Reach, libraries: Libraries) -> Iterator[str]:
+    """Objects that could not be loaded and that nothing loads."""
+    loaded = {reach.search.real(path) for path in reach.firm | reach.opened}
+    for path, wants in reach.objects.items():
+        if reach.search.real(path) in loaded:
+            continue
+        asked = [soname for soname in wants.needed if not libraries.is_driver(soname) and not reach.has(soname)]
+        if lacks := [soname for soname in asked if not reach.search.find(soname, path, wants)]:
+            name = posixpath.basename(path)
+            why = libraries.optional_reason(name) or f"nothing loads it (it lacks {', '.join(lacks)})"
+            yield f"{name} is not checked: {why}"
 
 
 def _no_framework(rule: FrameworkOpens) -> Finding:
     message = f"none of {', '.join(rule.by)} is there: this is not the framework that the env names"
     return Finding(what=rule.by[0], needed_by="", wheel="", message=message)
-
-
-def _opens(search: Search, soname: str, path: str, wants: SharedObject) -> bool:
-    if "*" in soname:  # a version of its own: a sibling, or nothing
-        return bool([p for p in search.lying_about(soname) if posixpath.dirname(p) == posixpath.dirname(path)])
-    return search.find(soname, path, wants) is not None
 
 
 def _baked_driver(place: Place, libraries: Libraries) -> Iterator[Finding]:
@@ -200,5 +268,6 @@ def describe(closure: Closure) -> Sequence[str]:
     """One line per finding, or one that says that there is none."""
     if closure.complete:
         host = f"; from the host's driver: {', '.join(closure.driver)}" if closure.driver else ""
-        return (f"{closure.objects} shared objects find every library they need{host}",)
+        loaded = f"{closure.loaded} of {closure.objects} shared objects are loaded by something"
+        return (f"{loaded}, and find every library they need{host}",)
     return tuple(finding.message for finding in closure.findings)

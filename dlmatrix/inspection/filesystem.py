@@ -14,10 +14,14 @@ from typing import BinaryIO, Protocol
 from dlmatrix.inspection.elf import SharedObject, read_shared_object
 
 #: Text files that say something about libraries or about a framework's build.
-_TEXTS = re.compile(r"/etc/ld\.so\.conf(\.d/[^/]+\.conf)?|.*/torch/version\.py|.*/platform/build_info\.py")
+_TEXTS = re.compile(
+    r"/etc/ld\.so\.conf(\.d/[^/]+\.conf)?|.*/torch/version\.py|.*/platform/build_info\.py|.*\.dist-info/RECORD"
+)
+#: In a program's quotes, after the folders if there are any: what looks like a library, with its ending or without.
+_QUOTED = re.compile(rb"""["'/](lib[\w.+-]+|[\w.+-]+\.so(?:\.[\d.]+)?)["']""")
 #: A shared object by its name.
 OBJECT = re.compile(r"\.so(\.[0-9.]+)?$")
-_TEXT_LIMIT = 1 << 20
+_TEXT_LIMIT = 1 << 24
 _CHUNK = 1 << 20
 _LINK_LIMIT = 40
 
@@ -36,6 +40,9 @@ class FileSystem(Protocol):
 
     def text(self, path: str) -> str:
         """A small text file's content; empty where it does not exist."""
+
+    def quoted(self, path: str) -> frozenset[str]:
+        """The names of libraries between the quotes of a Python file."""
 
 
 class Folder:
@@ -67,6 +74,11 @@ class Folder:
         real = self.real(path)
         return self._at(real).read_text("utf-8", "replace") if real else ""
 
+    def quoted(self, path: str) -> frozenset[str]:
+        """Read a Python file's."""
+        real = self.real(path)
+        return _quoted(self._at(real).read_bytes()) if real else frozenset()
+
     def _at(self, path: str) -> Path:
         return self._root / path.lstrip("/")
 
@@ -83,6 +95,7 @@ class Archive:
         self._links: dict[str, str] = {}
         self._objects: dict[str, SharedObject] = {}
         self._texts: dict[str, str] = {}
+        self._quoted: dict[str, frozenset[str]] = {}
         with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as archive:
             for member in archive:
                 self._take(archive, member)
@@ -100,6 +113,8 @@ class Archive:
                 return
             if _TEXTS.fullmatch(path):
                 self._texts[path] = content.read(_TEXT_LIMIT).decode("utf-8", "replace")
+            elif path.endswith(".py"):
+                self._quoted[path] = _quoted(content.read(_TEXT_LIMIT))
             elif OBJECT.search(path):
                 with tempfile.TemporaryFile() as seekable:  # libraries are gigabytes: not in memory
                     shutil.copyfileobj(content, seekable, _CHUNK)
@@ -122,6 +137,14 @@ class Archive:
     def text(self, path: str) -> str:
         """What was read in passing."""
         return self._texts.get(self.real(path) or "", "")
+
+    def quoted(self, path: str) -> frozenset[str]:
+        """What was read in passing."""
+        return self._quoted.get(self.real(path) or "", frozenset())
+
+
+def _quoted(program: bytes) -> frozenset[str]:
+    return frozenset(found.decode("ascii") for found in _QUOTED.findall(program))
 
 
 def _follow(path: str, link: Callable[[str], str | None], is_file: Callable[[str], bool]) -> str | None:

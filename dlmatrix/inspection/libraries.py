@@ -1,4 +1,4 @@
-"""Which wheel brings which library, and what is opened by name: dlmatrix/inspection/libraries.toml, typed."""
+"""Which wheel brings which library, and what frameworks open by name: dlmatrix/inspection/libraries.toml, typed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,6 @@ from dlmatrix.system.toml import Table, read_toml
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opens:
-    """A library that opens others by name; ``by`` is a file name pattern."""
-
-    by: str
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class FrameworkOpens:
     """What a range of a framework's versions opens by name, from the first of ``by`` that is there."""
 
@@ -36,11 +28,10 @@ class FrameworkOpens:
         """Whether this row speaks of a version."""
         return self.framework == framework and self.first <= Version(version) <= self.last
 
-    def opens(self, paths: Iterable[str]) -> Opens | None:
-        """The rule for an installation with these files; None where the framework is not among them."""
-        names = {posixpath.basename(path) for path in paths}
-        by = next((name for name in self.by if name in names), None)
-        return Opens(by=by, names=self.names) if by else None
+    def opener(self, paths: Iterable[str]) -> str | None:
+        """The file that opens them, in an installation with these; None where the framework is not among them."""
+        files = {posixpath.basename(path): path for path in sorted(paths, reverse=True)}
+        return next((files[name] for name in self.by if name in files), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +50,6 @@ class Libraries:
 
     driver: tuple[str, ...]
     wheels: dict[str, str]
-    opens: tuple[Opens, ...]
     frameworks: tuple[FrameworkOpens, ...]
     optional: dict[str, str]
     excuses: tuple[Excuse, ...]
@@ -74,12 +64,17 @@ class Libraries:
 
     def wheel_of(self, soname: str, cuda_major: str) -> str:
         """The wheel that brings a library for a CUDA major version; empty where none is known to."""
-        stem = soname.partition(".so")[0]
-        known = [name for name in self.wheels if stem.startswith(name)]
-        if not known or not cuda_major:
+        product = self.product_of(soname)
+        if not product or not cuda_major:
             return ""
         suffix = f"-cu{cuda_major}" if int(cuda_major) < 13 else ""
-        return self.wheels[max(known, key=len)].format(suffix=suffix, major=cuda_major)
+        return product.format(suffix=suffix, major=cuda_major)
+
+    def product_of(self, soname: str) -> str:
+        """What a library is part of, as the wheel is written in the table; empty where none is known."""
+        stem = soname.partition(".so")[0]
+        longest = max((name for name in self.wheels if stem.startswith(name)), key=len, default="")
+        return self.wheels.get(longest, "")
 
     def cuda_build_reason(self, framework: str, version: str) -> str:
         """Why a version's CUDA build may stand in a cpu env; empty where it may not."""
@@ -94,7 +89,6 @@ def load_libraries(file: Path | None = None) -> Libraries:
     table = Libraries(
         driver=top.strings("driver"),
         wheels=mapping(top, "wheels"),
-        opens=tuple(Opens(by=row.take("by", str), names=row.strings("names")) for row in rows(top, "opens")),
         frameworks=tuple(_framework(row) for row in rows(top, "framework")),
         optional=mapping(top, "optional"),
         excuses=tuple(_excuse(row) for row in rows(top, "cuda-build-in-cpu")),

@@ -1,4 +1,4 @@
-"""Whether every library of an env finds the libraries it needs, as a check of its run."""
+"""Whether what an env loads finds the libraries it needs, as a check of its run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ def library_closure(place: Place, matrix: Matrix, plan: Plan) -> Check:
     reason = "" if closure.complete else "; ".join(describe(closure))
     return check_entry(
         "library-closure",
-        "every shared object finds the libraries it needs, less those that the host's driver brings",
+        "every shared object that something loads finds what it needs, less what the host's driver brings",
         Outcome.PASSED if closure.complete else Outcome.FAILED,
         reason,
         kind="verify",
-        found={"objects": closure.objects, "driver": list(closure.driver), "notes": list(closure.notes)},
+        found={
+            "objects": closure.objects,
+            "loaded": closure.loaded,
+            "driver": list(closure.driver),
+            "notes": list(closure.notes),
+        },
         seconds=time.perf_counter() - started,
     )

@@ -68,6 +68,10 @@ class Search:
                         return found
         return None
 
+    def real(self, path: str) -> str:
+        """The file that a path leads to; the path where it leads nowhere."""
+        return self._files.real(path) or path
+
     def lying_about(self, pattern: str) -> list[str]:
         """The files below site-packages with a name, whether or not the loader would look there."""
         return [path for path in self.objects if fnmatchcase(posixpath.basename(path), pattern)]
