@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from dlmatrix.inspection.finding import Finding, Suggest
+from dlmatrix.inspection.guards import baked_driver, cpu_guard
 from dlmatrix.inspection.libraries import FrameworkOpens, Libraries
 from dlmatrix.inspection.loader import Place, Search
 from dlmatrix.inspection.reach import Question, Reach, is_module
 from dlmatrix.inspection.records import Distribution, recorded_objects
-from dlmatrix.matrix.compatibility import Build, family, is_cuda
-from dlmatrix.matrix.model import Env, Lock, normal_name
+from dlmatrix.matrix.compatibility import Build, family
+from dlmatrix.matrix.model import Env, Lock
 
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One thing that is wrong; ``wheel`` is what would bring the library, where that is known."""
-
-    #: the soname, or the distribution that does not belong here
-    what: str
-    #: the object that needs it; empty for a distribution
-    needed_by: str
-    wheel: str
-    message: str
+#: The name of a library, and the packages whose programs hold it.
+Quoted = dict[str, set[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +46,7 @@ class Closure:
 def check_closure(place: Place, env: Env, libraries: Libraries, build: Build | None, lock: Lock | None) -> Closure:
     """Check one installed env. ``build`` is its row of the compatibility table; ``lock`` names exact wheels."""
     search = Search(place)
-    suggest = _Suggest(libraries, build.cuda_major if build else "", lock)
+    suggest = Suggest(libraries, build.cuda_major if build else "", lock)
     objects = {p: o for p in search.objects if (o := place.filesystem.shared_object(p))}
     reach = Reach(search=search, objects=objects)
     reach.start(path for path, wants in objects.items() if is_module(path, wants))
@@ -74,42 +67,18 @@ def check_closure(place: Place, env: Env, libraries: Libraries, build: Build | N
         findings += more
         notes += why
     notes += _unloaded(reach, libraries)
-    findings += _baked_driver(place, libraries)
+    findings += baked_driver(place, libraries)
     if not gpu:
-        guard, excused = _cpu_guard(place, libraries, env)
+        guard, excused = cpu_guard(place, libraries, env)
         findings += guard
         notes += excused
     return Closure(
         objects=len(objects),
         loaded=len(reach.firm | reach.opened),
         driver=tuple(sorted(driver)),
-        findings=tuple(findings),
+        findings=tuple({finding.what: finding for finding in reversed(findings)}.values())[::-1],
         notes=tuple(dict.fromkeys(notes)),
     )
-
-
-class _Suggest:
-    """Words a missing library, with the wheel that would bring it."""
-
-    def __init__(self, libraries: Libraries, cuda_major: str, lock: Lock | None) -> None:
-        self._libraries, self._cuda_major, self._lock = libraries, cuda_major, lock
-
-    def missing(self, search: Search, soname: str, by: str) -> Finding:
-        wheel = self._libraries.wheel_of(soname, self._cuda_major)
-        locked = self._lock.version_of(wheel) if self._lock and wheel else None
-        message = f"{soname}, which {by} needs, is not where the loader looks"
-        stem = soname.partition(".so")[0]
-        if lying := search.lying_about(soname):
-            message += f"; it lies in {posixpath.dirname(lying[0])}"
-        elif others := sorted({posixpath.basename(p) for p in search.lying_about(f"{stem}.so*")}):
-            message += f"; another version is there: {', '.join(others)}"
-        if wheel:
-            major = soname.rpartition(".so.")[2].partition(".")[0]
-            # Of all these libraries only cuDNN counts its sonames as it counts its versions.
-            pin = f"=={locked}" if locked else f"=={major}.*" if stem.startswith("libcudnn") and major else ""
-            wheel += pin
-            message += f"; {wheel} brings it"
-        return Finding(what=soname, needed_by=by, wheel=wheel, message=message)
 
 
 def _framework_opens(reach: Reach, rule: FrameworkOpens) -> Iterator[Question]:
@@ -120,11 +89,14 @@ def _framework_opens(reach: Reach, rule: FrameworkOpens) -> Iterator[Question]:
         yield from ((name, by) for name, path in found.items() if not path)
 
 
-def _quoted(place: Place) -> frozenset[str]:
+def _quoted(place: Place) -> Quoted:
     """The names of libraries that the Python files of an installation hold."""
-    files = place.filesystem
-    programs = (path for path in files.files(place.site_packages) if path.endswith(".py"))
-    return frozenset().union(*map(files.quoted, programs))
+    quoted: Quoted = {}
+    for path in place.filesystem.files(place.site_packages):
+        if path.endswith(".py"):
+            for name in place.filesystem.quoted(path):
+                quoted.setdefault(name, set()).add(_package(place, path))
+    return quoted
 
 
 def _missing(reach: Reach, libraries: Libraries) -> tuple[list[Question], set[str], list[str]]:
@@ -187,14 +159,18 @@ def _mixed(reach: Reach, libraries: Libraries, brought: Mapping[str, Distributio
     return findings, notes
 
 
-def _gone(place: Place, brought: Mapping[str, Distribution], quoted: frozenset[str]) -> Iterator[Finding]:
-    """Extension modules, and libraries that programs name, which a distribution brought and which are gone."""
+def _gone(place: Place, brought: Mapping[str, Distribution], quoted: Quoted) -> Iterator[Finding]:
+    """Libraries that a package's own programs name, which came with it and are gone."""
     for path, owner in brought.items():
         name = posixpath.basename(path)
-        loads = ".cpython-" in name or ".abi3." in name or not quoted.isdisjoint({name, name.partition(".so")[0]})
-        if loads and not place.filesystem.real(path):
-            message = f"{path} is gone; {owner} brought it"
+        named = quoted.get(name, set()) | quoted.get(name.partition(".so")[0], set())
+        if _package(place, path) in named and not place.filesystem.real(path):
+            message = f"{path}, which programs beside it name, is gone; {owner} brought it"
             yield Finding(what=name, needed_by="", wheel=owner.pin, message=message)
+
+
+def _package(place: Place, path: str) -> str:
+    return posixpath.relpath(path, place.site_packages).partition("/")[0]
 
 
 def _unloaded(reach: Reach, libraries: Libraries) -> Iterator[str]:
@@ -213,50 +189,6 @@ def _unloaded(reach: Reach, libraries: Libraries) -> Iterator[str]:
 def _no_framework(rule: FrameworkOpens) -> Finding:
     message = f"none of {', '.join(rule.by)} is there: this is not the framework that the env names"
     return Finding(what=rule.by[0], needed_by="", wheel="", message=message)
-
-
-def _baked_driver(place: Place, libraries: Libraries) -> Iterator[Finding]:
-    for path in place.filesystem.files(place.no_driver_below):
-        name = posixpath.basename(path)
-        if libraries.is_driver(name):
-            message = f"{path} belongs to a driver: it hides the host's own"
-            yield Finding(what=name, needed_by="", wheel="", message=message)
-
-
-def _cpu_guard(place: Place, libraries: Libraries, env: Env) -> tuple[list[Finding], list[str]]:
-    """What has no place in a cpu env: CUDA's wheels, and a framework that was built for CUDA."""
-    findings = []
-    for name in _distributions(place):
-        if is_cuda(name):
-            message = f"the distribution {name} has no place in a cpu env"
-            findings.append(Finding(what=name, needed_by="", wheel="", message=message))
-    built = _cuda_build(place)
-    if not built:
-        return findings, []
-    if reason := libraries.cuda_build_reason(family(env), env.version):
-        return findings, [f"a CUDA build in a cpu env: {reason}"]
-    findings.append(
-        Finding(what=env.series, needed_by="", wheel="", message=f"the framework is a CUDA build ({built})")
-    )
-    return findings, []
-
-
-def _distributions(place: Place) -> Iterable[str]:
-    pattern = re.compile(re.escape(place.site_packages) + r"/([^/]+?)-[^/-]+\.dist-info/METADATA")
-    found = (pattern.fullmatch(path) for path in place.filesystem.files(place.site_packages))
-    return sorted({normal_name(match[1]) for match in found if match})
-
-
-def _cuda_build(place: Place) -> str:
-    """What the framework says of itself: torch's version.py, TensorFlow's build_info.py."""
-    torch = place.filesystem.text(f"{place.site_packages}/torch/version.py")
-    if match := re.search(r"^cuda\b[^=\n]*=\s*['\"]([\d.]+)['\"]", torch, re.MULTILINE):
-        return f"torch.version.cuda is {match[1]}"
-    for package in ("tensorflow", "tensorflow_core"):
-        info = place.filesystem.text(f"{place.site_packages}/{package}/python/platform/build_info.py")
-        if re.search(r"is_cuda_build\W+True", info):
-            return "is_cuda_build is True"
-    return ""
 
 
 def site_packages(python: str, prefix: str = "/opt/venv") -> str:

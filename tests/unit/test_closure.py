@@ -349,16 +349,15 @@ def test_a_name_in_a_program_excuses_no_missing_path(image: Image, check: Callab
     assert f"it lies in {SITE}/nvidia/cublas/lib" in finding.message
 
 
-def test_a_module_that_is_gone(image: Image, check: Callable[..., Closure]) -> None:
+def test_a_library_that_a_program_beside_it_names_is_gone(image: Image, check: Callable[..., Closure]) -> None:
     make_torch(image)
-    name = "_umath_linalg.cpython-311-x86_64-linux-gnu.so"
-    image.module(f"numpy/linalg/{name}")
-    image.record("numpy-2.3.5", f"numpy/linalg/{name}", "numpy/linalg/extra.so")
+    image.record("torch-2.6.0", "torch/lib/libtorch_global_deps.so", "torch/lib/libunused.so")
+    image.text(f"{SITE}/pathfinder/names.py", 'NAMES = ["libtorch_global_deps.so"]\n')
     assert check(image, "gpu-torch-2.6").complete
-    (image.root / SITE.lstrip("/") / "numpy/linalg" / name).unlink()
+    image.text(f"{SITE}/torch/__init__.py", 'ctypes.CDLL(folder / ("libtorch_global_deps" + ".so"))\n')
     (finding,) = check(image, "gpu-torch-2.6").findings
-    assert finding.what == name
-    assert finding.wheel == "numpy==2.3.5"
+    assert finding.what == "libtorch_global_deps.so"
+    assert finding.wheel == "torch==2.6.0"
 
 
 def test_an_image_holds_no_driver_library(image: Image, check: Callable[..., Closure]) -> None:

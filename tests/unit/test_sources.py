@@ -27,7 +27,12 @@ def copy(root: Path, tmp_path: Path) -> Path:
             CLOSURE,
             [
                 *("inspection/library_check.py", "inspection/closure.py", "inspection/elf.py", "inspection/loader.py"),
-                *("inspection/filesystem.py", "inspection/libraries.py", "inspection/libraries.toml"),
+                *(
+                    "inspection/filesystem.py",
+                    "inspection/libraries.py",
+                    "inspection/libraries.toml",
+                    "inspection/reach.py",
+                ),
                 *("engines/places.py", "matrix/compatibility.py", "system/toml.py", "document/check.py"),
                 "../envs/compatibility.toml",
             ],
