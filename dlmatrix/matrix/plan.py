@@ -82,6 +82,15 @@ def quick(env: Env) -> Measuring:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Digests of what a build reads from the checkout, taken once: all that is said of an image is of the same files."""
+
+    recipe: str
+    build_lock: str
+    smoke: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """One env, resolved: all that an engine needs to build and run it."""
 
@@ -91,6 +100,7 @@ class Plan:
     root: Path
     uv_version: str
     limits: Limits
+    sources: Sources
     #: whether it is started with the machine's GPUs
     gpu: bool = False
     #: the CUDA version of the framework's wheel, where the compatibility table has a row for it
@@ -109,11 +119,11 @@ class Plan:
         """Everything the image depends on, each by a digest or its value."""
         args = self.build_args(base) | {"BASE": ""}  # the identity stands for the name
         return {
-            "dockerfile": _tree(self.root, [self.root / "docker" / name for name in _RECIPE]),
+            "dockerfile": self.sources.recipe,
             "lock": self.lock.sha256,
-            "build-lock": _tree(self.root, [self.build_lock] if self.build_lock else []),
+            "build-lock": self.sources.build_lock,
             "base": base.identity,
-            "smoke": _tree(self.root, smoke_files(self.root)),
+            "smoke": self.sources.smoke,
             "uv": self.uv_version,
             "args": " ".join(f"{name}={value}" for name, value in args.items()),
         }
@@ -134,8 +144,7 @@ class Plan:
     @property
     def build_lock(self) -> Path | None:
         """The hashed build dependencies of what the lock has only as source, where there are any."""
-        file = self.lock.file.with_suffix(".build.txt")
-        return file if file.is_file() else None
+        return build_lock_of(self.lock)
 
     def build_args(self, base: ChosenBase) -> dict[str, str]:
         """The Dockerfile's ARGs."""
@@ -199,8 +208,31 @@ def make_plan(matrix: Matrix, env: Env, lock: Lock, uv_version: str, limits: Lim
         root=matrix.root,
         uv_version=uv_version,
         limits=limits,
+        sources=read_sources(matrix.root, lock),
         cuda=build.cuda if build else None,
     )
+
+
+def changed_since(plan: Plan) -> bool:
+    """Whether what a build reads from the checkout is no longer what it was when the plan was made."""
+    lock = hashlib.sha256(plan.lock.file.read_bytes()).hexdigest()
+    return read_sources(plan.root, plan.lock) != plan.sources or lock != plan.lock.sha256
+
+
+def read_sources(root: Path, lock: Lock) -> Sources:
+    """The digests of what a build will read, as it is now."""
+    build_lock = build_lock_of(lock)
+    return Sources(
+        recipe=_tree(root, [root / "docker" / name for name in _RECIPE]),
+        build_lock=_tree(root, [build_lock] if build_lock else []),
+        smoke=_tree(root, smoke_files(root)),
+    )
+
+
+def build_lock_of(lock: Lock) -> Path | None:
+    """The lock of what an env's source distributions are built with, where there is one."""
+    file = lock.file.with_suffix(".build.txt")
+    return file if file.is_file() else None
 
 
 def official(base: Base) -> ChosenBase:

@@ -20,6 +20,7 @@ from dlmatrix.matrix.plan import (
     Measuring,
     Plan,
     build_command,
+    changed_since,
     container_options,
     debian,
     make_plan,
@@ -79,11 +80,22 @@ def test_each_input_changes_the_key(checkout: Path, plan: Plan, change: str) -> 
     assert plan_of(checkout).key(BASE) != before
 
 
+@pytest.mark.parametrize("change", INPUTS)
+def test_a_plan_says_the_same_of_its_image_whatever_changes_after_it_was_made(
+    checkout: Path, plan: Plan, change: str
+) -> None:
+    before = plan.key(BASE)
+    INPUTS[change](checkout)
+    assert plan.labels(BASE)["dlmatrix.key"] == plan.key(BASE) == before
+    assert changed_since(plan)
+
+
 @pytest.mark.parametrize("change", NO_INPUTS)
 def test_nothing_else_changes_the_key(checkout: Path, plan: Plan, change: str) -> None:
     before = plan.key(BASE)
     NO_INPUTS[change](checkout)
     assert plan_of(checkout).key(BASE) == before
+    assert not changed_since(plan)
 
 
 def test_values_that_change_the_key_and_values_that_do_not(plan: Plan) -> None:

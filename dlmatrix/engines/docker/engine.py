@@ -27,7 +27,7 @@ from dlmatrix.errors import BaseMissingError, BuildError, EngineError, GpuRefuse
 from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
-from dlmatrix.matrix.plan import ChosenBase, Plan, build_command, container_options, debian, official
+from dlmatrix.matrix.plan import ChosenBase, Plan, build_command, changed_since, container_options, debian, official
 from dlmatrix.system.process import Say, run_lines, signals_held
 from dlmatrix.system.state import recall, remember, scratch
 
@@ -91,6 +91,8 @@ class DockerEngine:
         needed = self._needed_bytes(plan, base)
         with self._builds.turn(plan.env.name, needed, partial(self._free_bytes, base), say) as watch:
             self.build(plan, base, watch)
+        if changed_since(plan):
+            raise BuildError(f"{plan.env.name}: files of the checkout changed while it was built", "run it again")
         with _engine_errors():
             image_id = str(self.client.images.get(plan.env.tag).id)
         key, framework = plan.key(base), plan.framework_key(base)
