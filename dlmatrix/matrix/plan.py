@@ -8,17 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.model import Base, Env, Lock, Matrix
+from dlmatrix.matrix.sources import Sources, build_lock_of, read_sources
 
 #: Every file in every image gets this time (the recipe sets, not clamps): 14 November 2023.
 SOURCE_DATE_EPOCH = "1700000000"
-_RECIPE = ("Dockerfile", "install-env", "compile-bytecode")
 #: Seconds that smoke gives a measuring process beyond the budget before it calls it hung.
 HANGS_SECONDS = 60
 #: The image runs as this user, which has no passwd entry.
@@ -79,15 +78,6 @@ def quick(env: Env) -> Measuring:
     mode = {"torch": "eager", "tf2": "graph", "tf1": "session"}[env.framework]
     rows = tuple(f"cnn/{kind}/{mode}/128/fp32/device" for kind in ("train", "infer"))
     return Measuring(seconds=20.0, processes=3, rows=rows)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Digests of what a build reads from the checkout, taken once: all that is said of an image is of the same files."""
-
-    recipe: str
-    build_lock: str
-    smoke: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,22 +209,6 @@ def changed_since(plan: Plan) -> bool:
     return read_sources(plan.root, plan.lock) != plan.sources or lock != plan.lock.sha256
 
 
-def read_sources(root: Path, lock: Lock) -> Sources:
-    """The digests of what a build will read, as it is now."""
-    build_lock = build_lock_of(lock)
-    return Sources(
-        recipe=_tree(root, [root / "docker" / name for name in _RECIPE]),
-        build_lock=_tree(root, [build_lock] if build_lock else []),
-        smoke=_tree(root, smoke_files(root)),
-    )
-
-
-def build_lock_of(lock: Lock) -> Path | None:
-    """The lock of what an env's source distributions are built with, where there is one."""
-    file = lock.file.with_suffix(".build.txt")
-    return file if file.is_file() else None
-
-
 def official(base: Base) -> ChosenBase:
     """The official image, which its digest identifies on every engine."""
     return ChosenBase(ref=base.image, identity=base.image.partition("@")[2], kind="official")
@@ -306,18 +280,5 @@ def run_command(plan: Plan) -> list[str]:
     return [*command, options["image"], *options["command"]]
 
 
-def smoke_files(root: Path) -> list[Path]:
-    """Every file that enters the image as the smoke layer."""
-    return sorted(f for f in (root / "smoke").rglob("*") if f.is_file() and "__pycache__" not in f.parts)
-
-
 def _digest(inputs: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-
-
-def _tree(root: Path, files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(root).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
