@@ -126,6 +126,8 @@ def _named(reach: Reach, libraries: Libraries, brought: Mapping[str, Distributio
     notes = []
     for name, by in reach.nowhere:
         lost = next((path for path in gone if f"{posixpath.basename(path)}.".startswith(f"{name}.")), None)
+        if lost and libraries.optional_reason(posixpath.basename(lost)):
+            continue
         if lost:
             message = f"{name}, which {by} opens by name, is gone or no library: {gone[lost]} brought {lost}"
             found = Finding(what=posixpath.basename(lost), needed_by=by, wheel=gone[lost].pin, message=message)

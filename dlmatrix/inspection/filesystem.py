@@ -17,8 +17,9 @@ from dlmatrix.inspection.elf import SharedObject, read_shared_object
 _TEXTS = re.compile(
     r"/etc/ld\.so\.conf(\.d/[^/]+\.conf)?|.*/torch/version\.py|.*/platform/build_info\.py|.*\.dist-info/RECORD"
 )
-#: In a program's quotes, after the folders if there are any: what looks like a library, with its ending or without.
-_QUOTED = re.compile(rb"""["'/](lib[\w.+-]+|[\w.+-]+\.so(?:\.[\d.]+)?)["']""")
+#: In a program's quotes, after the folders if there are any: what looks like a library, with its ending or
+#: without, or with one that is put in (an f-string's brace).
+_QUOTED = re.compile(rb"""["'/](lib[\w.+-]+|[\w.+-]+\.so(?:\.[\d.]+)?)["'{]""")
 #: A shared object by its name.
 OBJECT = re.compile(r"\.so(\.[0-9.]+)?$")
 _TEXT_LIMIT = 1 << 24

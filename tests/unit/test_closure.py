@@ -301,6 +301,10 @@ def test_optional_plugins_are_notes(image: Image, check: Callable[..., Closure])
     closure = check(image, "gpu-torch-2.6")
     assert closure.complete
     assert closure.notes == ("libcufile_rdma.so.1 is not checked: GPUDirect Storage over RDMA",)
+    image.record("nvidia_cufile_cu12-1.11", "nvidia/cufile/lib/libcufile_rdma.so.1")
+    (image.root / SITE.lstrip("/") / "nvidia/cufile/lib" / rdma).unlink()
+    assert check(image, "gpu-torch-2.6").complete
+    image.wheel_library(f"nvidia/cufile/lib/{rdma}", ("libibverbs.so.1",))
     image.module("torch/_gds.so", (rdma,), "-rpath,$ORIGIN/../nvidia/cufile/lib")
     assert [finding.what for finding in check(image, "gpu-torch-2.6").findings] == ["libibverbs.so.1"]
 
@@ -332,11 +336,12 @@ def test_a_module_that_is_imported_answers_to_its_soname(image: Image, check: Ca
     assert [finding.what for finding in check(image, "gpu-torch-2.15").findings] == ["libtriton.so"]
 
 
-def test_what_a_program_names_is_loaded(image: Image, check: Callable[..., Closure]) -> None:
+@pytest.mark.parametrize("quoted", ['"libtorch_global_deps" + ".so"', 'f"lib/libtorch_global_deps{ending}"'])
+def test_what_a_program_names_is_loaded(image: Image, check: Callable[..., Closure], quoted: str) -> None:
     make_torch(image)
     image.wheel_library("torch/lib/libtorch_global_deps.so", ("libgomp.so.1",))
     assert check(image, "gpu-torch-2.6").complete
-    image.text(f"{SITE}/torch/__init__.py", 'ctypes.CDLL(folder / ("libtorch_global_deps" + ".so"))\n')
+    image.text(f"{SITE}/torch/__init__.py", f"ctypes.CDLL({quoted})\n")
     assert [finding.what for finding in check(image, "gpu-torch-2.6").findings] == ["libgomp.so.1"]
 
 
