@@ -87,7 +87,9 @@ def parser():
     this.add_argument(
         "--processes", type=positive(int), default=PROCESSES, metavar="N", help="for each row (default: %(default)d)"
     )
-    this.add_argument("--only", choices=("throughput",), default=None, help="leave out every other check")
+    part = this.add_mutually_exclusive_group()
+    part.add_argument("--only", choices=("throughput",), default=None, help="leave out every other check")
+    part.add_argument("--later", action="store_true", help="leave measuring to a run of its own, with --only")
     this.add_argument("--run-events", type=int, default=None, help=argparse.SUPPRESS)
     return this
 
@@ -123,7 +125,7 @@ def verdict(options, named, threads, load):
     """Check, measure and write the document; the exit code."""
     outcome = done() if options.only else checks(options, threads)
     job = collect.Job(options.framework, threads, options.throughput, options.processes, named)
-    measured = measure(job, outcome, load)
+    measured = measure(job, outcome, load, options.later)
     found = document.assemble(
         options.framework, options.expect, threads, options.timeout, outcome, measured=measured, only=options.only
     )
@@ -147,11 +149,12 @@ def checks(options, threads):
     """Run every check in a child; its Outcome."""
     command = [sys.executable, "-m", "smoke", "--framework", options.framework, "--json", "-"]
     command += ["--expect", json.dumps(options.expect), "--threads", str(threads), "--run-events"]
-    return supervise.supervise(command, options.timeout, supervise.environment(threads), supervise.progress)
+    # What measuring tells malloc spares the training of a check its page faults too.
+    return supervise.supervise(command, options.timeout, collect.environment(threads), supervise.progress)
 
 
-def measure(job, outcome, load):
-    """The throughput, or a sentence why there is none to measure."""
+def measure(job, outcome, load, later):
+    """The throughput, or a sentence why there is none to measure; True where that is only left for later."""
     if job.budget == 0:
         return "not asked for: --throughput 0"
     if outcome.ended != "done":
@@ -159,6 +162,8 @@ def measure(job, outcome, load):
     ended = {event["check"]["id"]: event["check"]["outcome"] for event in outcome.events if event["event"] == "end"}
     if ended.get("imports", "passed") != "passed":
         return "the framework cannot be used, see the check imports"
+    if later:
+        return True
     return collect.Collector(job, supervise.progress, load).run()
 
 

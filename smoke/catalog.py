@@ -8,6 +8,7 @@ A check module has
   run(context) -> Result
 and where it needs to:
   FRESH = True  it forks the process, so it runs before the framework has computed anything
+  prepare(context)  what it needs before the framework has computed anything; called once the FRESH ones have run
   AFTER = True  it judges the framework's log or its throughput, so the parent runs it when the child has ended
 """
 
@@ -30,6 +31,7 @@ class Check:
         self.fresh = getattr(module, "FRESH", False)
         self.after = getattr(module, "AFTER", False)
         self.run = module.run
+        self.prepare = getattr(module, "prepare", None)
         unknown = set(self.applies) - {"frameworks", "variants"}
         if self.kind not in KINDS or unknown:
             raise ValueError("{}: KIND {!r}, APPLIES {!r}".format(module.__name__, self.kind, self.applies))

@@ -29,7 +29,11 @@ def run(framework, expect, threads, events):
     folder = tempfile.gettempdir()  # the parent's, who removes it
     context = Context(framework, expect, threads, folder, lambda key, value: emit(event="record", **{key: value}))
     emit(event="plan", checks=[check.described() for check in checks])
+    prepared = False
     for check in checks:
+        if not check.fresh and not prepared:
+            prepare(checks, context)
+            prepared = True
         emit(event="start", id=check.id)
         emit(event="end", check=one(check, context))
     emit(event="record", versions=context.versions())
@@ -39,6 +43,16 @@ def run(framework, expect, threads, events):
     sys.stderr.flush()
     # Interpreter shutdown is not under test, and frameworks' threads have crashed in it.
     os._exit(0)
+
+
+def prepare(checks, context):
+    """Let every check prepare; one that cannot meets its loss when it runs."""
+    for check in checks:
+        if check.prepare:
+            try:
+                check.prepare(context)
+            except Exception:
+                traceback.print_exc()
 
 
 def one(check, context):

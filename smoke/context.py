@@ -50,7 +50,7 @@ class Context:
         self.folder = folder
         self.record = record
         self.log = []
-        #: for the checks that run in the parent: what smoke/throughput measured, or a sentence why nothing
+        #: for the checks that run in the parent: what smoke/throughput measured, a sentence why nothing, True: not yet
         self.throughput = None
         self._memory = {}
 

@@ -15,8 +15,8 @@ EXIT_FAILED, EXIT_HANG, EXIT_KILLED = 1, 13, 14
 def assemble(framework, expect, threads, timeout, outcome, *, measured=None, only=None):
     """The document of a child's Outcome; a child that did not come to its end is an error of the check it was in.
 
-    ``measured`` is what smoke/throughput found, or why there is nothing; ``only`` leaves one check of those that the
-    parent runs.
+    ``measured`` is what smoke/throughput found, why there is nothing, or True where that comes later; ``only`` leaves
+    one check of those that the parent runs.
     """
     log = outcome.log + getattr(measured, "log", [])
     seconds = getattr(measured, "seconds", 0.0)

@@ -15,7 +15,7 @@ def facts(context):
     def collect():
         from smoke import detect
 
-        return detect.collect(framework=context.framework)
+        return detect.collect(framework=context.framework, here=context.expect.get("variant") == "cpu")
 
     return context.once("detection", collect)
 

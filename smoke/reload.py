@@ -13,8 +13,13 @@ IMAGES = 100
 
 
 def main(framework, threads, folder):
-    """Restore what FOLDER holds into a network from another seed; its weights and logits go into RESTORED there."""
-    classifier = backends.load(framework, int(threads)).classifier(seed=99)
+    """Import the framework and restore."""
+    restore(backends.load(framework, int(threads)), folder)
+
+
+def restore(backend, folder):
+    """Restore what ``folder`` holds into a network from another seed; its weights and logits go into RESTORED."""
+    classifier = backend.classifier(seed=99)
     classifier.restore(folder)
     arrays = {name.replace("/", "."): array for name, array in classifier.weights().items()}
     arrays["logits"] = classifier.logits(digits.Digits().test_x[:IMAGES])

@@ -6,7 +6,7 @@ import sys
 
 import numpy
 
-from smoke import compare, digits, reload, supervise, training
+from smoke import compare, digits, reload, spare, supervise, training
 from smoke.context import failed, passed
 
 ID = "reload"
@@ -19,25 +19,21 @@ APPLIES = {}
 TOLERANCE = {"cpu": 1e-6, "gpu": 2e-5}
 
 
+def prepare(context):
+    """The fresh process of a cpu env is a fork that has computed nothing."""
+    if context.expect.get("variant") == "cpu":
+        context.once(ID, lambda: spare.Spare(lambda folder: reload.restore(context.backend, folder)))
+
+
 def run(context):
     """Save, start a process, restore there, compare its weights and logits."""
     classifier = training.trained(context).classifier
     images = context.once("digits", digits.Digits).test_x[: reload.IMAGES]
     weights, logits = classifier.weights(), classifier.logits(images)
     classifier.save(context.folder)
-    command = [sys.executable, "-m", "smoke.reload", context.framework, str(context.threads), context.folder]
-    done = subprocess.run(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=supervise.environment(context.threads),
-        check=False,
-    )
-    text = done.stdout.decode("utf-8", "replace")
-    print(text, end="", flush=True)
-    if done.returncode != 0:
-        last = text.strip().splitlines()[-1:] or [""]
-        return failed("the fresh process ended with {}: {}".format(done.returncode, last[0]), 0, done.returncode)
+    wrong = context.once(ID, lambda: Interpreter(context)).run(context.folder)
+    if wrong:
+        return failed("the fresh process did not come to its end: {}".format(wrong), "", wrong)
     with numpy.load(os.path.join(context.folder, reload.RESTORED)) as restored:
         return judge(weights, logits, restored, TOLERANCE["gpu" if context.backend.gpus() else "cpu"])
 
@@ -56,3 +52,25 @@ def judge(weights, logits, restored, tolerance):
 
 def _equal(array, restored, name):
     return name in restored and numpy.array_equal(array, restored[name])
+
+
+class Interpreter:
+    """The fresh process of a gpu env, whose driver does not survive a fork: an interpreter that imports anew."""
+
+    def __init__(self, context):
+        self._command = [sys.executable, "-m", "smoke.reload", context.framework, str(context.threads)]
+        self._environ = supervise.environment(context.threads)
+
+    def run(self, folder):
+        """Restore there; "" when it came to its end, else how it ended."""
+        done = subprocess.run(
+            [*self._command, folder],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environ,
+            check=False,
+        )
+        text = done.stdout.decode("utf-8", "replace")
+        print(text, end="", flush=True)
+        last = text.strip().splitlines()[-1:] or [""]
+        return "exit {}, {}".format(done.returncode, last[0]) if done.returncode else ""

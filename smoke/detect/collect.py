@@ -6,7 +6,7 @@ import time
 
 from . import nodes
 from .tree import Tree
-from .witness import Inquiry
+from .witness import Inquiry, testimony
 
 SCHEMA_VERSION = 1
 #: Seconds for NVML, libcuda and the kernel: eight GPUs without the persistence daemon take well over ten to start.
@@ -15,12 +15,15 @@ DRIVER_LIMIT = 30.0
 FRAMEWORK_LIMIT = 180.0
 
 
-def collect(root="/", framework=None, timeout=DRIVER_LIMIT, framework_timeout=FRAMEWORK_LIMIT, answered=None):
+def collect(
+    root="/", framework=None, timeout=DRIVER_LIMIT, framework_timeout=FRAMEWORK_LIMIT, answered=None, *, here=False
+):
     """Ask the kernel, NVML, the CUDA driver and, if named, the framework (torch, tf1, tf2), each in its own process.
 
     `root` is the file system whose /proc, /sys, /dev and /etc are looked at. Never raises for what it finds: a witness
     that hangs or dies is a fact. A witness that was not asked is None. `answered(name, facts)` is told of each answer
-    as soon as it is there, from the kernel's up to the framework's.
+    as soon as it is there, from the kernel's up to the framework's. `here`: this process, which has imported it, asks
+    the framework itself; only for a build without a driver to hang in.
     """
     answered = answered or (lambda name, facts: None)
     started, tree = time.monotonic(), Tree(root)
@@ -35,8 +38,10 @@ def collect(root="/", framework=None, timeout=DRIVER_LIMIT, framework_timeout=FR
     # After the others: it would compete with them for the GPU's start-up, and it takes memory on it. Where the driver
     # hangs it will hang too, and need not be waited for as long.
     limit = min(timeout, framework_timeout) if document["cuda"]["witness"]["status"] == "hang" else framework_timeout
-    document["framework"] = Inquiry("framework", root, framework, limit).answer() if framework else None
+    document["framework"] = None
     if framework:
+        asked = testimony(root, framework) if here else Inquiry("framework", root, framework, limit).answer()
+        document["framework"] = asked
         answered("framework", document["framework"])
     document["seconds"] = round(time.monotonic() - started, 3)
     return document

@@ -30,10 +30,10 @@ def stat(samples):
     """The figures of ``samples``, a list of windows for each process.
 
     Windows of one process share its memory layout and its luck: the processes are what is resampled,
-    by their medians. Where only one measured, its windows are all there is.
+    by their medians. Where only one measured there is no interval: low and high are the median.
     """
     windows = [value for process in samples for value in process]
-    units = [median(process) for process in samples] if len(samples) > 1 else windows
+    units = [median(process) for process in samples]
     low, high = interval(units)
     spread = quantile(windows, 0.75) - quantile(windows, 0.25)
     return {name: _short(v) for name, v in (("median", median(units)), ("iqr", spread), ("low", low), ("high", high))}

@@ -8,7 +8,9 @@ import sys
 import pytest
 
 from smoke import __main__ as command
-from smoke import catalog, supervise, validate
+from smoke import catalog, child, context, supervise, validate
+from smoke.checks import throughput
+from smoke.throughput import collect
 
 
 def call(checkout, *arguments):
@@ -152,3 +154,38 @@ def test_every_check_asserts_one_line():
         assert check.asserts
         assert "\n" not in check.asserts
         assert check.id == check.id.lower().replace("_", "-")
+
+
+@pytest.mark.parametrize(
+    ("budget", "ended", "imports", "expected"),
+    [
+        (5.0, "done", "passed", True),
+        (0.0, "done", "passed", "not asked for: --throughput 0"),
+        (5.0, "hang", "passed", "the checks before it did not come to their end"),
+        (5.0, "done", "failed", "the framework cannot be used, see the check imports"),
+    ],
+)
+def test_measuring_is_left_for_later_only_where_there_is_something_to_measure(budget, ended, imports, expected):
+    outcome = supervise.Outcome()
+    outcome.ended = ended
+    outcome.events = [{"event": "end", "check": {"id": "imports", "outcome": imports}}]
+    measured = command.measure(collect.Job("torch", 1, budget, 1), outcome, 0.0, later=True)
+    assert measured == expected
+    given = context.Context("torch", {}, 1, None, None)
+    given.throughput = measured
+    entry = child.one(catalog.Check(throughput), given)
+    assert entry["outcome"] == "skipped"
+    assert entry["reason"]
+    assert entry["data"] == ({"later": True} if expected is True else {})
+
+
+def test_what_cannot_prepare_does_not_keep_the_checks_from_running(capsys):
+    class Unable:
+        def prepare(self, context):
+            raise OSError("no more processes")
+
+    class Able(Unable):
+        prepare = None
+
+    child.prepare([Able(), Unable()], None)
+    assert "no more processes" in capsys.readouterr().err

@@ -1,5 +1,8 @@
 """The checks' arithmetic on facts: logs, closed containers, requirements, and guides' programs in a fork."""
 
+import os
+import warnings
+
 import pytest
 
 from smoke import distributions, guides, logs
@@ -10,6 +13,8 @@ from smoke.checks import (
     shared_memory,
 )
 from smoke.context import SkipError
+from smoke.detect import framework as witness_framework
+from smoke.detect import witness
 from tests.unit.smoke.facts import context
 
 
@@ -194,3 +199,15 @@ def test_build_flags_that_do_not_fit_the_variant():
     assert "CUDA build in a cpu env" in build_flags.run(context({"variant": "cpu"}, cuda="13.0")).reason
     assert "CPU build in a gpu env" in build_flags.run(context({"variant": "gpu"})).reason
     assert build_flags.run(context({"variant": "gpu"}, cuda="13.0")).outcome == "passed"
+
+
+def test_the_framework_s_testimony_of_this_process_has_the_form_of_an_inquiry_s(monkeypatch):
+    monkeypatch.setattr(witness_framework, "_torch", lambda notes: notes.put("version", "2.13.0"))
+    before = list(warnings.filters)
+    here = witness.testimony("/", "torch")
+    assert warnings.filters == before
+    assert (here["name"], here["version"], here["messages"]) == ("torch", "2.13.0", [])
+    asked = witness.Inquiry("kernel", "/", None, 30.0).answer()
+    assert set(here["witness"]) == set(asked["witness"])
+    assert here["witness"]["status"] == "ok"
+    assert here["witness"]["pid"] == os.getpid()

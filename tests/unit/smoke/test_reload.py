@@ -3,7 +3,9 @@
 import numpy
 import pytest
 
+from smoke import reload
 from smoke.checks import training_reload
+from smoke.context import Context
 
 WEIGHTS = {"conv1/kernel": numpy.arange(9.0).reshape(3, 3), "conv1/bias": numpy.ones(3)}
 LOGITS = numpy.linspace(-8.0, 8.0, 40).reshape(4, 10)
@@ -32,3 +34,27 @@ def test_what_is_lost_is_named_on_a_gpu_too(kind):
     found = judged(limit, **{"conv1.bias": numpy.array([1.0, 1.0, 1.0 + 1e-9])})
     assert (found.outcome, found.found) == ("failed", ["conv1/bias"])
     assert "in a fresh process" in judged(limit, shift=1e-3).reason
+
+
+def test_a_cpu_env_s_network_is_restored_in_a_fork_made_before_anything_was_computed(tmp_path, monkeypatch):
+    seen = str(tmp_path / "seen")
+    computed = []
+
+    def restore(backend, folder):
+        with open(seen, "w") as stream:
+            stream.write(f"{backend} {computed} {folder}")
+
+    monkeypatch.setattr(reload, "restore", restore)
+    context = Context("torch", {"variant": "cpu"}, 1, str(tmp_path), None)
+    context.once("backend", lambda: "backend")
+    training_reload.prepare(context)
+    computed.append("a step")
+    assert context.once(training_reload.ID, None).run("folder") == ""
+    with open(seen) as stream:
+        assert stream.read() == "backend [] folder"
+
+
+def test_a_gpu_env_s_network_is_restored_by_an_interpreter_of_its_own(tmp_path):
+    context = Context("no-such-framework", {"variant": "gpu"}, 1, str(tmp_path), None)
+    training_reload.prepare(context)
+    assert "No module named" in training_reload.Interpreter(context).run(str(tmp_path))

@@ -102,9 +102,9 @@ def test_a_stat_resamples_processes_and_its_spread_is_that_of_windows():
     assert found == stats.stat(samples)
 
 
-def test_windows_are_resampled_where_one_process_measured():
+def test_one_process_has_no_interval():
     found = stats.stat([[1.0, 2.0, 3.0]])
-    assert (found["median"], found["low"], found["high"]) == (2.0, 1.0, 3.0)
+    assert (found["median"], found["low"], found["high"]) == (2.0, 2.0, 2.0)
     assert stats.stat([[5.0]]) == {"median": 5.0, "iqr": 0.0, "low": 5.0, "high": 5.0}
 
 
