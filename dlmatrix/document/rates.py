@@ -40,6 +40,12 @@ def marks(document: Mapping[str, Any] | None) -> list[str]:
     return list((machine or {}).get("marks") or [])
 
 
+def alone(document: Mapping[str, Any] | None) -> bool:
+    """Whether every row was measured in one process, so that no figure has an interval."""
+    samples = [row.get("samples") for _, row in rows_of(document) if median(row) is not None]
+    return bool(samples) and all(isinstance(one, list) and len(one) == 1 for one in samples)
+
+
 def median(row: Mapping[str, Any]) -> float | None:
     """A row's images per second, or None where it was not measured."""
     value = row.get("images_per_second")

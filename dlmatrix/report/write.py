@@ -71,6 +71,8 @@ def remarks(results: Sequence[EnvResult]) -> Iterator[str]:
         if result.next_step:
             yield f"{result.env.name}: next: {result.next_step}"
         yield from (f"{result.env.name}: throughput: {mark}" for mark in rates.marks(result.document))
+        if rates.alone(result.document):
+            yield f"{result.env.name}: throughput: measured in one process, so its figures have no interval"
     agreement = parity_of(results)
     if agreement.pairs:
         yield f"parity: {parity.describe(agreement)}"

@@ -26,6 +26,7 @@ from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
 from dlmatrix.run.course import EnvResult
+from tests.unit import reports as made
 from tests.unit.page import sample
 
 NOW = datetime.datetime(2026, 11, 24, 8, 0, 0, tzinfo=datetime.timezone.utc)
@@ -143,6 +144,17 @@ def test_what_the_table_does_not_say_follows_it(results: list[EnvResult]) -> Non
     assert f"**cpu-torch-2.13: throughput**: {mark}" in markdown(results)
     (following,) = {result.next_step for result in results} - {""}
     assert [line for line in report.remarks(results) if ": next: " in line] == [f"cpu-tf2-2.21: next: {following}"]
+
+
+@pytest.mark.parametrize(("processes", "said"), [(0, False), (1, True), (2, False)])
+def test_figures_of_one_process_are_said_to_have_no_interval(
+    results: list[EnvResult], processes: int, said: bool
+) -> None:
+    document = results[0].document
+    assert document
+    rows = [made.row(made.TRAIN, [[900.0, 910.0]] * processes)]
+    document["throughput"] = {"rows": rows, "machine": {"marks": []}}
+    assert any("no interval" in line for line in report.remarks(results)) == said
 
 
 def test_junit_counts_what_is_in_it_and_a_skip_stays_a_skip(results: list[EnvResult], tmp_path: Path) -> None:
