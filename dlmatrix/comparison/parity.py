@@ -14,7 +14,7 @@ REFERENCE = "reference"
 #: Largest relative difference of two cells, and of one from the reference (smoke/checks/parity.py holds the same).
 TOLERANCE: Mapping[str, float] = {"logits": 1e-5, "gradients": 1e-4, "losses": 1e-3}
 #: The same where TF32 (10 bits of mantissa) multiplied in either of the two.
-TOLERANCE_TF32: Mapping[str, float] = {"logits": 5e-3, "gradients": 2e-2, "losses": 5e-2}
+TOLERANCE_TF32: Mapping[str, float] = {"logits": 3e-3, "gradients": 5e-2, "losses": 2e-2}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,6 +59,10 @@ class Backend:
         if switch is not None:
             switch(tf32)
 
+    def precisions(self):
+        """The formats that the device multiplies in."""
+        return tf_ops.precisions(tensorflow, self.gpus())
+
     def session(self, graph):
         """A Session with the thread counts that are recorded."""
         options = tf.ConfigProto(

@@ -63,6 +63,10 @@ class Backend:
         if switch is not None:
             switch(tf32)
 
+    def precisions(self):
+        """The formats that the device multiplies in."""
+        return tf_ops.precisions(tf, self.gpus())
+
     def op(self, name, arrays, attributes, upstream, *, dtype="float32", mode="graph"):
         """One operation and its gradients by a GradientTape, eagerly or in a tf.function."""
 

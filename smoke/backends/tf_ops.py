@@ -29,6 +29,20 @@ OPS = {
 }
 
 
+def precisions(tf, gpus):
+    """On a GPU float16 too, and TF32 where its switch and a GPU of Ampere (8.0) or later are there.
+
+    Not bfloat16: TensorFlow's GPU kernels for it came one by one, and without one the CPU computes instead.
+    """
+    if not gpus:
+        return ("float64", "float32")
+    if not hasattr(tf.config.experimental, "enable_tensor_float_32_execution"):
+        return ("float64", "float32", "float16")
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    modern = details.get("compute_capability", (0, 0)) >= (8, 0)
+    return ("float64", "float32", "float16") + (("tf32",) if modern else ())
+
+
 def build_info(tf):
     """What the build says of itself, in 1.x and 2.x."""
     found = {"cuda_built": bool(tf.test.is_built_with_cuda()), "cuda": None, "cudnn": None}

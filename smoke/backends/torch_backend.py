@@ -64,6 +64,13 @@ class Backend:
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
 
+    def precisions(self):
+        """On a GPU the half precisions too; from Ampere (8.0) on with TF32 and bfloat16."""
+        if self.device.type != "cuda":
+            return ("float64", "float32")
+        modern = torch.cuda.get_device_capability(self.device) >= (8, 0)
+        return ("float64", "float32", "float16") + (("tf32", "bfloat16") if modern else ())
+
     def synchronise(self):
         """Wait for the device."""
         if self.device.type == "cuda":
@@ -73,8 +80,10 @@ class Backend:
         """A copy on the device; floats in ``dtype``."""
         array = numpy.asarray(array)
         if array.dtype.kind == "f" and dtype:
-            array = array.astype(dtype)
-        return torch.from_numpy(numpy.array(array)).to(self.device)
+            # NumPy has no bfloat16.
+            array = array.astype("float32" if dtype == "bfloat16" else dtype)
+        tensor = torch.from_numpy(numpy.array(array)).to(self.device)
+        return tensor.bfloat16() if dtype == "bfloat16" and tensor.is_floating_point() else tensor
 
     def op(self, name, arrays, attributes, upstream, *, dtype="float32", mode="eager"):
         """One operation and its gradients by reverse mode."""
@@ -119,8 +128,9 @@ class Backend:
 
 
 def numpy_of(tensor):
-    """The tensor's values."""
-    return tensor.detach().cpu().numpy()
+    """The tensor's values; bfloat16's as float32."""
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 class Classifier:

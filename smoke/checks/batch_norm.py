@@ -2,7 +2,7 @@
 
 import numpy
 
-from smoke import compare, rules
+from smoke import compare, precision, rules
 from smoke.context import FailedError, passed
 
 ID = "batch-norm"
@@ -22,13 +22,10 @@ def run(context):
     """Compare; the definition of the running variance that fits is named."""
     generator = numpy.random.RandomState(0)
     x = (3 + 2 * generator.standard_normal((4, 3, 2, 5))).astype("float32")
-    settings = {
-        "keep": KEEP,
-        "epsilon": 1e-3,
-        "gamma": 1 + generator.rand(5),
-        "beta": generator.standard_normal(5),
-        "upstream": generator.standard_normal(x.shape),
-    }
+    settings = {"keep": KEEP, "epsilon": 1e-3}
+    arrays = (1 + generator.rand(5), generator.standard_normal(5), generator.standard_normal(x.shape))
+    for key, array in zip(("gamma", "beta", "upstream"), arrays):
+        settings[key] = precision.rounded(array, "float32")
     found = context.backend.batch_norm(x, settings, STEPS)
     tried = {}
     for unbiased in UNBIASED[context.framework]:

@@ -10,10 +10,14 @@ KIND = "smoke"
 ASSERTS = "from the shipped weights: logits within 1e-5, gradients within 1e-4, the losses of 50 SGD steps within 1e-3"
 APPLIES = {}
 
-#: Largest relative difference. TF32 keeps 10 bits of a factor's mantissa: 5e-4 in each product.
+#: Largest relative difference. Weights and images have at most 10 bits of mantissa (initial() and the digits' 16
+#: levels), so TF32 rounds only what one layer hands to the next: by half a step of 1e-3 to the nearest, by a whole one
+#: where it is cut off. The reference in that arithmetic, to the nearest, cut off, and with 48 draws of noise of a whole
+#: step: logits 0.6e-3, 1.1e-3, up to 2.5e-3; losses 3e-3, 5e-3, -; gradients 1.2e-2, 1.3e-2, up to 3.5e-2, because a
+#: ReLU or maximum that rounding turns over moves an image's whole share. Bfloat16's logits are 3.6e-3 off.
 TOLERANCE = {
     False: {"logits": 1e-5, "gradients": 1e-4, "losses": 1e-3},
-    True: {"logits": 5e-3, "gradients": 2e-2, "losses": 5e-2},
+    True: {"logits": 3e-3, "gradients": 5e-2, "losses": 2e-2},
 }
 
 
