@@ -10,8 +10,8 @@ import tempfile
 import time
 import traceback
 
-from smoke import catalog
-from smoke.context import Context, FailedError, Result, SkipError
+from smoke import catalog, gpu
+from smoke.context import Context, FailedError, NoRoomError, Result, SkipError
 
 
 def run(framework, expect, threads, events):
@@ -61,20 +61,34 @@ def one(check, context):
     try:
         result = check.run(context)
     except SkipError as reason:
-        result = Result("skipped", str(reason))
+        result = skipped(reason)
     except FailedError as failure:
         result = failure.result
     except Exception as problem:
-        traceback.print_exc()
-        frame = traceback.extract_tb(problem.__traceback__)[-1]
-        where = "{}:{}".format(os.path.basename(frame.filename), frame.lineno)
-        # TensorFlow puts a whole stack into its message; the log has it.
-        first = str(problem).strip().split("\n")[0][:300]
-        result = Result("error", "{}: {} ({})".format(type(problem).__name__, first, where))
+        result = broken(problem, context)
     described = check.described()
     described.update(result.as_dict())
     described["seconds"] = round(time.perf_counter() - started, 4)
     return described
+
+
+def skipped(reason):
+    """The result of a SkipError; what was skipped for want of memory on the GPU is marked as not tried."""
+    return Result("skipped", str(reason), data={"no_room": True} if isinstance(reason, NoRoomError) else None)
+
+
+def broken(problem, context):
+    """The result of any other exception, whose stack goes to the log unless a full GPU explains it."""
+    try:
+        gpu.refuse_without_room(context, str(problem))
+    except NoRoomError as reason:
+        return skipped(reason)
+    traceback.print_exception(type(problem), problem, problem.__traceback__)
+    frame = traceback.extract_tb(problem.__traceback__)[-1]
+    where = "{}:{}".format(os.path.basename(frame.filename), frame.lineno)
+    # TensorFlow puts a whole stack into its message; the log has it.
+    first = str(problem).strip().split("\n")[0][:300]
+    return Result("error", "{}: {} ({})".format(type(problem).__name__, first, where))
 
 
 def plain(value):

@@ -22,6 +22,10 @@ class SkipError(Exception):
     """The check does not make sense here; the text says why."""
 
 
+class NoRoomError(SkipError):
+    """Others hold the GPU's memory; the text says how much is free. What is skipped so has not been tried."""
+
+
 class FailedError(Exception):
     """The check's verdict from deep inside it."""
 
@@ -52,6 +56,8 @@ class Context:
         self.log = []
         #: for the checks that run in the parent: what smoke/throughput measured, a sentence why nothing, True: not yet
         self.throughput = None
+        #: likewise: the detection facts that the child recorded
+        self.detection = None
         self._memory = {}
 
     def once(self, key, make):

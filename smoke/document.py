@@ -55,7 +55,7 @@ def assemble(framework, expect, threads, timeout, outcome, *, measured=None, onl
         _interrupted(document["checks"], running, outcome, timeout)
     else:
         context = Context(framework, expect, threads, None, lambda key, value: None)
-        context.log, context.throughput = outcome.log, measured
+        context.log, context.throughput, context.detection = outcome.log, measured, document["detection"]
         document["checks"] += [child.plain(child.one(check, context)) for check in after]
         for check in document["checks"]:
             check["seconds"] += round(seconds, 4) if check["id"] == "throughput" else 0.0

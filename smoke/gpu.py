@@ -6,7 +6,21 @@ import os
 import re
 import sys
 
-from smoke.context import SkipError
+from smoke.context import NoRoomError, SkipError
+
+#: What this process has loaded.
+MAPS = "/proc/self/maps"
+#: What the sonames of a CUDA library end in, from CUDA 13 and cuDNN 9 down.
+SONAMES = {"libcudart": ("13", "12", "11.0"), "libcudnn": ("9", "8", "7")}
+#: How frameworks, cuBLAS and cuDNN call it when the GPU has no room for them.
+NO_ROOM = re.compile(
+    r"out of memory|OUT_OF_MEMORY|OOM when allocating|RESOURCE_EXHAUSTED|Dst tensor is not initialized|"
+    r"CU(BLAS|DNN)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|bfc_allocator\.cc:\d+\] [*_x]+$",
+    re.I,
+)
+#: Bytes with which every check has room: the contexts of two processes with their libraries, about 0.6 GB each on an
+#: H100, and a small network in each. Where as much was free, being out of memory is a fault.
+ROOM = 2 << 30
 
 
 def facts(context):
@@ -35,6 +49,45 @@ def capabilities(found):
     """{index: (major, minor)} by the CUDA driver."""
     devices = (found.get("cuda") or {}).get("devices") or []
     return {d["index"]: tuple(d["compute_capability"]) for d in devices if d.get("compute_capability")}
+
+
+def place(device):
+    """What NVML and CUDA both say of where a GPU is: domain, bus and device, in lower case and without zeros."""
+    return (device.get("pci") or "").lower().lstrip("0")
+
+
+def ours(found):
+    """NVML's entries of the GPUs that CUDA offers to this process, in CUDA's order; all where that cannot be told.
+
+    CUDA_VISIBLE_DEVICES hides GPUs from CUDA, and none from NVML.
+    """
+    entries = (found.get("nvml") or {}).get("devices") or []
+    by_place = {place(entry): entry for entry in entries if place(entry)}
+    places = [place(device) for device in (found.get("cuda") or {}).get("devices") or []]
+    chosen = [by_place[where] for where in dict.fromkeys(places) if where in by_place]
+    return chosen or entries
+
+
+def no_room(found, words):
+    """Why a check cannot be carried out on a GPU whose memory others hold, or None where ``words`` tell of a fault.
+
+    ``found`` are the detection facts, looked up before this run had taken memory; None where there are none.
+    """
+    if not NO_ROOM.search(words):
+        return None
+    memory = next((entry.get("memory") for entry in ours(found or {})), None)
+    if not memory or memory["free"] >= ROOM:
+        return None
+    mebibytes = [int(memory[key] // 2**20) for key in ("free", "total")]
+    return "{} of {} MiB free on the GPU, and this needs more; end what holds the rest".format(*mebibytes)
+
+
+def refuse_without_room(context, words):
+    """NoRoomError where ``words``, an exception's or a process's, are those of a GPU that others have filled."""
+    if context.expect.get("gpu") and NO_ROOM.search(words):
+        reason = no_room(facts(context), words)
+        if reason:
+            raise NoRoomError(reason)
 
 
 def runs_on(capability, architectures):
@@ -72,15 +125,33 @@ def cudnn_version(number):
 def libraries(stem):
     """Files of a CUDA library: those this process has loaded, then those of the nvidia wheels."""
     found = []
-    with open("/proc/self/maps") as stream:
+    # PyTorch's own wheels up to 2.0 hold them under names like libcudart-e409450e.so.11.0.
+    named = re.compile(re.escape(stem) + r"(-[0-9a-f]{8})?\.so(\.|$)")
+    with open(MAPS) as stream:
         for line in stream:
             path = line.rstrip("\n").partition("/")[2]
-            if os.path.basename(path).startswith(stem + ".so"):
+            if named.match(os.path.basename(path)):
                 found.append("/" + path)
     for folder in sys.path:
         # nvidia/<library>/lib up to CUDA 12, nvidia/cu13/lib from 13 on.
         found += sorted(glob.glob(os.path.join(folder, "nvidia", "*", "lib", stem + ".so*")))
     return list(dict.fromkeys(os.path.realpath(path) for path in found))
+
+
+def loadable(stem):
+    """(the library, its file or name, the loader's own words): ``libraries``, else what the loader finds by itself.
+
+    The latter is CUDA as a distribution, conda or NVIDIA's images install it: by soname, the newest first.
+    """
+    files = libraries(stem)
+    if files:
+        library, problem = opened(files[0])
+        return library, files[0], problem
+    for name in ["{}.so.{}".format(stem, major) for major in SONAMES[stem]]:
+        library, problem = opened(name)
+        if library is not None:
+            return library, name, None
+    return None, None, "no file of that name"
 
 
 def opened(path):

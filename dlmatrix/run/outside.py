@@ -26,6 +26,7 @@ from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import lock_of
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.plan import Plan
+from dlmatrix.run.verdict import no_room
 from dlmatrix.system.sources import made_by
 from dlmatrix.system.state import recall, remember
 
@@ -70,7 +71,8 @@ class Outside:
         """Everything that is asked after the checks inside have run."""
         found = _libraries(engine, self._matrix, plan, prepared)
         if plan.env.variant == "gpu":
-            found.append(_gpu(diagnose(self._facts, launch, document.get("detection")), self._require_gpu))
+            diagnosis = diagnose(self._facts, launch, document.get("detection"))
+            found.append(_gpu(diagnosis, no_room(document), self._require_gpu))
         return found
 
 
@@ -92,15 +94,22 @@ def _libraries(engine: Engine, matrix: Matrix, plan: Plan, prepared: Prepared) -
     return checks
 
 
-def _gpu(diagnosis: Diagnosis, required: bool) -> Check:
-    """The diagnosis as a check: no GPU is a skip with its cause, or a failure where one is required."""
+def _gpu(diagnosis: Diagnosis, full: str, required: bool) -> Check:
+    """The diagnosis as a check: no GPU is a skip with its cause, or a failure where one is required.
+
+    So is a GPU whose memory others hold, all of it (the diagnosis says so) or too much for the checks (``full``).
+    """
     otherwise = Outcome.FAILED if required else Outcome.SKIPPED
     outcome = {"usable": Outcome.PASSED, "unusable": Outcome.FAILED}.get(diagnosis.verdict, otherwise)
+    held = [cause.label for cause in diagnosis.causes] == ["OOM_OTHER_PROCESS"]
+    if held or (full and outcome is Outcome.PASSED):
+        outcome = otherwise
+    reason = full if full and not held else headline(diagnosis)
     return check_entry(
         "gpu-diagnosis",
         "nothing between the hardware and the framework keeps the GPU from being used",
         outcome,
-        "" if outcome is Outcome.PASSED else headline(diagnosis),
+        "" if outcome is Outcome.PASSED else reason,
         kind="detection",
         found={"verdict": diagnosis.verdict, "causes": [c.label for c in diagnosis.causes]},
         warnings=[c.label for c in diagnosis.warnings],

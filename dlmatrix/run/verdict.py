@@ -35,10 +35,16 @@ def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outc
     gpu = [c for c in checks if c["kind"] == "detection"]
     if env.variant == "gpu" and {c["outcome"] for c in gpu} != {Outcome.PASSED.value}:
         reasons = [c["reason"] for c in gpu if c["outcome"] == Outcome.SKIPPED.value]
-        return Outcome.SKIPPED, EXIT_SKIPPED, f"passed on the CPU; {(reasons or ['nothing looked for a GPU'])[-1]}"
+        where = "passed as far as it went" if no_room(document) else "passed on the CPU"
+        return Outcome.SKIPPED, EXIT_SKIPPED, f"{where}; {(reasons or ['nothing looked for a GPU'])[-1]}"
     if not named[Outcome.PASSED]:
         return Outcome.SKIPPED, EXIT_SKIPPED, _reasons(named[Outcome.SKIPPED]) or "no check ran"
     return Outcome.PASSED, 0, f"{len(named[Outcome.PASSED])} passed, {len(named[Outcome.SKIPPED])} skipped"
+
+
+def no_room(document: Mapping[str, Any]) -> str:
+    """Why checks were not tried on a GPU whose memory others hold; empty where none was left out for it."""
+    return next((c["reason"] for c in document["checks"] if c["data"].get("no_room")), "")
 
 
 def exit_code(codes: Iterable[int]) -> int:

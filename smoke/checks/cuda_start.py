@@ -7,7 +7,7 @@ from smoke.context import failed, passed
 
 ID = "cuda-start"
 KIND = "verify"
-ASSERTS = "a first allocation takes at most 20 s, and one on a GPU that does not exist raises"
+ASSERTS = "a first allocation takes at most 20 s unless PTX must be compiled, and one on a GPU that is not there raises"
 APPLIES = {"variants": ("gpu",)}
 
 LIMIT = 20.0
@@ -19,11 +19,20 @@ def run(context):
     started = time.monotonic()
     context.backend.allocate(0)
     seconds = time.monotonic() - started
-    if seconds > LIMIT:
-        return failed("CUDA starts slowly: kernels compiled from PTX, or no persistence daemon", LIMIT, seconds)
+    if seconds > LIMIT and not compiles(context):
+        return failed(
+            "CUDA starts slowly; start nvidia-persistenced, and look whether the disk is slow", LIMIT, seconds
+        )
     beyond = context.backend.gpus()
     try:
         context.backend.allocate(beyond)
     except Exception as problem:
-        return passed({"seconds": round(seconds, 3), "raised": type(problem).__name__})
+        found = {"seconds": round(seconds, 3), "raised": type(problem).__name__}
+        return passed(dict(found, note="PTX is compiled for this GPU at each start") if seconds > LIMIT else found)
     return failed("an allocation on GPU {} of {} did not raise: errors are lost".format(beyond, beyond))
+
+
+def compiles(context):
+    """Whether the build has nothing but PTX for GPU 0; the first start then takes minutes."""
+    capability = gpu.capabilities(gpu.facts(context)).get(0)
+    return capability is not None and gpu.runs_on(capability, context.backend.architectures()) == "ptx"

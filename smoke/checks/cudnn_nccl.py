@@ -14,32 +14,37 @@ def compatible(loaded, compiled):
     return loaded[0] == compiled[0] and loaded[1:2] >= compiled[1:2]
 
 
-def wheel(installed, stem):
-    """(name, release) of the nvidia wheel for a library, whatever its CUDA suffix; None without one."""
-    for name, version in sorted(installed.items()):
-        if name == stem or name.startswith(stem + "-cu"):
-            return name, distributions.release(version)
-    return None
+def wheels(installed, stem, required=()):
+    """{name: release} of the nvidia wheels for a library, whatever their CUDA suffixes.
+
+    Where the framework's metadata requires one of them (``required``), that one alone: another package may have
+    brought one for another CUDA.
+    """
+    named = [name for name in installed if name == stem or name.startswith(stem + "-cu")]
+    named = [name for name in named if name in required] or named
+    return {name: distributions.release(installed[name])[:3] for name in sorted(named)}
 
 
 def run(context):
     """Ask the library itself for its version, and compare with the build's and the wheel's."""
-    files = gpu.libraries("libcudnn")
-    if not files:
-        raise SkipError("no libcudnn is in this process or in an nvidia wheel; see cuda-libraries")
-    library, problem = gpu.opened(files[0])
+    library, name, problem = gpu.loadable("libcudnn")
+    if name is None:
+        raise SkipError("no libcudnn is in this process, in an nvidia wheel or in the system; see cuda-libraries")
     if library is None:
         return failed("cuDNN does not load: {}".format(problem), "loads", problem)
     loaded = gpu.cudnn_version(library.cudnnGetVersion())
-    found = {"cudnn": loaded, "file": files[0]}
+    found = {"cudnn": loaded, "file": name}
     compiled = context.backend.cudnn_compiled()
     if compiled and not compatible(loaded, compiled):
         return failed("another cuDNN than the build's comes first; clear LD_LIBRARY_PATH", compiled, found)
-    packaged = wheel(context.distributions(), "nvidia-cudnn")
-    if packaged and packaged[1][:3] != loaded[: len(packaged[1][:3])]:
+    required = [name for name, _ in distributions.requirements(context.expect.get("distribution", context.framework))]
+    packaged = wheels(context.distributions(), "nvidia-cudnn", required)
+    if packaged and loaded not in packaged.values():
         return failed("the cuDNN loaded is not the wheel's; clear LD_LIBRARY_PATH", packaged, found)
-    nccl, packaged = context.backend.nccl(), wheel(context.distributions(), "nvidia-nccl")
+    nccl, packaged = context.backend.nccl(), wheels(context.distributions(), "nvidia-nccl", required)
+    if required and not set(packaged) & set(required):
+        packaged = {}  # the build has NCCL inside itself, and the wheel is another package's
     found["nccl"] = nccl
-    if nccl and packaged and tuple(nccl[:3]) != packaged[1][:3]:
+    if nccl and packaged and tuple(nccl[:3]) not in packaged.values():
         return failed("the NCCL loaded is not the wheel's; clear LD_LIBRARY_PATH", packaged, found)
     return passed(found, compiled)

@@ -1,18 +1,42 @@
-"""All witnesses see the same number of GPUs."""
+"""All witnesses see the GPUs that this run was given."""
+
+import os
 
 from smoke import gpu
 from smoke.context import failed, passed
 
 ID = "gpu-count"
 KIND = "verify"
-ASSERTS = "NVML, the CUDA driver and the framework see the same number of GPUs, and at least one"
+ASSERTS = (
+    "the CUDA driver and the framework see the same number of GPUs, and at least one; NVML, where it answers, sees no "
+    "more than CUDA_VISIBLE_DEVICES or MIG hides"
+)
 APPLIES = {"variants": ("gpu",)}
 
 
 def run(context):
     """Compare the witnesses of detection."""
     gpu.require(context)
-    counts = gpu.counts(gpu.facts(context))
-    if len(set(counts.values())) != 1 or not counts["framework"]:
+    found = gpu.facts(context)
+    counts = gpu.counts(found)
+    nvml, cuda, framework = (counts[name] for name in ("nvml", "cuda", "framework"))
+    if not cuda or cuda != framework:
         return failed("the witnesses disagree; see detection for each one's reason", "one number >= 1", counts)
-    return passed(counts)
+    hidden = hiding(found, os.environ)
+    if nvml is not None and (nvml < cuda or (nvml > cuda and not hidden)):
+        return failed("NVML counts {} GPUs and CUDA {}; see detection".format(nvml, cuda), "one number", counts)
+    if nvml is None:
+        hidden = ["NVML does not count: nvidia-smi and monitors may not work, and CUDA does"]
+    return passed(dict(counts, note="; ".join(hidden)) if hidden and nvml != cuda else counts)
+
+
+def hiding(found, variables):
+    """Why CUDA may offer fewer GPUs than NVML knows, each a sentence."""
+    reasons = []
+    if "CUDA_VISIBLE_DEVICES" in variables:
+        reasons.append("CUDA_VISIBLE_DEVICES={} hides the others".format(variables["CUDA_VISIBLE_DEVICES"]))
+    devices = (found.get("nvml") or {}).get("devices") or []
+    if any((device.get("mig") or {}).get("enabled") for device in devices):
+        # https://docs.nvidia.com/datacenter/tesla/mig-user-guide: CUDA enumerates a single compute instance.
+        reasons.append("with MIG a process has one instance")
+    return reasons

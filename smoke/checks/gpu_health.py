@@ -4,11 +4,16 @@ import time
 
 from smoke import backends, gpu
 from smoke.context import SkipError, failed, passed
+from smoke.detect.nvml import Nvml
+from smoke.detect.witness import Notes
 from smoke.throughput import gpus, rows
 
 ID = "gpu-health"
 KIND = "verify"
-ASSERTS = "under load no GPU is throttled by heat, power brake or hardware, and no uncorrected ECC error is counted"
+ASSERTS = (
+    "under load none of the run's GPUs is throttled by heat, power brake or hardware, and none counts an uncorrected "
+    "ECC error"
+)
 APPLIES = {"variants": ("gpu",)}
 
 SECONDS = 3.0
@@ -17,34 +22,47 @@ SECONDS = 3.0
 def run(context):
     """Sample NVML while the CNN trains."""
     gpu.require(context)
-    try:
-        import pynvml
-    except ImportError:
-        raise SkipError("nvidia-ml-py is not installed in this env") from None
-    pynvml.nvmlInit()
+    pynvml = started()
+    # NVML knows the GPUs of others too; what those do under another load is not this run's.
+    ours = [entry["index"] for entry in gpu.ours(gpu.facts(context))]
     framework, until = context.framework, time.monotonic() + SECONDS
     row = rows.planned(framework, "cuda")[0]
     workload = backends.speed(framework).Workload(context.backend, row)
-    with gpus.Sampler(pynvml) as sampled:
-        while time.monotonic() < until:
-            workload.run(20)
-        sampled.sample()  # however few there were, there is one
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        errors = {index: _uncorrected(pynvml, handle) for index, handle in enumerate(handles)}
-    workload.close()
-    throttled = {index: words for index, words in enumerate(sampled.faults()) if words}
-    reasons = {index: sorted({hex(value) for value in seen["reasons"]}) for index, seen in enumerate(sampled.seen)}
+    try:
+        with gpus.Sampler(pynvml) as sampled:
+            while time.monotonic() < until:
+                workload.run(20)
+            sampled.sample()  # however few there were, there is one
+            errors = {index: uncorrected(Nvml(pynvml, Notes()), index) for index in ours}
+    finally:
+        workload.close()
+    reasons = {index: sorted({hex(value) for value in sampled.seen[index]["reasons"]}) for index in ours}
+    throttled = {index: sampled.faults()[index] for index in ours if sampled.faults()[index]}
     found = {"reasons": reasons, "uncorrected": errors, "throttled": throttled}
     if throttled or any(errors.values()):
         return failed("throttled or with memory errors under load: check cooling, power and the card", None, found)
     return passed(found)
 
 
-def _uncorrected(pynvml, handle):
+def started():
+    """pynvml with NVML awake; CUDA does without either, so that a skip says what is missing."""
     try:
-        return pynvml.nvmlDeviceGetTotalEccErrors(
-            handle, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, pynvml.NVML_VOLATILE_ECC
-        )
-    except pynvml.NVMLError:
-        # No ECC on this card, or none switched on.
-        return None
+        import pynvml
+    except ImportError:
+        raise SkipError("nvidia-ml-py is not installed in this env") from None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as problem:
+        raise SkipError("NVML does not start, and CUDA does without it: {}".format(problem)) from None
+    return pynvml
+
+
+def uncorrected(ask, index):
+    """Uncorrected errors since the driver was loaded; None where the card has no ECC, or MIG does not tell."""
+    constants = ask.pynvml
+    return ask(
+        "nvmlDeviceGetTotalEccErrors",
+        ask("nvmlDeviceGetHandleByIndex", index),
+        constants.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
+        constants.NVML_VOLATILE_ECC,
+    )

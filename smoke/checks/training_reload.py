@@ -6,7 +6,7 @@ import sys
 
 import numpy
 
-from smoke import compare, digits, reload, spare, supervise, training
+from smoke import compare, digits, gpu, reload, spare, supervise, training
 from smoke.context import failed, passed
 
 ID = "reload"
@@ -60,9 +60,10 @@ class Interpreter:
     def __init__(self, context):
         self._command = [sys.executable, "-m", "smoke.reload", context.framework, str(context.threads)]
         self._environ = supervise.environment(context.threads)
+        self._context = context
 
     def run(self, folder):
-        """Restore there; "" when it came to its end, else how it ended."""
+        """Restore there; "" when it came to its end, else how it ended; NoRoomError on a GPU that others fill."""
         done = subprocess.run(
             [*self._command, folder],
             stdout=subprocess.PIPE,
@@ -71,6 +72,8 @@ class Interpreter:
             check=False,
         )
         text = done.stdout.decode("utf-8", "replace")
+        if done.returncode:
+            gpu.refuse_without_room(self._context, text)
         print(text, end="", flush=True)
         last = text.strip().splitlines()[-1:] or [""]
         return "exit {}, {}".format(done.returncode, last[0]) if done.returncode else ""

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 
+from smoke import gpu
 from smoke.context import failed, passed
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -82,6 +83,8 @@ def judge(context, program, expected):
     code, text, last = run(program)
     # Keras 2.15 prints 225034 where every other version prints 225,034.
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
+    if code != 0:
+        gpu.refuse_without_room(context, last)
     if code != 0 or expected not in text:
         reason = "the guide's program does not do what the guide promises: exit {}, {}"
         return failed(reason.format("none (hangs)" if code is None else code, last), expected, text or last)

@@ -40,11 +40,12 @@ def plan_of(name: str) -> Plan:
     return make_plan(MATRIX, env, lock_of(MATRIX, env), "0", Limits())
 
 
-def gpu_check(outside: Outside) -> dict[str, Any]:
-    """The diagnosis, as it stands in a report."""
+def gpu_check(outside: Outside, *checks: dict[str, Any]) -> dict[str, Any]:
+    """The diagnosis, as it stands in a report, after these checks inside."""
     plan = plan_of("gpu-torch-2.13")
     prepared = Prepared(what="x", built=False, seconds=0.0)
-    (check,) = outside.checks(HostEngine(Path("/bin/sh")), plan, prepared, {"detection": None}, None)
+    document = {"detection": None, "checks": list(checks)}
+    (check,) = outside.checks(HostEngine(Path("/bin/sh")), plan, prepared, document, None)
     return check
 
 
@@ -89,3 +90,20 @@ def test_a_gpu_that_is_here_and_cannot_be_used_is_a_failure_with_its_cause(here:
     assert diagnosis["causes"][0]["label"] == check["found"]["causes"][0]
     assert diagnosis["causes"][0]["remedy"]
     assert "broken" in {layer["state"] for layer in diagnosis["layers"]}
+
+
+NO_ROOM = {"outcome": "skipped", "reason": "300 of 81920 MiB free on the GPU", "data": {"no_room": True}}
+
+
+@pytest.mark.parametrize(("required", "outcome"), [(False, "skipped"), (True, "failed")])
+def test_a_gpu_without_room_for_the_checks_is_no_pass(here: Here, required: bool, outcome: str) -> None:
+    check = gpu_check(here("NVIDIA H100 80GB HBM3", require_gpu=required), NO_ROOM)
+    assert (check["outcome"], check["reason"]) == (outcome, NO_ROOM["reason"])
+
+
+@pytest.mark.parametrize(("required", "outcome"), [(False, "skipped"), (True, "failed")])
+def test_a_gpu_that_others_have_filled_is_their_moment_and_no_fault(here: Here, required: bool, outcome: str) -> None:
+    taken = {"model": "NVIDIA H100 80GB HBM3", "memory_free": 10 << 20}
+    full = here(require_gpu=required, gpus=[taken], returns={"cuDevicePrimaryCtxRetain": 2})
+    check = gpu_check(full)
+    assert (check["outcome"], check["reason"].split(":")[0]) == (outcome, "OOM_OTHER_PROCESS")

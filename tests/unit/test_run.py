@@ -105,6 +105,11 @@ def run(plan: Plan, python: Path) -> tuple[EnvResult, list[tuple[str, str]]]:
             *(0, "skipped", 77, "passed on the CPU; no matrix product on it"),
         ),
         ("gpu", [check("passed")], 0, "skipped", 77, "passed on the CPU; nothing looked for a GPU"),
+        (
+            "gpu",
+            [{**check("skipped"), "data": {"no_room": True}}, check("skipped", "detection", reason="300 MiB free")],
+            *(0, "skipped", 77, "passed as far as it went; 300 MiB free"),
+        ),
         ("gpu", [check("passed"), check("failed", "detection")], 1, "failed", 1, "detection-failed: because"),
     ],
 )
