@@ -3,7 +3,7 @@
 import pytest
 
 from smoke import catalog, child, gpu
-from smoke.checks import dense, log_clean, training_reload
+from smoke.checks import log_clean, training_reload
 from smoke.context import Context
 from tests.unit.smoke.test_gpu_facts import GPU, witnesses
 
@@ -23,25 +23,25 @@ FULL, EMPTY = 300 << 20, 79 << 30
 
 
 def refusing(words, free, expect=GPU):
-    """A context whose backend refuses everything in these words."""
+    """A context, and in it a check that the framework refuses in these words."""
     context = Context("torch", expect, 1, None, None)
 
-    class Backend:
-        MODES = ("eager",)
+    class Computing:
+        """A check that computes on the GPU."""
 
-        def gpus(self):
-            return 1
+        ID, KIND, ASSERTS, APPLIES = "computing", "smoke", "it computes", {}
 
-        def op(self, *arguments, **how):
+        @staticmethod
+        def run(context):
             raise RuntimeError(words)
 
-    context.once("backend", Backend)
+    context.check = catalog.Check(Computing)
     context.once("detection", lambda: witnesses(8, 1, 1, free=free))
     return context
 
 
 def one(context):
-    return child.one(catalog.Check(dense), context)
+    return child.one(context.check, context)
 
 
 @pytest.mark.parametrize("words", WORDS)
