@@ -1,11 +1,18 @@
-"""The rate that stands for an env where there is room for one: the small CNN at batch 128."""
+"""The rate that stands for an env where there is room for one.
+
+On a CPU that is the small CNN at batch 128. On a GPU, which the small CNN keeps busy with little but launches, it is
+the best row of ResNet-18, with its share of what the card reaches at most.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 BATCH = 128
+#: What a GPU is measured by.
+LARGE = "resnet18"
+_KINDS = {"train": "training", "infer": "inference"}
 
 
 def rows_of(document: Mapping[str, Any] | None) -> list[tuple[str, dict[str, Any]]]:
@@ -20,17 +27,41 @@ def rows_of(document: Mapping[str, Any] | None) -> list[tuple[str, dict[str, Any
 
 
 def headline(document: Mapping[str, Any] | None, kind: str) -> tuple[str, dict[str, Any]] | None:
-    """The fastest measured row of a kind (train, infer), and its place: the CNN in fp32 at batch 128, device-fed.
+    """The fastest measured row of a kind (train, infer), and its place: of those that stand for the device.
 
-    Where none was measured so, the fastest of what was.
+    Where none of them was measured, the fastest of what was.
     """
     measured = [(at, row) for at, row in rows_of(document) if row["kind"] == kind and median(row) is not None]
-    usual = [
-        (at, row)
-        for at, row in measured
-        if (row["model"], row["batch"], row["precision"], row["feed"]) == ("cnn", BATCH, "fp32", "device")
-    ]
+    usual = [(at, row) for at, row in measured if _stands(row)]
     return max(usual or measured, key=lambda found: median(found[1]) or 0.0, default=None)
+
+
+def leads(document: Mapping[str, Any] | None) -> Iterator[str]:
+    """What was reached on a GPU: a line for the best row of each kind; nothing on a CPU."""
+    for kind, name in _KINDS.items():
+        found = headline(document, kind)
+        if found and found[1]["device"] == "cuda":
+            row = found[1]
+            what = f"{row['model']} {label(row)}, batch {row['batch']}"
+            yield f"best {name}: {what}: {median(row):,.0f} images/s" + share(row)
+
+
+def share(row: Mapping[str, Any]) -> str:
+    """``, 19 % of roof``: what the row reaches of the matrix product in its own precision, where that is known."""
+    part = row.get("roof_share")
+    return f", {100 * part:.3g} % of roof" if row["device"] == "cuda" and isinstance(part, (int, float)) else ""
+
+
+def label(row: Mapping[str, Any]) -> str:
+    """What sets a row apart beside model, kind and batch: ``channels_last amp host-fed``."""
+    parts = [row["mode"], row["precision"] if row["precision"] != "fp32" else ""]
+    return " ".join(filter(None, [*parts, "host-fed" if row["feed"] == "host" else ""])) or "eager"
+
+
+def _stands(row: Mapping[str, Any]) -> bool:
+    if row["device"] == "cuda":
+        return bool((row["model"], row["feed"]) == (LARGE, "device"))
+    return bool((row["model"], row["batch"], row["precision"], row["feed"]) == ("cnn", BATCH, "fp32", "device"))
 
 
 def marks(document: Mapping[str, Any] | None) -> list[str]:

@@ -32,6 +32,8 @@ def summary(
         if result.outcome is not Outcome.PASSED:
             lines += ["", f"**{result.env.name}: {result.outcome.value}.** {_cell(result.reason)}"]
             lines += ["", f"Next: {_cell(result.next_step)}"] if result.next_step else []
+        for lead in rates.leads(result.document):
+            lines += ["", f"**{result.env.name}**: {_cell(lead)}"]
         for mark in rates.marks(result.document):
             lines += ["", f"**{result.env.name}: throughput**: {_cell(mark)}"]
     text = "\n".join(lines) + "\n"

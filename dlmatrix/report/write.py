@@ -66,10 +66,11 @@ def row(result: EnvResult) -> list[str]:
 
 
 def remarks(results: Sequence[EnvResult]) -> Iterator[str]:
-    """What the table does not say: what to do next, which throughput not to rely on, and whether frameworks agree."""
+    """What the table does not say: what to do next, a GPU's best rows and whether to rely on them, and parity."""
     for result in results:
         if result.next_step:
             yield f"{result.env.name}: next: {result.next_step}"
+        yield from (f"{result.env.name}: {lead}" for lead in rates.leads(result.document))
         yield from (f"{result.env.name}: throughput: {mark}" for mark in rates.marks(result.document))
         if rates.alone(result.document):
             yield f"{result.env.name}: throughput: measured in one process, so its figures have no interval"
@@ -189,4 +190,4 @@ def _gpu(result: EnvResult) -> str:
 
 def _speed(document: Mapping[str, Any], kind: str) -> str:
     found = rates.headline(document, kind)
-    return f"{rates.median(found[1]):,.0f}" if found else "-"
+    return f"{rates.median(found[1]):,.0f}{rates.share(found[1])}" if found else "-"

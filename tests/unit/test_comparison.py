@@ -329,3 +329,23 @@ def test_paths_that_hold_no_report(cli: Cli, checkout: Path, tmp_path: Path) -> 
         assert says in err
         assert err.count("\n") == 2
     assert cli("compare", str(a / "result.json"), str(a))[0] == 0
+
+
+def test_the_rows_of_a_gpu_are_compared_by_medians(compared: Cli) -> None:
+    names = [
+        *(f"resnet18/train/eager/128/{precision}/device" for precision in ("fp32", "tf32", "amp", "bf16")),
+        *("resnet18/train/compiled_channels_last/128/amp/device", "cnn/train/cuda_graph/128/fp32/device"),
+    ]
+
+    def gpu(seed: int) -> Data:
+        r = seeded(seed)
+        return result(
+            env(
+                "gpu-torch-2.11",
+                [row(name, processes(5000, r, count=3, spread=0.0005), device="cuda") for name in names],
+            )
+        )
+
+    code, out, err = compared(gpu(1), gpu(2))
+    assert (code, err) == (0, "")
+    assert [line.split()[:3] for line in out.splitlines()[3:9]] == [["SAME", name, "median"] for name in names]

@@ -126,6 +126,18 @@ def test_rows(results: list[EnvResult]) -> None:
     ]
 
 
+def test_a_gpu_s_best_row_and_its_share_of_the_roof_lead(results: list[EnvResult]) -> None:
+    document = results[3].document
+    assert document
+    row = sample.row("resnet18", "train", "channels_last", 128, 12151.0, "cuda", precision="amp")
+    small = sample.row("cnn", "train", "eager", 128, 65604.0, "cuda")
+    document["throughput"] = {"rows": [small, row | {"roof_share": 0.1844}]}
+    assert report.row(results[3])[5:7] == ["12,151, 18.4 % of roof", "-"]
+    lead = "best training: resnet18 channels_last amp, batch 128: 12,151 images/s, 18.4 % of roof"
+    assert f"gpu-torch-2.13: {lead}" in list(report.remarks(results))
+    assert f"**gpu-torch-2.13**: {lead}" in markdown(results)
+
+
 def test_the_terminal_s_table_shows_the_rows(results: list[EnvResult]) -> None:
     console = Console(width=160, file=io.StringIO(), markup=False)
     console.print(report.table(results))

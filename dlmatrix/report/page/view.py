@@ -42,9 +42,12 @@ class Row:
     @property
     def name(self) -> str:
         """What sets it apart beside model, kind and batch."""
-        row = self.row
-        parts = [row["mode"], row["precision"] if row["precision"] != "fp32" else ""]
-        return " ".join(filter(None, [*parts, "host-fed" if row["feed"] == "host" else ""])) or "eager"
+        return rates.label(self.row)
+
+    @property
+    def full(self) -> str:
+        """What it is, but for the kind."""
+        return f"{self.row['model']} {self.name} {self.row['batch']}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +92,15 @@ class EnvView:
         return {word: outcomes.count(word) for word in ("passed", "failed", "error", "skipped") if word in outcomes}
 
     @property
-    def device(self) -> str:
-        """What its headline rates were measured on: cpu, cuda."""
-        return str(next(iter(self.headline.values())).row["device"])
+    def measured(self) -> tuple[str, str]:
+        """What its headline rates were measured on and of: (cpu or cuda, model)."""
+        row = next(iter(self.headline.values())).row
+        return str(row["device"]), str(row["model"])
+
+    @property
+    def past_differs(self) -> bool:
+        """Whether its runs have headline rates of different models."""
+        return len({_model(entry[kind]) for entry in self.past for kind in KINDS if entry[kind]}) > 1
 
     @property
     def open(self) -> bool:
@@ -108,19 +117,18 @@ def env_views(source: Source, history: History) -> list[EnvView]:
     ]
 
 
-def overview(views: Sequence[EnvView]) -> list[tuple[str, str, Chart]]:
-    """The headline rates of all envs beside each other: device, id and chart, CPUs and GPUs apart.
+def overview(views: Sequence[EnvView]) -> list[tuple[str, str, str, Chart]]:
+    """The headline rates of all envs beside each other: device, model, id and chart; only like beside like.
 
     Empty where there are less than two envs with a rate.
     """
     shown = [view for view in views if view.headline]
-    devices = dict.fromkeys(view.device for view in shown)
     charts = []
-    for device in devices if len(shown) > 1 else ():
-        mine = [view for view in shown if view.device == device]
+    for device, model in dict.fromkeys(view.measured for view in shown) if len(shown) > 1 else ():
+        mine = [view for view in shown if view.measured == (device, model)]
         series = [Series(name=kind, points=[_headline_point(view, kind) for view in mine]) for kind in KINDS]
-        label = f"overview-{device}"
-        charts.append((device, label, bars([view.env["name"] for view in mine], series, label)))
+        label = f"overview-{device}-{model}"
+        charts.append((device, model, label, bars([view.env["name"] for view in mine], series, label)))
     return charts
 
 
@@ -150,7 +158,9 @@ def _env(at: str, env: Mapping[str, Any], engine: str, past: Sequence[Mapping[st
 
 
 def _groups(ident: str, rows: Sequence[Row]) -> Iterator[Group]:
-    for model in dict.fromkeys(row.row["model"] for row in rows):
+    models = dict.fromkeys(row.row["model"] for row in rows)
+    on_gpu = any(row.row["device"] == "cuda" for row in rows)
+    for model in sorted(models, key=lambda model: on_gpu and model != rates.LARGE):
         mine = sorted((row for row in rows if row.row["model"] == model), key=_order)
         charts = []
         for kind in KINDS:
@@ -179,15 +189,16 @@ def _skipped(rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
 
 
 def _rates(rows: Sequence[Row], label: str) -> Chart | None:
-    """Images per second by batch, a line for each mode; where there is one batch only, a bar for each mode."""
+    """Images per second by batch, a line for each mode; where most have one batch only, a bar for each that has it."""
     found: dict[str, dict[int, Point]] = {}
     for row in rows:
         if point := _point(row.row):
             found.setdefault(row.name, {})[row.row["batch"]] = point
     batches = sorted({batch for points in found.values() for batch in points})
-    if len(batches) == 1:
-        points = [points[batches[0]] for points in found.values()]
-        return bars(list(found), [Series(name=f"{batches[0]}", points=points)], label)
+    if batches and 2 * sum(len(points) > 1 for points in found.values()) < len(found):
+        batch = max(batches, key=lambda batch: sum(batch in points for points in found.values()))
+        usual = {name: points[batch] for name, points in found.items() if batch in points}
+        return bars(list(usual), [Series(name=f"{batch}", points=list(usual.values()))], label)
     series = [Series(name=name, points=[points.get(batch) for batch in batches]) for name, points in found.items()]
     return lines([str(batch) for batch in batches], series, label, wide=True)
 
@@ -215,20 +226,26 @@ def _learning(ident: str, epochs: Sequence[Mapping[str, Any]]) -> Iterator[tuple
 
 
 def _past(ident: str, past: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Chart]]:
-    """A chart a kind over time; one run is no history."""
+    """A chart a kind over time, of the model that the newest run was measured by; one run is no history."""
     if len(past) < 2:
         return
     labels = [entry["started"][5:10] for entry in past]
     if len(set(labels)) < len(labels):
         labels = [entry["started"][5:16].replace("T", " ") for entry in past]
     for kind in KINDS:
+        newest = next((_model(entry[kind]) for entry in reversed(past) if entry[kind]), "")
         points = [
-            Point(value=rate["median"], low=rate["low"], high=rate["high"]) if rate else None
+            Point(value=rate["median"], low=rate["low"], high=rate["high"]) if rate and _model(rate) == newest else None
             for rate in (entry[kind] for entry in past)
         ]
         label = f"{ident}-past-{kind}"
         if chart := lines(labels, [Series(name=kind, points=points)], label):
             yield kind, label, chart
+
+
+def _model(rate: Mapping[str, Any]) -> str:
+    """The model of a rate of the history; before rows had ids it was the small CNN."""
+    return str(rate.get("row") or "cnn").partition("/")[0]
 
 
 def _checks(at: str, checks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any], str]]:

@@ -24,6 +24,15 @@ SPEEDS = {
     ("resnet18", "infer", "eager"): (7.9, 13.2, 13.9, None),
 }
 BATCHES = (1, 32, 128, 512)
+#: FLOP/s of a matrix product on the CPU, and in each precision on the GPU.
+ROOFS = {"cpu": 1.7e11, "fp32": 5.1e13, "tf32": 4e14, "amp": 7e14, "bf16": 7e14}
+#: ResNet-18 at batch 128 in the precisions of a GPU.
+GPU_ROWS = (
+    ("train", "eager", "tf32", 114.8),
+    ("train", "eager", "bf16", 128.2),
+    ("train", "channels_last", "amp", 303.8),
+    ("infer", "channels_last", "amp", 939.9),
+)
 
 
 def stat(median: float, spread: float = 0.03) -> Json:
@@ -41,6 +50,9 @@ def rows(factor: float, device: str) -> Iterator[Json]:
     yield row("cnn", "train", "eager", 128, round(3300 * factor, 1), device, feed="host")
     if device == "cuda":
         yield row("cnn", "train", "eager", 128, round(4900 * factor, 1), device, precision="amp")
+        yield row("cnn", "train", "cuda_graph", 128, round(5600 * factor, 1), device)
+        for kind, mode, precision, speed in GPU_ROWS:
+            yield row("resnet18", kind, mode, 128, round(speed * factor, 1), device, precision=precision)
     for batch in BATCHES:
         yield row("cnn", "train", "compiled", batch, None, device) | {
             "outcome": "skipped",
@@ -79,7 +91,9 @@ def row(  # noqa: PLR0917 - what names a row
         "peak_host_bytes": 812_000_000 + 1_000_000 * batch,
         "peak_device_bytes": 1_400_000_000 if device == "cuda" else None,
         "flops_per_image": flop,
-        "roof_share": None if rate is None else round(rate * flop / (1.7e11 if device == "cpu" else 5.1e13), 4),
+        "roof_share": None
+        if rate is None
+        else round(rate * flop / ROOFS[precision if device == "cuda" else device], 4),
         "best": False,
     }
 

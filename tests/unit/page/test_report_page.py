@@ -61,7 +61,13 @@ def test_each_env_has_its_verdict_reason_and_next_command(page: Page) -> None:
             ("passed", "cpu-torch-2.13", "36 passed, 1 skipped", "Use it: docker run --rm -it", "4,480 img/s"),
             ("failed", "cpu-tf2-2.21", "wrong: expected 1", "python -m dlmatrix run cpu-tf2-2.21 --engine docker"),
             ("passed", "cpu-tf1-1.15", "4,008 img/s", "7,994 img/s"),
-            ("passed", "gpu-torch-2.13", "37 passed", "179,200 img/s"),
+            (
+                "passed",
+                "gpu-torch-2.13",
+                "37 passed",
+                "training12,152 img/s 9.37 % of the roof of its precision resnet18 channels_last amp 128",
+                "37,596 img/s",
+            ),
             ("skipped", "gpu-torch-2.11", "DRIVER_NOT_INSTALLED", "python -m dlmatrix doctor gpu-torch-2.11"),
             ("error", "cpu-tf2-2.18", "did not end within 600 s", "Next: see its log;"),
             ("skipped", "gpu-tf1-1.15", "needs CUDA 10.0", "python -m dlmatrix list"),
@@ -314,3 +320,42 @@ def test_a_warning_of_the_diagnosis_is_shown_after_its_causes() -> None:
     diagnosis["warnings"] = [warning]
     html = report_html(report.dumps({**sample.result(), "envs": [env]}))
     assert 0 < html.index("<code>DRIVER_NOT_INSTALLED</code>") < html.index("<code>TOOLKIT_INSECURE</code>")
+
+
+def test_a_gpu_leads_with_its_best_row_and_its_share_of_the_roof_in_both_languages(page: Page) -> None:
+    assert "9.37 % of the roof of its precision resnet18 channels_last amp 128" in verdicts(page)[3]
+    assert "达到该精度上限的 9.37 % resnet18 channels_last amp 128" in verdicts(page, "zh-Hans")[3]
+    assert "of the roof of its precision" not in verdicts(page)[0]
+    text = page.text(section(page, "gpu-torch-2.13"))
+    assert 0 < text.index("Throughput: ResNet-18") < text.index("Throughput: the small CNN")
+    overview = page.text(page.by_id("overview"))
+    assert "GPU: ResNet-18 at 224\N{MULTIPLICATION SIGN}224, each environment's best row" in overview
+    assert "CPU: the small CNN at batch 128, best mode" in overview
+
+
+def test_modes_of_a_gpu_that_have_one_batch_each_are_bars() -> None:
+    env = sample.every_ending()[3]
+    rows = [row for row in env["document"]["throughput"]["rows"] if row["model"] == "resnet18" and row["batch"] == 128]
+    full = sample.row("resnet18", "train", "channels_last", 2048, 12400.0, "cuda", precision="amp")
+    env["document"]["throughput"]["rows"] = [*rows, full]
+    page = page_of(sample.result([env]))
+    (chart,) = [c for c in page.classed("pygal-chart") if c.get("aria-labelledby", "").endswith("resnet18-train")]
+    caption = page.text(page.by_id("env-gpu-torch-2-13-resnet18-train"))
+    assert caption == "training: images per second at batch 128, with 95 % intervals"
+    shown = page.text(chart)
+    assert all(name in shown for name in ("eager tf32", "eager bf16", "channels_last amp"))
+    assert "channels_last amp 2,048 12,400" in page.text(section(page, "gpu-torch-2.13"))
+
+
+def test_over_time_only_rates_of_one_model_stand_in_one_chart() -> None:
+    """A GPU's runs of older versions were told by the small CNN."""
+    entries = [{**entry, "env": "gpu-torch-2.13"} for entry in sample.past(4)]
+    for entry in entries[2:]:
+        entry["train"] = {**entry["train"], "row": "resnet18/train/channels_last/128/amp/device", "median": 12151.0}
+    env = sample.every_ending()[3]
+    page = page_of(sample.result([env]), History(entries=tuple(entries)))
+    (chart,) = [c for c in page.classed("pygal-chart") if c.get("aria-labelledby", "").endswith("past-train")]
+    assert len([e for e in chart.iter() if "dot" in e.get("class", "").split() and e.tag == "circle"]) == 2
+    table = page.text(section(page, "gpu-torch-2.13"))
+    assert "resnet18/train/channels_last/128/amp/device" in table
+    assert "cnn/train/channels_last/128/fp32/device" in table
