@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dlmatrix.cli.parser import Verbs
-from dlmatrix.errors import UsageError
+from dlmatrix.errors import ReportError
 
 
 def add(verbs: Verbs) -> None:
@@ -18,16 +18,18 @@ def add(verbs: Verbs) -> None:
 def write_page(*, report: Path) -> int:
     """Write report.html of a report once more, from its result.json: for what an older version wrote."""
     from dlmatrix.cli.output import make_console
+    from dlmatrix.document.result import FILE, read_result
     from dlmatrix.report import history
     from dlmatrix.report.page import report_html
     from dlmatrix.system.checkout import find_root
     from dlmatrix.system.files import replace
 
-    file = report / "result.json"
+    result = read_result(report)
     try:
-        page = report_html(file.read_text(encoding="utf-8"), history.read(find_root()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{file} is no result of a run ({error!r})", "name a folder that run wrote") from None
+        page = report_html(result.text, history.read(find_root()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        # What smoke wrote is of as many forms as it had versions.
+        raise ReportError(f"{report / FILE}: cannot be drawn ({error!r})", "run it again") from None
     replace(report / "report.html", page)
     make_console(soft_wrap=True).print(f"page: {report / 'report.html'}")
     return 0

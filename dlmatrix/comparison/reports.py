@@ -1,8 +1,7 @@
-"""Reads result.json: what comparing needs of it, and nothing else."""
+"""What comparing needs of a result.json, and nothing else."""
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.errors import ReportError, UsageError
+from dlmatrix.document.result import FILE, Result, read_result
+from dlmatrix.errors import ReportError
 
-FILE = "result.json"
 _AGAIN = "it is of another version: leave it out, or run it again"
 
 
@@ -75,16 +74,11 @@ def read(path: Path, schema: Mapping[str, Any]) -> Report:
 
     Raises UsageError where there is none, ReportError where it is not one that this version understands.
     """
-    file = path / FILE if path.is_dir() else path
-    if not file.is_file():
-        what = f"{path} holds no {FILE}" if path.is_dir() else f"there is no {path}"
-        raise UsageError(what, "name a folder that run wrote (reports/TIME)")
+    result = read_result(path)
     try:
-        return _parse(json.loads(file.read_text(encoding="utf-8")), file.resolve().parent, schema)
+        return _parse(result, schema)
     except ReportError as error:
-        raise ReportError(f"{file}: {error.message}", error.next_step) from None
-    except ValueError as error:
-        raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
+        raise ReportError(f"{result.folder / FILE}: {error.message}", error.next_step) from None
 
 
 def read_all(paths: Iterable[Path], schema: Mapping[str, Any]) -> list[Report]:
@@ -98,15 +92,18 @@ def read_all(paths: Iterable[Path], schema: Mapping[str, Any]) -> list[Report]:
     return [replace(r, name=str(path)) if names[r.name] > 1 else r for path, r in zip(folders, reports, strict=True)]
 
 
-def _parse(data: Any, folder: Path, schema: Mapping[str, Any]) -> Report:
+def _parse(result: Result, schema: Mapping[str, Any]) -> Report:
+    data, folder = result.data, result.folder
     try:
-        host, engine = data["host"], data["engine"]
         surroundings = {"dlmatrix": str(data["dlmatrix"])}
-        surroundings |= {f"host {key}": str(value) for key, value in host.items()}
-        surroundings |= {f"engine {key}".replace("engine engine", "engine"): str(v) for key, v in engine.items()}
+        surroundings |= {f"host {key}": str(value) for key, value in data["host"].items()}
+        surroundings |= {
+            f"engine {key}".replace("engine engine", "engine"): str(v) for key, v in data["engine"].items()
+        }
         cells = {env["name"]: _cell(env, schema) for env in data["envs"]}
         return Report(name=folder.name, folder=folder, surroundings=surroundings, cells=cells)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
+        # What is in a document is held against smoke's schema only as far as its throughput.
         raise ReportError(f"is no report of this version ({error!r})", _AGAIN) from None
 
 

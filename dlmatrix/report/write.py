@@ -22,6 +22,7 @@ from dlmatrix import __version__
 from dlmatrix.comparison import parity, ratios
 from dlmatrix.document import rates
 from dlmatrix.document.check import Outcome
+from dlmatrix.document.result import SCHEMA_VERSION
 from dlmatrix.errors import DiskFullError, UsageError
 from dlmatrix.matrix.model import Status
 from dlmatrix.report.history import History
@@ -138,7 +139,7 @@ def as_json(results: Sequence[EnvResult], engine: Mapping[str, str], started: da
     finished = datetime.datetime.now(datetime.timezone.utc)
     members = [ratios.Member(env=r.env.name, series=r.env.series, document=r.document) for r in results if r.document]
     return {
-        "schema_version": 1,
+        "schema_version": SCHEMA_VERSION,
         "dlmatrix": __version__,
         "started": started.isoformat(timespec="seconds"),
         "finished": finished.isoformat(timespec="seconds"),

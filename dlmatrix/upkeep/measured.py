@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.document.check import Outcome
-from dlmatrix.errors import ConfigError, UsageError
+from dlmatrix.document.result import read_result
+from dlmatrix.errors import ConfigError, ReportError
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.system.files import replace
 
@@ -25,7 +26,7 @@ def record(matrix: Matrix, reports: Iterable[Path]) -> list[str]:
 
     Only runs on a Docker engine count. An env keeps its newest row, and the build seconds of its
     newest build. A first passing run removes the mark of an unverified env from its file. Returns the
-    names of the envs that were taken in; raises UsageError for a folder that is no report.
+    names of the envs that were taken in; raises UsageError or ReportError for a folder that is no report.
     """
     data, page = matrix.root / "docs" / "measured.json", matrix.root / "docs" / "matrix.md"
     rows: dict[str, Row] = json.loads(data.read_text(encoding="utf-8")) if data.is_file() else {}
@@ -53,15 +54,17 @@ def record(matrix: Matrix, reports: Iterable[Path]) -> list[str]:
 
 def rows_of(folder: Path) -> dict[str, Row]:
     """The rows of one report, by env; empty where it ran on something else than Docker."""
+    report = read_result(folder).data
+    engine = report["engine"]
+    if engine["engine"] != "docker":
+        return {}
     try:
-        report = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        engine = report["engine"]
-        if engine["engine"] != "docker":
-            return {}
         machine = f"Docker {engine['version']}, {engine['cpus']} CPUs, {int(engine['memory']) >> 30} GiB"
-        return {env["name"]: _row(env, report["started"], machine) for env in report["envs"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder} is no report of this version ({error!r})", "name a folder that run wrote") from None
+    except (KeyError, ValueError) as error:
+        raise ReportError(
+            f"{folder}: engine: {error!r} is missing or no number", "name a folder that run wrote"
+        ) from None
+    return {env["name"]: _row(env, report["started"], machine) for env in report["envs"]}
 
 
 def _row(env: Mapping[str, Any], started: str, machine: str) -> Row:

@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,23 +13,22 @@ from dlmatrix.errors import ConfigError, UsageError
 from dlmatrix.matrix.load import load_matrix, select
 from dlmatrix.matrix.model import Matrix
 from dlmatrix.upkeep.measured import markdown, record
+from tests.unit import reports
 
 
 def write_report(folder: Path, started: str, built: bool = True, engine: str = "docker") -> Path:
     closure = {"id": "library-closure", "outcome": "passed", "found": {"objects": 122}}
-    env: dict[str, Any] = {
-        "name": "gpu-torch-2.11",
-        "outcome": "skipped",
-        "reason": "passed on the CPU; NO_GPU: no NVIDIA GPU | here",
-        "built": built,
-        "facts": {"size": 2_611_029_688},
-        "seconds": {"prepare": 159.1 if built else 0.2, "run": 41.6},
-        "document": {"training": {"test_accuracy": 0.98888}, "checks": [closure]},
-    }
+    env = reports.env(
+        "gpu-torch-2.11",
+        outcome="skipped",
+        reason="passed on the CPU; NO_GPU: no NVIDIA GPU | here",
+        built=built,
+        facts={"size": 2_611_029_688},
+        seconds={"prepare": 159.1 if built else 0.2, "run": 41.6},
+        document={"training": {"test_accuracy": 0.98888}, "checks": [closure]},
+    )
     about = {"engine": engine, "version": "28.5.2", "cpus": "2", "memory": str(24 << 30)}
-    folder.mkdir()
-    (folder / "result.json").write_text(json.dumps({"started": started, "engine": about, "envs": [env]}))
-    return folder
+    return reports.write(folder, reports.result(env, started=started, engine=about))
 
 
 @pytest.fixture
@@ -96,7 +94,7 @@ def test_other_engines_do_not_count(checkout: Matrix, tmp_path: Path) -> None:
 
 
 def test_what_is_no_report(checkout: Matrix, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is no report"):
+    with pytest.raises(UsageError, match=r"holds no result\.json"):
         record(checkout, [tmp_path])
 
 

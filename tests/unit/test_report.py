@@ -16,6 +16,7 @@ import xmlschema
 from rich.console import Console
 
 from dlmatrix.document.check import Outcome
+from dlmatrix.document.result import read_result
 from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import DiskFullError, UsageError
 from dlmatrix.matrix.cells import as_markdown
@@ -254,6 +255,12 @@ def test_the_result_is_the_whole_run_for_machines(results: list[EnvResult], tmp_
     assert data["envs"][0]["document"]["training"] == {"test_accuracy": 0.98349}
     assert data["envs"][0]["facts"] == {"size": 412_000_000, "base": "python", "what": "sha256:1"}
     assert data["envs"][1]["next_step"] == "see `its` log"
+
+
+def test_what_is_written_is_what_the_one_reader_takes(results: list[EnvResult], tmp_path: Path) -> None:
+    folder = written(tmp_path / "r", results)
+    assert read_result(folder).data == read_result(folder / "result.json").data
+    assert [env["name"] for env in read_result(folder).data["envs"]] == [result.env.name for result in results]
 
 
 def test_a_number_that_json_has_no_word_for_is_a_string(results: list[EnvResult]) -> None:

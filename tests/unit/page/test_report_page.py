@@ -307,8 +307,8 @@ def test_the_verb_writes_the_page_of_a_report_again(
     assert "cpu-torch-2.13" in (folder / "report.html").read_text(encoding="utf-8")
     (folder / "result.json").write_text("[]", encoding="utf-8")
     code, _, said = cli("page", str(folder))
-    assert code == 2
-    assert f"{folder}/result.json is no result of a run" in said
+    assert code == 15
+    assert f"{folder}/result.json: [] is not of type 'object'" in said
     shutil.rmtree(folder)
     assert cli("page", str(folder))[0] == 2
 

@@ -1,0 +1,74 @@
+"""Reads result.json: the one reader of what a run wrote, which tells its versions apart.
+
+The form is that of result.schema.json beside this file; what smoke wrote stands inside it under its own schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.errors import ReportError, UsageError
+
+FILE = "result.json"
+#: The version that is written.
+SCHEMA_VERSION = 1
+#: Bytes that a report may have; the largest seen, of nineteen envs, has three million.
+_LARGEST = 200_000_000
+_AGAIN = "it is of another version: leave it out, or run it again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A run: its result.json, parsed and as it stands in the file, and the folder that it is in."""
+
+    folder: Path
+    text: str
+    data: Mapping[str, Any]
+
+
+def read_result(path: Path) -> Result:
+    """The run in a folder, or in its result.json.
+
+    Raises UsageError where there is none, ReportError where it is not one that this version understands.
+    """
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        what = f"{path} holds no {FILE}" if path.is_dir() else f"there is no {path}"
+        raise UsageError(what, "name a folder that run wrote (reports/TIME)")
+    try:
+        text = _text(file)
+        data = json.loads(text)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
+    _validate(file, data)
+    return Result(folder=file.resolve().parent, text=text, data=data)
+
+
+def read_schema() -> dict[str, Any]:
+    """The form of result.json."""
+    return dict(json.loads(Path(__file__).with_name("result.schema.json").read_text(encoding="utf-8")))
+
+
+def _text(file: Path) -> str:
+    if (size := file.stat().st_size) > _LARGEST:
+        raise ValueError(f"{size} bytes are no report's")
+    return file.read_text(encoding="utf-8")
+
+
+def _validate(file: Path, data: Any) -> None:
+    import jsonschema  # noqa: PLC0415 - it loads for half a second, which a wrong path is not to wait for
+
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        what = f"{file}: was written by a newer dlmatrix (schema version {version})"
+        raise ReportError(what, "read it with that version")
+    try:
+        jsonschema.validate(data, read_schema())
+    except jsonschema.ValidationError as error:
+        where = "/".join(map(str, error.absolute_path))
+        what = error.message if len(error.message) < 200 else f"is not of {error.validator} {error.validator_value}"
+        raise ReportError(f"{file}: {f'{where}: ' if where else ''}{what[:200]}", _AGAIN) from None
