@@ -20,7 +20,8 @@ def observe(notes, root, framework=None):
     tree = Tree(root)
     notes.put("release", _release(tree))
     notes.put("machine", os.uname().machine)
-    notes.put("user", {"uid": os.getuid(), "gid": os.getgid(), "groups": sorted(os.getgroups())})
+    notes.put("user", {"uid": os.getuid(), "gid": os.getgid(), "groups": sorted(os.getgroups()),
+                       "mapped": _mapped(tree)})  # fmt: skip
     notes.put("wsl", "microsoft" in (tree.text("/proc/sys/kernel/osrelease") or "").lower())
     notes.put("tegra", _tegra(tree))
     notes.put("pci", pci(tree))
@@ -36,6 +37,12 @@ def observe(notes, root, framework=None):
 
 def _release(tree):
     return tree.text("/proc/sys/kernel/osrelease") or os.uname().release
+
+
+def _mapped(tree):
+    """Whether users here are others outside (a user namespace, as rootless engines make one), None where unknown."""
+    text = tree.text("/proc/self/uid_map")
+    return None if not text else text.split() != ["0", "0", "4294967295"]
 
 
 def _tegra(tree):

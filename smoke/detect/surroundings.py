@@ -6,6 +6,8 @@ import subprocess
 
 from .tree import clip
 
+#: Told by systemd, LXC and Podman to what runs in their containers.
+_CONTAINER = "container"
 #: Named one by one: a prefix such as NVIDIA_ would also pick up keys that must not enter a report.
 VARIABLES = (
     "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_REQUIRE_CUDA", "NVIDIA_DISABLE_REQUIRE",
@@ -18,6 +20,8 @@ VARIABLES = (
     "TORCH_CUDNN_V8_API_DISABLED", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
     "TF_FORCE_GPU_ALLOW_GROWTH", "TF_GPU_ALLOCATOR", "TF_XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL", "TF_DETERMINISTIC_OPS",
     "TF_CUDNN_DETERMINISTIC", "TF_ENABLE_ONEDNN_OPTS",
+    "SLURM_JOB_ID", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE", "PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID",
+    _CONTAINER,
 )  # fmt: skip
 #: The kernel's words for a limit of this process, and the name it has here.
 _LIMITS = {
@@ -73,6 +77,10 @@ def container(tree):
     marker = tree.text("/run/systemd/container", 40)
     if marker:
         return {"kind": clip(marker, 40), "evidence": "/run/systemd/container"}
+    match = re.search(r"(?:^| )container=([\w-]+)", tree.text("/proc/1/environ") or "")
+    named = os.environ.get(_CONTAINER) or (match.group(1) if match else "")
+    if named:  # LXC and nspawn tell their first process so, Podman every one
+        return {"kind": clip(named, 40), "evidence": "container=" + clip(named, 40)}
     match = re.search(r"docker|containerd|kubepods|libpod|lxc", tree.text("/proc/1/cgroup") or "")
     if match:
         return {"kind": match.group(0), "evidence": "/proc/1/cgroup"}
@@ -83,12 +91,20 @@ def container(tree):
 
 
 def cgroup(tree):
-    """The cgroup version and, under version 1, whether the device list names NVIDIA's major 195."""
+    """The cgroup version, this process's group and, under version 1, its list of devices."""
     devices = tree.text("/sys/fs/cgroup/devices/devices.list")
     return {
         "version": 2 if tree.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
+        "path": _group(tree),
         "devices": None if devices is None else [clip(line, 60) for line in devices.splitlines()[:60]],
     }
+
+
+def _group(tree):
+    """The control group of this process: the one of version 2, or the one that rules over devices."""
+    lines = [line.split(":", 2) for line in (tree.text("/proc/self/cgroup") or "").splitlines() if line.count(":") > 1]
+    named = [path for _, controllers, path in lines if controllers == "" or "devices" in controllers.split(",")]
+    return clip(max(named, key=len), 200) if named else None
 
 
 def _folders(tree):

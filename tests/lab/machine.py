@@ -132,6 +132,8 @@ def build(spec: Mapping[str, Any], folder: Path, stubs: Path) -> Place:
     _libraries(spec, root, stubs)
     if spec["container"] == "docker":
         _write(root / ".dockerenv", "")
+    elif spec["container"] == "podman":
+        _write(root / "run/.containerenv", "")
     elif spec["container"]:
         _write(root / "run/systemd/container", spec["container"])
     for path, text in spec["files"].items():

@@ -26,6 +26,9 @@ def test_scenario_gets_its_causes(name: str, stubs: Path, tmp_path: Path) -> Non
     ill = {cause.label for cause in diagnosis.causes if cause.label.endswith(("_HANG", "_CRASH", "GSP_TIMEOUT"))}
     lost = [spot for spot in diagnosis.blind if spot.what == "a witness that did not finish"]
     assert bool(lost) == bool(ill or dies), shown
+    if name.startswith("healthy-"):
+        here = [layer for layer in diagnosis.layers if layer.place == diagnosis.layers[-1].place]
+        assert "broken" not in {layer.state for layer in here}, here
     assert all(cause.evidence and all(cause.evidence) for cause in diagnosis.causes), shown
 
 

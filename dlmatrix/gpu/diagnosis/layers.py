@@ -101,6 +101,11 @@ def _module(view: View) -> tuple[bool | None, str]:
 def _nodes(view: View) -> tuple[bool | None, str]:
     nodes = {path: node.text("open") for path, node in view.nodes.items()}
     refused = [f"{path}: {word}" for path, word in nodes.items() if word != "ok"]
+    numbered = [path for path in view.gpu_nodes if path != "/dev/nvidiactl"]
+    mine = [path for path in numbered if nodes[path] == "ok"]
+    others = [path for path in numbered if path not in mine]
+    if mine and len(refused) == len(others) > 0:  # the other GPUs are other jobs'
+        return True, f"{', '.join(mine[:4])}; {len(others)} more that are not open to this process"
     if refused:
         return False, ", ".join(refused[:3])
     if nodes:

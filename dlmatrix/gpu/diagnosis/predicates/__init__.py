@@ -3,7 +3,30 @@
 What each looks at and what it means stands in causes.toml, under the function's name.
 """
 
-from dlmatrix.gpu.diagnosis.predicates import blind, container, cuda, files, framework, host, library, settings, state
+from dlmatrix.gpu.diagnosis.predicates import (
+    blind,
+    container,
+    cuda,
+    denied,
+    files,
+    framework,
+    host,
+    library,
+    settings,
+    state,
+)
 from dlmatrix.gpu.diagnosis.view import PREDICATES
 
-__all__ = ["PREDICATES", "blind", "container", "cuda", "files", "framework", "host", "library", "settings", "state"]
+__all__ = [
+    "PREDICATES",
+    "blind",
+    "container",
+    "cuda",
+    "denied",
+    "files",
+    "framework",
+    "host",
+    "library",
+    "settings",
+    "state",
+]

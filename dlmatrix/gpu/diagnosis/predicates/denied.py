@@ -1,0 +1,123 @@
+"""Predicates on device nodes that may not be opened, each place with a command of its own (rows 95 to 101)."""
+
+from __future__ import annotations
+
+import re
+
+from dlmatrix.gpu.diagnosis.predicates.host import open_to_all, refused
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+
+#: What a batch system other than Slurm names its jobs by.
+_JOBS = ("PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
+_GRANTED = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE")
+
+
+def place_of(view: View) -> str:
+    """Who decides on the device nodes here: slurm, batch, kubernetes, lxc, rootless, container or host."""
+    kind = view.text("kernel.container.kind")
+    if view.variable("SLURM_JOB_ID") or "/slurm" in view.text("kernel.cgroup.path"):
+        return "slurm"
+    if any(view.variable(name) for name in _JOBS):
+        return "batch"
+    if kind == "kubernetes" or (kind and view.variable("KUBERNETES_SERVICE_HOST")):
+        return "kubernetes"
+    if kind.startswith(("lxc", "lxd", "incus")):
+        return "lxc"
+    if kind == "podman" and view.flag("kernel.user.mapped"):
+        return "rootless"
+    return "container" if kind else "host"
+
+
+def was_given(view: View) -> bool:
+    """Whether a pod's device plugin gave it a GPU, which it names one by one."""
+    value = (view.variable("NVIDIA_VISIBLE_DEVICES") or "").strip().lower()
+    return value not in ("", "all", "void", "none")
+
+
+def shut(view: View, errno: str) -> list[str]:
+    """The nodes that this errno keeps shut, where they are all GPUs, or a node that every GPU needs."""
+    paths = [path for path, _ in refused(view, errno)]
+    numbered = [path for path in view.gpu_nodes if path != "/dev/nvidiactl"]
+    needed = {"/dev/nvidiactl", "/dev/nvidia-uvm"} & set(paths)
+    return paths if needed or (numbered and set(numbered) <= set(paths)) else []
+
+
+def _eperm(view: View) -> str:
+    paths = shut(view, "EPERM")
+    return f"{listing(paths, 3)}: EPERM" if paths else ""
+
+
+@predicate
+def _slurm_no_gpu(_case: Case, view: View) -> Match | None:
+    granted = [f"{name}={view.variable(name)}" for name in _GRANTED if view.variable(name)]
+    visible = view.variable("CUDA_VISIBLE_DEVICES")
+    # Where devices are not constrained Slurm only says in the variable that the job has none.
+    hidden = not granted and visible is not None and visible.strip() in ("", "NoDevFiles") and view.cu == 100
+    denied = _eperm(view)
+    return found(
+        denied,
+        f"CUDA_VISIBLE_DEVICES={visible!r}" if hidden else "",
+        f"job {view.variable('SLURM_JOB_ID') or view.text('kernel.cgroup.path')}: "
+        + (listing(granted) or "none of " + listing(_GRANTED)),
+        when=place_of(view) == "slurm" and (denied or hidden),
+    )
+
+
+@predicate
+def _batch_no_gpu(_case: Case, view: View) -> Match | None:
+    jobs = [f"{name}={view.variable(name)}" for name in _JOBS if view.variable(name)]
+    return found(_eperm(view), listing(jobs), when=place_of(view) == "batch" and _eperm(view))
+
+
+@predicate
+def _service_denies(_case: Case, view: View) -> Match | None:
+    group = view.text("kernel.cgroup.path")
+    return found(
+        _eperm(view), f"control group {group}" if group else "", when=place_of(view) == "host" and _eperm(view)
+    )
+
+
+@predicate
+def _lxc_denies(_case: Case, view: View) -> Match | None:
+    absent = not view.gpu_nodes and bool(view.module_version) and view.get("kernel.nodes") is not None
+    return found(
+        _eperm(view),
+        f"no /dev/nvidia* in the container although the host's module {view.module_version} is loaded"
+        if absent
+        else "",
+        when=place_of(view) == "lxc" and (_eperm(view) or absent),
+    )
+
+
+@predicate
+def _pod_without_gpu(_case: Case, view: View) -> Match | None:
+    return found(
+        _eperm(view),
+        f"NVIDIA_VISIBLE_DEVICES={view.variable('NVIDIA_VISIBLE_DEVICES')!r}: no device plugin gave this pod a GPU",
+        when=place_of(view) == "kubernetes" and _eperm(view) and not was_given(view),
+    )
+
+
+@predicate
+def _rootless_groups(_case: Case, view: View) -> Match | None:
+    closed = [f"{path}: EACCES, mode {node.text('mode')}, group {node.get('gid')}"
+              for path, node in refused(view, "EACCES") if not open_to_all(node)]  # fmt: skip
+    return found(
+        *closed[:3], "the container's users are mapped (rootless)", when=place_of(view) == "rootless" and closed
+    )
+
+
+@predicate
+def _apparmor(_case: Case, view: View) -> Match | None:
+    denied = [f"{path}: EACCES, mode {node.text('mode')}"
+              for path, node in refused(view, "EACCES") if open_to_all(node)]  # fmt: skip
+    audit = view.logged(r'apparmor="DENIED".*/dev/nvidia')
+    label = view.text("kernel.selinux.label")
+    profile = label if re.search(r"\((enforce|kill)\)$", label) else ""
+    return found(
+        listing(denied, 3),
+        audit,
+        f"AppArmor profile {profile}" if profile else "",
+        when=denied and (audit or profile),
+        sure=bool(audit),
+    )
