@@ -23,8 +23,11 @@ def lock_envs(*, envs: Sequence[str], write: bool) -> int:
 
     from dlmatrix.matrix.load import load_matrix
     from dlmatrix.matrix.site import read_site
-    from dlmatrix.system.checkout import find_root
-    from dlmatrix.upkeep.relock import Locker
+    from dlmatrix.system.checkout import find_root, own_checkout
+    from dlmatrix.upkeep.relock import TOOLS, Locker
 
-    locker = Locker(matrix=load_matrix(find_root()), site=read_site(os.environ), uv=uv.find_uv_bin())
+    root = find_root()
+    if write or not envs or TOOLS in envs:  # the tools' requirements, in pyproject.toml, are in a checkout only
+        root = own_checkout(root)
+    locker = Locker(matrix=load_matrix(root), site=read_site(os.environ), uv=uv.find_uv_bin())
     return tell_changed(locker.relock(envs, write=write, say=say), write)

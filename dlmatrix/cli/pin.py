@@ -15,7 +15,8 @@ def add(verbs: Verbs) -> None:
 
 def pin_bases(*, write: bool) -> int:
     """Refresh digests; 1 where one would change and ``--write`` was not given."""
-    from dlmatrix.system.checkout import find_root
+    from dlmatrix.system.checkout import find_root, own_checkout
     from dlmatrix.upkeep.pin import pin
 
-    return tell_changed(pin(find_root(), write=write, say=say), write)
+    root = own_checkout(find_root()) if write else find_root()
+    return tell_changed(pin(root, write=write, say=say), write)

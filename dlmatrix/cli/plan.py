@@ -25,6 +25,7 @@ def show_plans(*, envs: Sequence[str], bases: str) -> int:
     from dlmatrix.matrix.model import Status
     from dlmatrix.matrix.plan import Limits, build_command, debian, make_plan, official, run_command
     from dlmatrix.system.checkout import find_root
+    from dlmatrix.system.state import state_folder
 
     matrix = load_matrix(find_root())
     console = make_console(soft_wrap=True)
@@ -34,7 +35,10 @@ def show_plans(*, envs: Sequence[str], bases: str) -> int:
             continue
         plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), Limits())
         base = debian(plan.base, "(its id on the engine)") if bases == "debian" else official(plan.base)
-        contexts = {"uv": f".dlmatrix/uv-{plan.uv_version}", "wheels": "(local wheels that the lock names)"}
+        contexts = {
+            "uv": f"{state_folder(matrix.root)}/uv-{plan.uv_version}",
+            "wheels": "(local wheels that the lock names)",
+        }
         build = build_command(plan, base, contexts, {"uvconfig": "(the site: index, proxy)"})
         room = f"about {plan.disk_bytes / 1e9:.1f} GB of disk to build"
         console.print(f"{env.name}: {len(plan.lock.entries)} locked distributions, Python {env.python}, {room}")

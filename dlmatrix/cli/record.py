@@ -19,9 +19,9 @@ def add(verbs: Verbs) -> None:
 def record_reports(*, reports: Sequence[Path]) -> int:
     """Take reports into the committed table."""
     from dlmatrix.matrix.load import load_matrix
-    from dlmatrix.system.checkout import find_root
+    from dlmatrix.system.checkout import find_root, own_checkout
     from dlmatrix.upkeep.measured import record
 
-    for name in record(load_matrix(find_root()), reports):
+    for name in record(load_matrix(own_checkout(find_root())), reports):
         say(name)
     return 0

@@ -18,7 +18,7 @@ from dlmatrix.gpu.diagnosis import Launch, diagnose
 from dlmatrix.gpu.examination import Examination, StartContainer
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.system.process import run_lines
-from dlmatrix.system.state import state_dir
+from dlmatrix.system.state import state_folder
 
 #: Seconds for the whole detection; its own limits per witness are shorter.
 LIMIT = 300
@@ -80,7 +80,7 @@ def _host(
 
 
 def _venv(root: Path, env: Env) -> Path | None:
-    python = state_dir(root) / "venvs" / env.name / "bin" / "python"
+    python = state_folder(root) / "venvs" / env.name / "bin" / "python"
     return python if python.exists() else None
 
 

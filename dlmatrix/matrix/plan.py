@@ -15,6 +15,7 @@ from typing import Any
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.model import Base, Env, Lock, Matrix
 from dlmatrix.matrix.sources import Sources, build_lock_of, read_sources
+from dlmatrix.system.state import state_folder
 
 #: Every file in every image gets this time (the recipe sets, not clamps): 14 November 2023.
 SOURCE_DATE_EPOCH = "1700000000"
@@ -120,8 +121,11 @@ class Plan:
 
     @property
     def checkout(self) -> str:
-        """Tells this checkout's containers from those of others on the same engine, without saying where it is."""
-        return hashlib.sha256(f"{platform.node()}:{self.root}".encode()).hexdigest()[:16]
+        """Tells the containers of this working folder, in which envs are held, from those of others on the same engine.
+
+        It does not say where the folder is.
+        """
+        return hashlib.sha256(f"{platform.node()}:{state_folder(self.root)}".encode()).hexdigest()[:16]
 
     @property
     def disk_bytes(self) -> int:

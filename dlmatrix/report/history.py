@@ -16,6 +16,7 @@ from typing import Any
 
 from dlmatrix.document import rates
 from dlmatrix.system.files import replace as replace_file
+from dlmatrix.system.state import reports_folder
 
 #: How many of the newest runs are read.
 READ = 200
@@ -47,8 +48,8 @@ class History:
 
 
 def folder(root: Path) -> Path:
-    """Where the history of a checkout is."""
-    return root / "reports" / "history"
+    """Where the history is: beside the reports."""
+    return reports_folder(root) / "history"
 
 
 def read(root: Path) -> History:

@@ -29,6 +29,7 @@ from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
 from dlmatrix.run.course import EnvResult
+from dlmatrix.system.state import reports_folder
 
 COLUMNS = ("env", "verdict", "checks", "accuracy", "GPU", "train img/s", "infer img/s", "size", "seconds")
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
@@ -125,7 +126,7 @@ def dumps(data: Mapping[str, Any]) -> str:
 
 def report_folder(root: Path, asked: Path | None, started: datetime.datetime) -> Path:
     """Where the report goes; what cannot be a new folder is refused before anything runs."""
-    folder = asked or root / "reports" / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}"
+    folder = asked or reports_folder(root) / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}"
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not empty", "name a new folder with --report, or remove it")
     above = next(parent for parent in folder.absolute().parents if parent.exists())

@@ -1,16 +1,37 @@
-"""Where the checkout is that a command works on."""
+"""Where the envs, recipes and checks are that a command works on: a checkout, or what the installed package carries."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from dlmatrix.errors import UsageError
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: envs/, docker/ and smoke/ in an installed package (pyproject.toml puts them there); a checkout has no such folder.
+DATA = _PACKAGE / "data"
+
 
 def find_root(start: Path | None = None) -> Path:
-    """The checkout: the nearest folder, from ``start`` upwards or around this package, with envs/bases.toml."""
+    """The folder of envs/, docker/ and smoke/, only to be read.
+
+    It is the nearest one with envs/bases.toml from ``start`` (default: here) upwards, else the checkout around this
+    package, else the copy inside the installed package.
+    """
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+    for folder in (here, *here.parents, _PACKAGE.parent, DATA):
         if (folder / "envs" / "bases.toml").is_file():
             return folder
     raise UsageError(f"{here} is not inside a dlmatrix checkout", "change into the checkout, where noxfile.py is")
+
+
+def own_checkout(root: Path) -> Path:
+    """The root for what changes its files. Raises UsageError where it is no checkout, or somebody else's."""
+    if root == DATA:
+        raise UsageError(
+            "this changes files of a checkout, and here is none: the installed package only has a copy of them",
+            "change into a checkout, and run it there",
+        )
+    if not os.access(root / "envs", os.W_OK):
+        raise UsageError(f"this changes files of the checkout {root}, which cannot be written", "use a clone of it")
+    return root

@@ -1,9 +1,14 @@
-"""The checkout's own working folder, .dlmatrix/: what was built, which env is busy, temporary files."""
+"""The working folder: what was built, which env is busy, temporary files; and where reports go.
+
+Both are in the checkout. Where there is none, or it cannot be written, they are the user's own: see ``state_folder``.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -11,15 +16,64 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlmatrix.errors import BusyError
+from dlmatrix.errors import BusyError, DlmatrixError
+from dlmatrix.system.checkout import DATA
 from dlmatrix.system.files import replace
 
 
+def state_folder(root: Path) -> Path:
+    """Where the working folder for a root is: .dlmatrix in a checkout that can be written, else the user's.
+
+    The user's is $XDG_STATE_HOME/dlmatrix (default: ~/.local/state/dlmatrix), and in it a folder for each root; all
+    installed packages share one, since only what fits what is asked for is used again.
+    """
+    if _writable(root):
+        return root / ".dlmatrix"
+    name = "installed" if root == DATA else f"{root.name}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}"
+    return _user_folder() / name
+
+
 def state_dir(root: Path) -> Path:
-    """The folder, made when it is not there."""
-    folder = root / ".dlmatrix"
-    folder.mkdir(exist_ok=True)
+    """The same folder, made when it is not there."""
+    folder = state_folder(root)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if folder.parent == root or error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DlmatrixError(
+            f"{folder}: {error.strerror}", "name a folder that can be written: export XDG_STATE_HOME=DIR"
+        ) from None
     return folder
+
+
+def reports_folder(root: Path) -> Path:
+    """Where reports go that nobody named a folder for.
+
+    In a checkout that can be written; else in the current folder, or in the working folder where that is not to be
+    written either (whoever uses another's checkout mostly stands in it).
+    """
+    if _writable(root):
+        return root / "reports"
+    here = Path.cwd()
+    return (here if os.access(here, os.W_OK) else state_folder(root)) / "reports"
+
+
+def _writable(root: Path) -> bool:
+    inside = root / ".dlmatrix"
+    return root != DATA and os.access(inside if inside.exists() else root, os.W_OK)
+
+
+def _user_folder() -> Path:
+    named = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(named):  # others count as not set, says the XDG specification
+        return Path(named) / "dlmatrix"
+    try:
+        return Path.home() / ".local" / "state" / "dlmatrix"
+    except RuntimeError:
+        raise DlmatrixError(
+            "there is no folder to work in: neither HOME nor XDG_STATE_HOME is set", "export XDG_STATE_HOME=DIR"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from dlmatrix.matrix.model import Base
 from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH
 from dlmatrix.system.interpreters import find_python
 from dlmatrix.system.process import Say, run_lines
+from dlmatrix.system.state import state_dir
 
 
 def make_bases(root: Path, bases: Iterable[Base], say: Say) -> list[str]:
@@ -34,7 +35,7 @@ def make_base(root: Path, base: Base, say: Say, tag: str | None = None) -> Path:
 
     Raises SkippedEnv where the interpreter to copy is not on this machine.
     """
-    packages = root / ".dlmatrix" / "bases" / f"{base.python}-{base.debian.suite}.packages"
+    packages = state_dir(root) / "bases" / f"{base.python}-{base.debian.suite}.packages"
     packages.parent.mkdir(parents=True, exist_ok=True)
     command = [str(root / "docker" / "make-base"), "--suite", base.debian.suite, "--python", base.python]
     command += [word for package in base.debian.packages for word in ("--package", package)]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from dlmatrix.errors import BusyError
-from dlmatrix.system.state import exclusive, recall, remember, scratch, state_dir
+from dlmatrix.errors import BusyError, DlmatrixError, UsageError
+from dlmatrix.system.checkout import DATA, own_checkout
+from dlmatrix.system.state import exclusive, recall, remember, reports_folder, scratch, state_dir, state_folder
 
 HOLD = """
 import sys
@@ -78,3 +80,66 @@ def test_a_scratch_folder_is_always_removed(tmp_path: Path, error: type[BaseExce
     else:
         use()
     assert list(state_dir(tmp_path).iterdir()) == []
+
+
+@pytest.fixture
+def shared(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout that is another's: nothing in it can be written. Root may write everywhere, so it is only said so."""
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: checkout not in (path, *path.parents) and allowed(path, mode))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return checkout
+
+
+def test_a_checkout_that_can_be_written_holds_what_is_made_for_it(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    assert state_folder(checkout) == checkout / ".dlmatrix"
+    assert reports_folder(checkout) == checkout / "reports"
+    assert own_checkout(checkout) == checkout
+    assert not (checkout / ".dlmatrix").exists()
+
+
+def test_of_a_checkout_that_cannot_be_written_nothing_is_touched(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(shared.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    with exclusive(shared, "cpu-x"), scratch(shared):
+        remember(shared, "docker", "cpu-x", key="1")
+    assert recall(shared, "docker", "cpu-x") == {"key": "1"}
+    assert state_folder(shared).parent == tmp_path / "state" / "dlmatrix"
+    assert reports_folder(shared) == tmp_path / "reports"
+    monkeypatch.chdir(shared)
+    assert reports_folder(shared) == state_folder(shared) / "reports"
+    assert sorted(shared.rglob("*")) == before
+    with pytest.raises(UsageError, match="cannot be written"):
+        own_checkout(shared)
+
+
+def test_each_shared_checkout_has_a_folder_of_its_own_and_all_installed_packages_one(
+    shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = {state_folder(root).name for root in (shared, shared / "checkout", DATA)}
+    assert len(folders) == 3
+    assert {name.partition("-")[0] for name in folders} == {"checkout", "installed"}
+
+
+@pytest.mark.parametrize("named", ["", "relative/folder"])
+def test_without_a_name_the_users_folder_is_below_home(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", named)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert state_dir(shared).parent == tmp_path / "home" / ".local" / "state" / "dlmatrix"
+
+
+def test_a_users_folder_that_cannot_be_made_is_named_with_the_way_out(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "state").touch()
+    with pytest.raises(DlmatrixError, match=f"{tmp_path}/state/dlmatrix/.*: Not a directory") as raised:
+        state_dir(shared)
+    assert raised.value.next_step == "name a folder that can be written: export XDG_STATE_HOME=DIR"
