@@ -159,9 +159,12 @@ def measure(job, outcome, load, later):
         return "not asked for: --throughput 0"
     if outcome.ended != "done":
         return "the checks before it did not come to their end"
-    ended = {event["check"]["id"]: event["check"]["outcome"] for event in outcome.events if event["event"] == "end"}
-    if ended.get("imports", "passed") != "passed":
+    ended = {event["check"]["id"]: event["check"] for event in outcome.events if event["event"] == "end"}
+    if "imports" in ended and ended["imports"]["outcome"] != "passed":
         return "the framework cannot be used, see the check imports"
+    full = [check["reason"] for check in ended.values() if check["data"].get("no_room")]
+    if full:
+        return full[0]
     if later:
         return True
     return collect.Collector(job, supervise.progress, load).run()

@@ -14,10 +14,12 @@ MAPS = "/proc/self/maps"
 SONAMES = {"libcudart": ("13", "12", "11.0"), "libcudnn": ("9", "8", "7")}
 #: How frameworks, cuBLAS and cuDNN call it when the GPU has no room for them.
 NO_ROOM = re.compile(
-    r"out of memory|OUT_OF_MEMORY|OOM when allocating|RESOURCE_EXHAUSTED|Dst tensor is not initialized|"
-    r"CU(BLAS|DNN)_STATUS_(ALLOC_FAILED|NOT_INITIALIZED)|bfc_allocator\.cc:\d+\] [*_x]+$",
+    r"out.of.memory|OOM when allocating|RESOURCE_EXHAUSTED|Dst tensor is not initialized|"
+    r"CU(BLAS|DNN)_STATUS_ALLOC_FAILED",
     re.I,
 )
+#: What is said too where there was no room, and elsewhere for other reasons.
+ECHO = re.compile(r"CU(BLAS|DNN)_STATUS_NOT_INITIALIZED|bfc_allocator\.cc:\d+\] [*_x]+$")
 #: Bytes with which every check has room: the contexts of two processes with their libraries, about 0.6 GB each on an
 #: H100, and a small network in each. Where as much was free, being out of memory is a fault.
 ROOM = 2 << 30
@@ -73,7 +75,7 @@ def no_room(found, words):
 
     ``found`` are the detection facts, looked up before this run had taken memory; None where there are none.
     """
-    if not NO_ROOM.search(words):
+    if not (NO_ROOM.search(words) or ECHO.search(words)):
         return None
     memory = next((entry.get("memory") for entry in ours(found or {})), None)
     if not memory or memory["free"] >= ROOM:
@@ -84,7 +86,7 @@ def no_room(found, words):
 
 def refuse_without_room(context, words):
     """NoRoomError where ``words``, an exception's or a process's, are those of a GPU that others have filled."""
-    if context.expect.get("gpu") and NO_ROOM.search(words):
+    if context.expect.get("gpu") and (NO_ROOM.search(words) or ECHO.search(words)):
         reason = no_room(facts(context), words)
         if reason:
             raise NoRoomError(reason)

@@ -20,6 +20,7 @@ def run(context):
     found = gpu.facts(context)
     counts = gpu.counts(found)
     nvml, cuda, framework = (counts[name] for name in ("nvml", "cuda", "framework"))
+    nvml = None if nvml is None else nvml - closed(found)
     if not cuda or cuda != framework:
         return failed("the witnesses disagree; see detection for each one's reason", "one number >= 1", counts)
     hidden = hiding(found, os.environ)
@@ -28,6 +29,12 @@ def run(context):
     if nvml is None:
         hidden = ["NVML does not count: nvidia-smi and monitors may not work, and CUDA does"]
     return passed(dict(counts, note="; ".join(hidden)) if hidden and nvml != cuda else counts)
+
+
+def closed(found):
+    """How many GPUs NVML counts, and may not open: a container's, or a scheduler's, neighbours (NO_PERMISSION, 4)."""
+    devices = (found.get("nvml") or {}).get("devices") or []
+    return len([device for device in devices if (device.get("error") or {}).get("code") == 4])
 
 
 def hiding(found, variables):

@@ -12,7 +12,7 @@ import sys
 import time
 import traceback
 
-from smoke import backends, child
+from smoke import backends, child, gpu
 from smoke.context import SkipError
 from smoke.throughput import cards, memory, networks, roof, rows, sharing, stats, windows
 
@@ -127,7 +127,7 @@ def refusal(problem, row):
         return str(problem)
     lines = [line.strip() for line in str(problem).split("\n") if line.strip()]
     said = "{}: {}".format(type(problem).__name__, (lines or [""])[0])[:300]
-    if type(problem).__name__ in FULL:
+    if type(problem).__name__ in FULL or gpu.NO_ROOM.search(str(problem)):
         return "batch {} does not fit in the memory that is there: {}".format(row.batch, said)
     if row.precision == "bf16" and any(words in str(problem) for words in NO_KERNEL):
         return "this framework has no bfloat16 kernel for it: {}".format(said)

@@ -233,6 +233,12 @@ class OutOfMemoryError(RuntimeError):
         (RuntimeError("Dynamo is not supported"), "compiled", "torch.compile does not work here: RuntimeError: Dynamo"),
         (ValueError("\n\nXLA\nlong"), "jit", "jit_compile does not work here: ValueError: XLA"),
         (OutOfMemoryError("CUDA out of memory"), "eager", "batch 128 does not fit in the memory that is there: OutOfM"),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+            "eager",
+            "batch 128 does not fit in the memory that is there: RuntimeErr",
+        ),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_INITIALIZED"), "eager", None),
         (ValueError("a defect"), "eager", None),
         (
             RuntimeError("operation not permitted when stream is capturing"),

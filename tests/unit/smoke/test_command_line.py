@@ -163,12 +163,15 @@ def test_every_check_asserts_one_line():
         (0.0, "done", "passed", "not asked for: --throughput 0"),
         (5.0, "hang", "passed", "the checks before it did not come to their end"),
         (5.0, "done", "failed", "the framework cannot be used, see the check imports"),
+        (5.0, "full", "passed", "300 of 81920 MiB free"),
     ],
 )
 def test_measuring_is_left_for_later_only_where_there_is_something_to_measure(budget, ended, imports, expected):
     outcome = supervise.Outcome()
-    outcome.ended = ended
-    outcome.events = [{"event": "end", "check": {"id": "imports", "outcome": imports}}]
+    outcome.ended = "done" if ended == "full" else ended
+    checks = [{"id": "imports", "outcome": imports, "data": {}}]
+    checks += [{"id": "dense", "outcome": "skipped", "reason": expected, "data": {"no_room": ended == "full"}}]
+    outcome.events = [{"event": "end", "check": check} for check in checks]
     measured = command.measure(collect.Job("torch", 1, budget, 1), outcome, 0.0, later=True)
     assert measured == expected
     given = context.Context("torch", {}, 1, None, None)

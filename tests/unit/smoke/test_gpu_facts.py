@@ -156,6 +156,16 @@ def test_gpu_counts(counts, mig, hidden, outcome, monkeypatch):
     assert outcome == "failed" or ("note" in found.found) is (counts[0] != counts[1])
 
 
+def test_a_gpu_that_nvml_counts_and_may_not_open_is_not_this_runs(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    found = witnesses(8, 1, 1)
+    for entry in found["nvml"]["devices"][:7]:
+        entry["error"] = {"code": 4, "name": "NoPermission"}
+    assert gpu_count.run(context(GPU, detection=found)).outcome == "passed"
+    found["nvml"]["devices"][0]["error"] = {"code": 15, "name": "GpuIsLost"}
+    assert gpu_count.run(context(GPU, detection=found)).outcome == "failed"
+
+
 def test_nvmls_entries_of_the_gpus_that_cuda_offers():
     assert [entry["index"] for entry in gpu.ours(witnesses(8, 2, 2))] == [6, 7]
     assert [entry["index"] for entry in gpu.ours(witnesses(2, 2, 2))] == [0, 1]
