@@ -66,12 +66,15 @@ class Measuring:
     rows: tuple[str, ...] = ()
     #: leave out every check
     only: bool = False
+    #: leave it to a run of its own, with ``only``
+    later: bool = False
 
     def arguments(self) -> list[str]:
         """The arguments of ``python -m smoke``."""
         found = ["--throughput", f"{self.seconds:g}", "--processes", str(self.processes)]
         found += ["--rows", ",".join(self.rows)] if self.rows else []
-        return [*found, *(["--only", "throughput"] if self.only else [])]
+        found += ["--only", "throughput"] if self.only else []
+        return [*found, *(["--later"] if self.later else [])]
 
 
 def quick(env: Env) -> Measuring:
@@ -189,7 +192,8 @@ class Plan:
     @property
     def ends_within(self) -> float:
         """Seconds after which smoke has ended by itself whatever hung in it."""
-        return self.limits.timeout_seconds + (self.measuring.seconds + HANGS_SECONDS if self.measuring.seconds else 0)
+        measures = self.measuring.seconds and not self.measuring.later
+        return self.limits.timeout_seconds + (self.measuring.seconds + HANGS_SECONDS if measures else 0)
 
 
 def make_plan(matrix: Matrix, env: Env, lock: Lock, uv_version: str, limits: Limits) -> Plan:

@@ -1,15 +1,16 @@
-"""Carries out plans: builds, then checks, one env after the other."""
+"""Carries out plans: builds and checks, two envs at a time, then measures one after the other."""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from dlmatrix.document.check import Outcome
+from dlmatrix.document.check import Check, Outcome
 from dlmatrix.engines.protocol import Completed, Engine, Prepared
 from dlmatrix.errors import DlmatrixError, GpuRefusedError, SkippedEnv, of_system
 from dlmatrix.gpu.diagnosis import Launch
@@ -27,6 +28,9 @@ Tell = Callable[[str, str, str], None]
 #: Makes an env's plan; reads its lock, and so may fail.
 MakePlan = Callable[[], Plan]
 
+#: Envs that are built and checked at a time: while one reads, or computes in a single thread, the other computes.
+#: More would need the memory of more.
+AT_ONCE = 2
 #: Where a line of the checks' own progress begins; other lines are the framework's.
 _PROGRESS = "smoke: "
 _CONFIRMED = "take this first passing run into the matrix, whose mark it removes: python -m dlmatrix record REPORT"
@@ -56,9 +60,15 @@ class _Course:
     tell: Tell
     plan: Plan | None = None
     prepared: Prepared | None = None
+    document: dict[str, Any] | None = None
+    #: how ``python -m smoke`` ended, and what the engine said where it refused the GPUs
+    exit_code: int = 0
+    launch: Launch | None = None
     error: DlmatrixError | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    #: what is let go of at the end: the env, which no other run may change meanwhile
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
@@ -69,6 +79,18 @@ class _Course:
             self.error = raised if isinstance(raised, DlmatrixError) else of_system(raised)
             self.tell(self.env.name, _outcome(self.error).value, self.error.message)
 
+    def follow(self, line: str) -> None:
+        """Keep a line of what runs inside; a line of the checks' own progress is told."""
+        self.log.append(line)
+        if line.startswith(_PROGRESS):
+            self.tell(self.env.name, "check", line.removeprefix(_PROGRESS))
+
+    def add(self, document: dict[str, Any], check: Check) -> None:
+        """Put a check made from outside beside those made inside, and tell it."""
+        line = f"{check['id']} {check['outcome']} {check['seconds']:.1f}s {check['reason']}"
+        self.tell(self.env.name, "check", line)
+        document["checks"].append(check)
+
     def result(self, outcome: Outcome, exit_code: int, reason: str, **more: Any) -> EnvResult:
         """How it went."""
         return EnvResult(
@@ -77,6 +99,7 @@ class _Course:
             exit_code=exit_code,
             reason=reason,
             prepared=self.prepared,
+            document=self.document,
             seconds=self.seconds,
             log=tuple(self.log),
             **more,
@@ -92,17 +115,39 @@ def run_all(
     *,
     bare: BareMetal | None = None,
 ) -> list[EnvResult]:
-    """Plan every env, build every env, then check one after the other; what one ends in does not stop the others.
+    """Plan every env; build and check two at a time; then measure, one after the other and beside nothing.
 
-    No build goes on beside a check, whose figures it would falsify. Only an interrupt gets out of
-    here as an exception.
+    What one env ends in does not stop the others. Only an interrupt gets out of here as an exception.
     """
     courses = [_Course(env, tell) for env in envs]
     for course, make in zip(courses, plans, strict=True):
         with course.step():
             _plan(course, make, outside)
-    in_threads([partial(_build, engine, c) for c in courses if c.plan], engine.builds_at_once)
-    return [_check(engine, course, outside, bare) for course in courses]
+    planned = [course for course in courses if course.plan]
+    together = {id(course) for course in planned if len(planned) > 1 and course.plan and not course.plan.gpu}
+    builds = threading.Semaphore(engine.builds_at_once)
+
+    def first(course: _Course) -> None:
+        with builds:
+            _build(engine, course)
+        if id(course) in together:
+            _check(engine, course, outside, later=True)
+
+    def second(course: _Course) -> EnvResult:
+        if id(course) in together:
+            _measure(engine, course)
+        else:  # nobody's checks are kept waiting; and a GPU is not shared
+            _check(engine, course, outside, later=False)
+        if bare:
+            _hold(engine, course, bare)
+        course.held.close()
+        return _ended(course)
+
+    with contextlib.ExitStack() as stack:
+        for course in courses:
+            stack.enter_context(course.held)
+        in_threads([partial(first, course) for course in planned], AT_ONCE)
+        return [second(course) for course in courses]
 
 
 def _plan(course: _Course, make: MakePlan, outside: Outside) -> None:
@@ -125,7 +170,8 @@ def _build(engine: Engine, course: _Course) -> None:
         course.log.append(line)
         course.tell(plan.env.name, "building", line)
 
-    with course.step(), exclusive(plan.root, plan.env.name):
+    with course.step():
+        course.held.enter_context(exclusive(plan.root, plan.env.name))
         prepared = engine.prepare(plan, keep)
         what = "built" if prepared.built else "up to date"
         base = prepared.facts.get("base", "nothing")
@@ -133,32 +179,69 @@ def _build(engine: Engine, course: _Course) -> None:
         course.prepared, course.seconds["prepare"] = prepared, prepared.seconds
 
 
-def _check(engine: Engine, course: _Course, outside: Outside, bare: BareMetal | None) -> EnvResult:
-    """Run the checks; where a GPU cannot be used, on the CPU, and the diagnosis is part of the result."""
-    env, plan, prepared = course.env, course.plan, course.prepared
-    if plan and prepared:
-        with course.step(), exclusive(plan.root, env.name):
-            started = time.perf_counter()
-            follow = _follow(env, course.tell, course.log)
-            completed, launch = _run(engine, plan, prepared, follow)
-            course.seconds |= {"start": completed.start_seconds, "run": time.perf_counter() - started}
-            document = read_document(plan, completed)
-            document["checks"] += prepared.checks
-            checks = outside.checks(engine, plan, prepared, document, launch)
-            if bare:
-                ran = replace(plan, gpu=plan.gpu and launch is None)
-                checks.append(bare.check(engine, ran, prepared, document=document, say=follow, read=read_document))
-            for check in checks:
-                line = f"{check['id']} {check['outcome']} {check['seconds']:.1f}s {check['reason']}"
-                course.tell(env.name, "check", line)
-                document["checks"].append(check)
-    if course.error:
-        error = course.error
+def _check(engine: Engine, course: _Course, outside: Outside, later: bool) -> None:
+    """Run the checks; where a GPU cannot be used, on the CPU, and the diagnosis is part of the result.
+
+    ``later``: what is measured is left to ``_measure``.
+    """
+    plan, prepared = course.plan, course.prepared
+    if plan is None or prepared is None:
+        return
+    plan = replace(plan, measuring=replace(plan.measuring, later=later))
+    with course.step():
+        started = time.perf_counter()
+        completed, course.launch = _run(engine, plan, prepared, course.follow)
+        course.exit_code = completed.exit_code
+        course.seconds |= {"start": completed.start_seconds, "run": time.perf_counter() - started}
+        document = read_document(plan, completed)
+        document["checks"] += prepared.checks
+        for check in outside.checks(engine, plan, prepared, document, course.launch):
+            course.add(document, check)
+        course.document = document
+
+
+def _measure(engine: Engine, course: _Course) -> None:
+    """Measure what the checks have left for later, and put it into their document."""
+    plan, prepared, document = course.plan, course.prepared, course.document
+    if plan is None or prepared is None or document is None:
+        return
+    left = next((n for n, check in enumerate(document["checks"]) if check["data"].get("later")), None)
+    if left is None:
+        return
+    plan = replace(plan, measuring=replace(plan.measuring, only=True))
+    with course.step():
+        started = time.perf_counter()
+        completed = engine.run(plan, prepared, course.follow)
+        measured = read_document(plan, completed)
+        course.exit_code = completed.exit_code or course.exit_code
+        course.seconds["run"] += time.perf_counter() - started
+        document["checks"][left : left + 1] = measured["checks"]
+        document["throughput"] = measured["throughput"]
+        document["seconds"] += measured["seconds"]
+        logs = document["log"], measured["log"]
+        document["log"] = {key: logs[0][key] + logs[1][key] for key in ("lines", "tail")}
+
+
+def _hold(engine: Engine, course: _Course, bare: BareMetal) -> None:
+    """Hold what was measured against bare metal."""
+    plan, prepared, document = course.plan, course.prepared, course.document
+    if plan and prepared and document and not course.error:
+        with course.step():
+            ran = replace(plan, gpu=plan.gpu and course.launch is None)
+            found = bare.check(engine, ran, prepared, document=document, say=course.follow, read=read_document)
+            course.add(document, found)
+
+
+def _ended(course: _Course) -> EnvResult:
+    """The verdict."""
+    error, document = course.error, course.document
+    if error:
         return course.result(_outcome(error), error.exit_code, error.message, next_step=error.next_step)
-    outcome, exit_code, reason = verdict(env, document, completed.exit_code)
-    course.tell(env.name, outcome.value, reason)
-    confirmed = outcome is Outcome.PASSED and env.status is Status.UNVERIFIED
-    return course.result(outcome, exit_code, reason, document=document, next_step=_CONFIRMED if confirmed else "")
+    assert document  # noqa: S101 - without one there is an error
+    outcome, exit_code, reason = verdict(course.env, document, course.exit_code)
+    course.tell(course.env.name, outcome.value, reason)
+    confirmed = outcome is Outcome.PASSED and course.env.status is Status.UNVERIFIED
+    return course.result(outcome, exit_code, reason, next_step=_CONFIRMED if confirmed else "")
 
 
 def _outcome(error: DlmatrixError) -> Outcome:
@@ -171,12 +254,3 @@ def _run(engine: Engine, plan: Plan, prepared: Prepared, say: Callable[[str], No
         return engine.run(plan, prepared, say), None
     except GpuRefusedError as refused:
         return engine.run(replace(plan, gpu=False), prepared, say), Launch(error=refused.message)
-
-
-def _follow(env: Env, tell: Tell, log: list[str]) -> Callable[[str], None]:
-    def say(line: str) -> None:
-        log.append(line)
-        if line.startswith(_PROGRESS):
-            tell(env.name, "check", line.removeprefix(_PROGRESS))
-
-    return say

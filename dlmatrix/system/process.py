@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -18,7 +19,9 @@ Say = Callable[[str], None]
 
 #: Seconds that an interrupted command has to end by itself.
 _GRACE = 5.0
-_running: set[subprocess.Popen[bytes]] = set()
+#: Ends what a thread waits for, by the signal that it is given or as is its way.
+End = Callable[[int], None]
+_running: set[End] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +66,8 @@ def run_lines(
                     start_new_session=True,
                 )
             )
-            stack.callback(_running.discard, process)
+            stack.enter_context(ended_by_interrupts(partial(_signal_group, process)))
             stack.callback(_end_group, process)
-            _running.add(process)
         out, err = cast(IO[bytes], process.stdout), cast(IO[bytes], process.stderr)
         reader = threading.Thread(target=lambda: stdout.extend(iter(lambda: out.read(65536), b"")), daemon=True)
         reader.start()
@@ -85,7 +87,7 @@ def run_lines(
 
 
 def in_threads(jobs: Sequence[Callable[[], None]], at_once: int) -> None:
-    """Do jobs, so many at once; an interrupt ends the commands that they run, and waits for the jobs to see it.
+    """Do jobs, so many at once; an interrupt ends what they wait for, and waits for the jobs to see it.
 
     Only the main thread is interrupted, so a job that is alone is done in it.
     """
@@ -94,8 +96,10 @@ def in_threads(jobs: Sequence[Callable[[], None]], at_once: int) -> None:
             job()
         return
     with futures.ThreadPoolExecutor(at_once) as pool:
-        begun = [pool.submit(job) for job in jobs]
+        begun: list[futures.Future[None]] = []
         try:
+            with signals_held():  # a job that is not yet known by name could not be ended
+                begun += [pool.submit(job) for job in jobs]
             for one in begun:
                 one.result()
         except BaseException:
@@ -103,11 +107,21 @@ def in_threads(jobs: Sequence[Callable[[], None]], at_once: int) -> None:
             # Again and again: a job may have been just about to start a command, which may ignore an interrupt.
             number = signal.SIGINT
             while left := [one for one in begun if not one.done()]:
-                for process in list(_running):
-                    _signal_group(process, number)
+                for end in list(_running):
+                    end(number)
                 futures.wait(left, timeout=_GRACE)
                 number = signal.SIGKILL
             raise
+
+
+@contextlib.contextmanager
+def ended_by_interrupts(end: End) -> Iterator[None]:
+    """While the block waits in a thread, which no interrupt reaches, ``end`` is how one ends what it waits for."""
+    _running.add(end)
+    try:
+        yield
+    finally:
+        _running.discard(end)
 
 
 @contextlib.contextmanager

@@ -220,6 +220,9 @@ def test_what_is_measured_is_told_and_given_time(plan: Plan) -> None:
     assert fast.measuring.arguments() == ["--throughput", "20", "--processes", "1", "--rows", rows]
     assert Measuring(processes=1, only=True).arguments()[-2:] == ["--only", "throughput"]
     assert replace(plan, measuring=Measuring(seconds=0)).ends_within == plan.limits.timeout_seconds
+    later = replace(plan, measuring=Measuring(later=True))
+    assert later.ends_within == plan.limits.timeout_seconds
+    assert later.measuring.arguments()[-1] == "--later"
     assert plan.ends_within == plan.limits.timeout_seconds + 120 + 60
 
 

@@ -241,6 +241,25 @@ def test_an_interrupt_ends_the_commands_of_every_thread_and_starts_no_more(
     assert more == []
 
 
+def test_an_interrupt_ends_what_a_thread_waits_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container is no process of this machine."""
+    monkeypatch.setattr(process, "_GRACE", 0.1)
+    waiting, ended = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with process.ended_by_interrupts(lambda number: ended.set()):
+            waiting.set()
+            assert ended.wait(GUARD)
+
+    def interrupt() -> None:
+        assert waiting.wait(GUARD)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        process.in_threads([wait, interrupt], 2)
+    assert ended.is_set()
+
+
 def test_a_job_s_own_error_comes_out() -> None:
     def broken() -> None:
         raise ValueError("broken")

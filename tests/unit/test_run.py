@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from dlmatrix.document.check import Outcome
 from dlmatrix.engines import host
 from dlmatrix.engines.host import HostEngine
 from dlmatrix.engines.protocol import Completed, Prepared
-from dlmatrix.errors import ConfigError, ContractError, DlmatrixError, HangError, KilledError, UsageError
+from dlmatrix.errors import ConfigError, ContractError, DlmatrixError, EngineError, HangError, KilledError, UsageError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Env, Matrix
 from dlmatrix.matrix.plan import Limits, Measuring, Plan, make_plan
@@ -316,6 +318,114 @@ def test_an_interrupt_gets_through_and_leaves_the_env_free(plan: Plan, script: S
         run_all(engine, [lambda: plan], [plan.env], OUTSIDE, interrupt)
     with exclusive(plan.root, plan.env.name):
         pass
+
+
+class Watched:
+    """An engine whose runs are told from each other and held against the clock of none."""
+
+    name, contains, builds_at_once = "watched", False, 1
+
+    def __init__(self, *, at_once: int = 1, measuring: Callable[[Plan], Completed] | None = None) -> None:
+        self.together = threading.Barrier(at_once)
+        self.measuring = measuring
+        self.lock = threading.Lock()
+        self.active: list[str] = []
+        self.began: list[str] = []
+        self.beside: list[tuple[str, ...]] = []
+
+    def about(self) -> dict[str, str]:
+        return {}
+
+    def place(self, plan: Plan) -> None:
+        return None
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        with self.lock:
+            self.active.append(what)
+            self.began.append(what)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.beside.append(tuple(self.active))
+                self.active.remove(what)
+
+    def prepare(self, plan: Plan, say: Say) -> Prepared:
+        with self.doing(f"build {plan.env.short}"):
+            return Prepared(what="x", built=True, seconds=0.1)
+
+    def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
+        part = "check" if plan.measuring.later else "measure" if plan.measuring.only else "all"
+        with self.doing(f"{part} {plan.env.short}"):
+            if part == "check":
+                self.together.wait(60)
+            elif part == "measure" and self.measuring:
+                return self.measuring(plan)
+            left = check("skipped", "throughput", "throughput") | {"data": {"later": True}}
+            measured = check("passed", "throughput", "throughput")
+            checks = [check("passed")] if part != "measure" else []
+            found = document(*checks, left if part == "check" else measured, log={"lines": 1, "tail": [part]})
+            return Completed(exit_code=0, stdout=json.dumps(found).encode(), start_seconds=0.25)
+
+
+def ran(engine: Watched, plan: Plan, shorts: list[str], *, gpu: str = "") -> list[EnvResult]:
+    plans = [replace(plan, env=replace(plan.env, short=short)) for short in shorts]
+
+    class Here(Outside):
+        def gpu(self, env: Env) -> bool:
+            return env.short == gpu
+
+    there = Here(load_matrix(find_root()))
+    return run_all(engine, [lambda p=p: p for p in plans], [p.env for p in plans], there, lambda *_: None)
+
+
+def test_checks_of_two_envs_overlap_and_measuring_is_beside_nothing(plan: Plan) -> None:
+    engine = Watched(at_once=2)  # a check waits there until the other has begun
+    results = ran(engine, plan, ["1", "2", "3", "4"])
+    assert [result.outcome for result in results] == [Outcome.PASSED] * 4
+    assert engine.began[-4:] == [f"measure {n}" for n in "1234"]
+    assert [beside for beside in engine.beside if len(beside) > 1 and "measure" in " ".join(beside)] == []
+    assert max(len(beside) for beside in engine.beside) == 2
+
+
+def test_one_env_is_checked_and_measured_in_one_go(plan: Plan) -> None:
+    engine = Watched()
+    ran(engine, plan, ["1"])
+    assert engine.began == ["build 1", "all 1"]
+
+
+def test_an_env_with_a_gpu_has_it_for_itself(plan: Plan) -> None:
+    engine = Watched()
+    ran(engine, plan, ["1", "2"], gpu="1")
+    assert engine.began[-2:] == ["all 1", "measure 2"]
+    assert ("all 1",) in engine.beside
+
+
+def test_what_is_measured_later_enters_the_document_of_the_checks(plan: Plan) -> None:
+    (one, _) = ran(Watched(at_once=2), plan, ["1", "2"])
+    assert one.document
+    assert [(entry["id"], entry["outcome"]) for entry in one.document["checks"]] == [
+        ("verify-passed", "passed"),
+        ("throughput", "passed"),
+    ]
+    assert one.document["log"] == {"lines": 2, "tail": ["check", "measure"]}
+    assert one.document["seconds"] == 2.0
+    assert one.seconds["start"] == 0.25
+
+
+def test_measuring_that_breaks_down_loses_no_check_and_stops_no_other_env(plan: Plan) -> None:
+    def broken(plan: Plan) -> Completed:
+        if plan.env.short == "1":
+            raise EngineError("the engine went away")
+        found = document(check("error", "throughput", "throughput"))
+        return Completed(exit_code=13, stdout=json.dumps(found).encode(), start_seconds=0.0)
+
+    one, two = ran(Watched(at_once=2, measuring=broken), plan, ["1", "2"])
+    assert (one.outcome, one.reason) == (Outcome.ERROR, "the engine went away")
+    assert one.document
+    assert one.document["checks"][0]["outcome"] == "passed"
+    assert (two.outcome, two.exit_code) == (Outcome.ERROR, 13)
 
 
 def test_envs_keep_their_order(plan: Plan) -> None:

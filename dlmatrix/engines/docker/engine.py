@@ -28,7 +28,7 @@ from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, build_command, changed_since, container_options, debian, official
-from dlmatrix.system.process import Say, run_lines, signals_held
+from dlmatrix.system.process import Say, ended_by_interrupts, run_lines, signals_held
 from dlmatrix.system.state import recall, remember, scratch
 
 #: Seconds to wait for an engine to say that it is there.
@@ -153,6 +153,7 @@ class DockerEngine:
                 self.remove_leftovers(plan)
                 container = self.client.containers.create(**options)
                 stack.callback(_remove, container)
+            stack.enter_context(ended_by_interrupts(lambda number: _end(container)))
             timer = threading.Timer(plan.ends_within + _OVERTIME_SECONDS, _end, (container, timed_out))
             timer.daemon = True
             stack.callback(timer.cancel)
@@ -254,8 +255,9 @@ def _remove(container: Any) -> None:
         container.remove(force=True, v=True)
 
 
-def _end(container: Any, timed_out: threading.Event) -> None:
-    timed_out.set()
+def _end(container: Any, timed_out: threading.Event | None = None) -> None:
+    if timed_out:
+        timed_out.set()
     with contextlib.suppress(Exception):
         container.kill()
 
