@@ -7,8 +7,14 @@ tool lock when it is missing or old.
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nox
@@ -20,6 +26,10 @@ nox.options.sessions = ["cpu-torch"]
 ROOT = Path(__file__).parent
 EXIT_SKIPPED = 77
 CELL = re.compile(r"(?P<series>torch|tf2|tf1|tf1-compat)-(?P<short>\d[\d.]*)")
+#: The env of each session that runs one.
+ENVS: dict[str, str] = {}
+#: How the envs of this call ended, once they were run together: entries of one result.json.
+RESULTS: list[dict[str, str]] = []
 
 
 @nox.session
@@ -97,26 +107,82 @@ def dlmatrix(session: nox.Session, *arguments: str) -> None:
 
 
 def run_session(name: str, env: str) -> Callable[[nox.Session], None]:
-    """A session that builds, verifies and measures one env."""
+    """A session that builds, verifies and measures one env; the first of several runs all, into one report."""
 
     def run(session: nox.Session) -> None:
-        dlmatrix(session, "run", env, *session.posargs)
+        asked = [] if RESULTS else asked_for(session)
+        if len(asked) > 1:
+            run_together(session, asked)
+        if RESULTS:
+            tell(session, env)
+        else:
+            dlmatrix(session, "run", env, *session.posargs)
 
     run.__doc__ = f"Build, verify and measure {name}."
     return run
 
 
+def asked_for(session: nox.Session) -> list[str]:
+    """The envs of all sessions of this call, which nox itself lists."""
+    arguments = sys.argv[1:]
+    if "--" in arguments:
+        arguments = arguments[: arguments.index("--")]
+    command = [sys.executable, "-m", "nox", *arguments, "--json", "--list"]
+    listed = subprocess.run(command, cwd=session.invoked_from, stdout=subprocess.PIPE, check=True).stdout
+    return [ENVS[one["session"]] for one in json.loads(listed) if one["session"] in ENVS]
+
+
+def run_together(session: nox.Session, envs: Sequence[str]) -> None:
+    """Run envs with one command, and keep how each ended. What fails the run and no env fails this session."""
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("--report", default=ROOT / "reports" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    known, others = options.parse_known_args(list(session.posargs))
+    command = ["-m", "dlmatrix", "run", *envs, "--report", os.path.abspath(known.report), *others]
+    failed = None
+    try:
+        tool(session, "python", *command)
+    except nox.command.CommandFailed as error:
+        failed = error
+    result = Path(known.report) / "result.json"
+    if result.is_file():
+        RESULTS.extend(json.loads(result.read_text(encoding="utf-8"))["envs"])
+    else:
+        entry = {"status": "", "outcome": "error", "reason": "the run of all envs ended without a result, see above"}
+        RESULTS.extend({"name": env, **entry} for env in envs)
+    if failed and {one["outcome"] for one in RESULTS} <= {"passed", "skipped"} and failed.return_code != EXIT_SKIPPED:
+        raise failed
+
+
+def tell(session: nox.Session, env: str) -> None:
+    """Let the session end as its env did; a series stands for its newest supported version, as in the command."""
+    own = [one for one in RESULTS if one["name"] == env or re.fullmatch(rf"{env}-\d[\d.]*", one["name"])]
+    (*_, one) = sorted(own, key=lambda one: (one["status"] == "supported", numbers(one["name"].rpartition("-")[2])))
+    said = f"{one['name']}: {one['outcome']}: {one['reason']}"
+    if one["outcome"] == "skipped":
+        session.skip(said)
+    session.log(said)
+    if one["outcome"] != "passed":
+        raise nox.command.CommandFailed(said)
+
+
+def numbers(version: str) -> list[int]:
+    """A version, to sort by."""
+    return [int(part) for part in re.findall(r"\d+", version)]
+
+
 def add_cells() -> None:
     """Register ``cpu-torch`` (its newest version) and ``cpu-torch(2.13)`` for each file in envs/."""
     cells = [match for file in (ROOT / "envs").glob("*.toml") if (match := CELL.fullmatch(file.stem))]
-    cells.sort(key=lambda cell: [int(part) for part in cell["short"].split(".")])
+    cells.sort(key=lambda cell: numbers(cell["short"]))
     for variant in ("cpu", "gpu"):
         for series in sorted({cell["series"] for cell in cells}):
             name = f"{variant}-{series}"
+            ENVS[name] = name
             nox.session(name=name)(run_session(f"the newest {series} cell ({variant})", name))
             for cell in (cell for cell in cells if cell["series"] == series):
                 one = f"{name}({cell['short']})"
-                nox.session(name=one, tags=[variant, series])(run_session(one, f"{name}-{cell['short']}"))
+                ENVS[one] = f"{name}-{cell['short']}"
+                nox.session(name=one, tags=[variant, series])(run_session(one, ENVS[one]))
 
 
 add_cells()

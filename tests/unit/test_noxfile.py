@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,111 @@ def test_every_session_says_in_a_line_what_it_does(root: Path) -> None:
     lines = [line for line in nox(root).splitlines() if line.startswith(("- ", "* "))]
     assert lines
     assert [line for line in lines if " -> " not in line or not line.rstrip().endswith(".")] == []
+
+
+Call = Callable[..., tuple[subprocess.CompletedProcess[str], list[list[str]]]]
+
+FAKE = """
+import json, pathlib, sys
+here = pathlib.Path(__file__).parent
+with (here / "calls").open("a") as stream:
+    stream.write(json.dumps(sys.argv[1:]) + "\\n")
+ended = json.loads((here / "ended").read_text())
+envs = [word for word in sys.argv[4:] if word[:4] in ("cpu-", "gpu-")]
+folder = pathlib.Path(sys.argv[sys.argv.index("--report") + 1]) if "--report" in sys.argv else here / "report"
+if ended["envs"]:
+    folder.mkdir(parents=True)
+    found = [
+        {"name": name, "status": "supported", "reason": "because", "outcome": ended["envs"].get(name, "passed")}
+        for name in dict.fromkeys(ended.get("newest", {}).get(env, env) for env in envs)
+    ]
+    (folder / "result.json").write_text(json.dumps({"envs": found}))
+sys.exit(ended["code"])
+"""
+
+
+@pytest.fixture
+def call(root: Path, tmp_path: Path) -> Call:
+    """Run nox in a checkout whose dlmatrix only writes down how it was called, and ends as it is told."""
+    copy = tmp_path / "checkout"
+    shutil.copytree(root / "envs", copy / "envs", ignore=shutil.ignore_patterns("locks"))
+    shutil.copy(root / "noxfile.py", copy)
+    (copy / "Makefile").write_text("setup:\n")
+    (copy / ".venv" / "bin").mkdir(parents=True)
+    (copy / "fake.py").write_text(FAKE)
+    python = copy / ".venv" / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{copy}/fake.py" "$@"\n')
+    python.chmod(0o755)
+
+    def run(
+        *arguments: str, code: int = 0, newest: dict[str, str] | None = None, envs: dict[str, str] | None = None
+    ) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
+        (copy / "ended").write_text(
+            json.dumps({"code": code, "newest": newest or {}, "envs": {"": ""} if envs is None else envs})
+        )
+        command = [sys.executable, "-m", "nox", "--noxfile", "checkout/noxfile.py", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return done, [json.loads(line)[2:] for line in (copy / "calls").read_text().splitlines()]
+
+    return run
+
+
+def endings(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """How nox says that each session ended."""
+    lines = done.stderr.rpartition("Ran ")[2].splitlines()[1:]
+    return {line.split()[3].strip(":"): line.split()[4].strip(",") for line in lines if line.startswith("nox > *")}
+
+
+def test_several_envs_are_one_run_with_one_report_and_each_session_ends_as_its_env(call: Call) -> None:
+    cells = ["cpu-torch(2.13)", "cpu-tf2(2.15)", "cpu-tf1(1.15)", "cpu-tf2(2.21)"]
+    ended = {"cpu-tf2-2.15": "failed", "cpu-tf1-1.15": "skipped", "cpu-tf2-2.21": "error"}
+    done, calls = call("-s", *cells, "--", "--quick", code=1, envs=ended)
+    (one,) = calls
+    assert one[0] == "run"
+    assert set(one[1:5]) == {"cpu-torch-2.13", "cpu-tf2-2.15", "cpu-tf1-1.15", "cpu-tf2-2.21"}
+    assert (one[5], one[-1]) == ("--report", "--quick")
+    assert done.returncode == 1
+    assert endings(done) == {
+        "cpu-torch(2.13)": "success",
+        "cpu-tf2(2.15)": "failed",
+        "cpu-tf1(1.15)": "skipped",
+        "cpu-tf2(2.21)": "failed",
+    }
+
+
+def test_a_tag_is_one_run_of_all_its_cells(call: Call, matrix: Matrix) -> None:
+    done, calls = call("-t", "cpu")
+    (one,) = calls
+    assert set(one[1 : one.index("--report")]) == {env.name for env in matrix.envs if env.variant == "cpu"}
+    assert done.returncode == 0
+
+
+def test_the_report_s_folder_is_the_one_asked_for(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    _, calls = call("-s", "cpu-torch", "cpu-tf2", "--", "--report", str(folder), newest={"cpu-torch": "cpu-torch-2.13"})
+    assert calls[0][calls[0].index("--report") + 1] == str(folder)
+    assert calls[0].count("--report") == 1
+
+
+def test_a_series_beside_one_of_its_versions_ends_as_its_newest(call: Call) -> None:
+    newest = {"cpu-torch": "cpu-torch-2.13"}
+    done, _ = call("-s", "cpu-torch", "cpu-torch(2.9)", code=1, newest=newest, envs={"cpu-torch-2.9": "failed"})
+    assert endings(done) == {"cpu-torch": "success", "cpu-torch(2.9)": "failed"}
+
+
+def test_one_env_is_called_as_ever(call: Call) -> None:
+    done, calls = call("-s", "cpu-torch", "--", "--quick")
+    assert (done.returncode, calls) == (0, [["run", "cpu-torch", "--quick"]])
+
+
+def test_a_run_that_fails_though_every_env_passed_is_not_green(call: Call) -> None:
+    """Frameworks that drift apart."""
+    done, calls = call("-s", "cpu-torch(2.13)", "cpu-tf2(2.21)", code=1)
+    assert len(calls) == 1
+    assert done.returncode == 1
+
+
+def test_without_a_result_every_session_fails_and_nothing_is_run_again(call: Call) -> None:
+    done, calls = call("-s", "cpu-torch(2.13)", "cpu-tf2(2.21)", code=2, envs={})
+    assert endings(done) == {"cpu-torch(2.13)": "failed", "cpu-tf2(2.21)": "failed"}
+    assert len(calls) == 1
