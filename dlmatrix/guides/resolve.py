@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,6 @@ INSTALLS = (
         "command; the CPU build comes from PyTorch's own index",
     ),
 )
-
-Resolve = Callable[[Sequence[str]], "Resolution"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from typing import Any
 import docker
 import pytest
 
-from dlmatrix.matrix.compatibility import Said, disagreements, family, load_compatibility
+from dlmatrix.matrix.compatibility import family, load_compatibility
 from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.model import Env, Status
+from tests.builds import Said, disagreements
 from tests.image.support import ROOT
 
 MATRIX = load_matrix(ROOT)

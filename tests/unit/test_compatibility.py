@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.matrix.compatibility import Build, Compatibility, Said, disagreements, is_cuda, load_compatibility
+from dlmatrix.matrix.compatibility import Build, Compatibility, is_cuda, load_compatibility
 from dlmatrix.matrix.model import Matrix
+from tests.builds import Said, disagreements
 from tests.unit.smoke.test_variants import CUDA, NOT_CUDA
 
 
