@@ -1,4 +1,4 @@
-"""The library closure of real gpu images, whole and with a CUDA wheel taken out."""
+"""The library closure of real gpu images, whole and with libraries taken out."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ CUBLAS_13 = "nvidia/cu13/lib/libcublas.so.13"
 
 
 @pytest.fixture
-def closure_of(client: Any) -> Callable[[Env, str], Closure]:
-    """Check an env's image after deleting a path below site-packages ("" for none), in a throw-away container."""
+def closure_of(client: Any) -> Callable[..., Closure]:
+    """Check an env's image after deleting paths below site-packages, in a throw-away container."""
 
-    def check(env: Env, without: str) -> Closure:
+    def check(env: Env, *without: str) -> Closure:
         try:
             image = client.images.get(env.tag)
         except docker.errors.ImageNotFound:
             pytest.skip(f"{env.tag} is not on this engine; build it: python -m dlmatrix run {env.name} --engine docker")
         plan = plan_of(ROOT, env.name)
-        path = f"{site_packages(env.python)}/{without}"
+        paths = [f"{site_packages(env.python)}/{path}" for path in without]
         container = client.containers.create(
             image.id,
-            entrypoint=["rm", path] if without else ["true"],
+            entrypoint=["rm", *paths] if without else ["true"],
             command=[],
             user="0",
             labels={"dlmatrix.env": ""},
@@ -55,20 +55,24 @@ def closure_of(client: Any) -> Callable[[Env, str], Closure]:
 
 
 @pytest.mark.parametrize("env", GPU, ids=lambda e: e.name)
-def test_whole(closure_of: Callable[[Env, str], Closure], env: Env) -> None:
-    closure = closure_of(env, "")
+def test_whole(closure_of: Callable[..., Closure], env: Env) -> None:
+    closure = closure_of(env)
     assert closure.findings == ()
     assert "libcuda.so.1" in closure.driver or env.series != "torch"
 
 
 @pytest.mark.parametrize("env", GPU, ids=lambda e: e.name)
-def test_a_cuda_wheel_taken_out_is_named(closure_of: Callable[[Env, str], Closure], env: Env) -> None:
+def test_what_is_taken_out_is_named(closure_of: Callable[..., Closure], env: Env) -> None:
+    """A library that others need, and a part of cuDNN that only a name in cuDNN leads to."""
     build = load_compatibility(ROOT).build_of(env)
     assert build
-    path = CUBLAS.get(build.cuda_major, CUBLAS_13)
-    findings = {finding.what: finding for finding in closure_of(env, path).findings}
-    soname = path.rpartition("/")[2]
-    assert soname in findings
+    lock = plan_of(ROOT, env.name).lock
+    cublas = CUBLAS.get(build.cuda_major, CUBLAS_13)
     wheel = "nvidia-cublas" if build.cuda_major == "13" else f"nvidia-cublas-cu{build.cuda_major}"
-    locked = plan_of(ROOT, env.name).lock.version_of(wheel)
-    assert findings[soname].wheel == f"{wheel}=={locked}"
+    cudnn = f"nvidia-cudnn-cu{build.cuda_major}"
+    locked = lock.version_of(cudnn) or ""
+    part = "libcudnn_cnn_train.so.8" if locked.startswith("8.") else "libcudnn_heuristic.so.9"
+    found = {finding.what: finding for finding in closure_of(env, cublas, f"nvidia/cudnn/lib/{part}").findings}
+    assert found.keys() >= {cublas.rpartition("/")[2], part}
+    assert found[cublas.rpartition("/")[2]].wheel == f"{wheel}=={lock.version_of(wheel)}"
+    assert found[part].wheel == f"{cudnn}=={locked}"
