@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlmatrix.inspection.finding import Finding, Suggest
@@ -28,14 +28,20 @@ Quoted = dict[str, set[str]]
 class Closure:
     """What was looked at and what was found."""
 
-    #: how many shared objects were looked at, and how many of them something loads
+    #: how many shared objects were looked at
     objects: int
-    loaded: int
+    #: the paths of those that nothing loads
+    unloaded: tuple[str, ...]
     #: sonames that the host's driver must bring
     driver: tuple[str, ...]
     findings: tuple[Finding, ...]
     #: what was left out of the findings, and why
     notes: tuple[str, ...]
+
+    @property
+    def loaded(self) -> int:
+        """How many of the objects something loads."""
+        return self.objects - len(self.unloaded)
 
     @property
     def complete(self) -> bool:
@@ -49,7 +55,8 @@ def check_closure(place: Place, env: Env, libraries: Libraries, build: Build | N
     suggest = Suggest(libraries, build.cuda_major if build else "", lock)
     objects = {p: o for p in search.objects if (o := place.filesystem.shared_object(p))}
     reach = Reach(search=search, objects=objects)
-    reach.start(path for path, wants in objects.items() if is_module(path, wants))
+    folders = {posixpath.join(place.site_packages, folder) for folder in libraries.folders}
+    reach.start(p for p, wants in objects.items() if is_module(p, wants) or posixpath.dirname(p) in folders)
     gpu = env.variant == "gpu"
     rules = [rule for rule in libraries.frameworks if gpu and rule.covers(family(env), env.version)]
     findings = [_no_framework(rule) for rule in rules if not rule.opener(objects)]
@@ -66,7 +73,8 @@ def check_closure(place: Place, env: Env, libraries: Libraries, build: Build | N
     for more, why in (_named(reach, libraries, brought), _mixed(reach, libraries, brought)):
         findings += more
         notes += why
-    notes += _unloaded(reach, libraries)
+    unloaded = reach.unloaded()
+    notes += _not_checked(reach, unloaded, libraries)
     findings += baked_driver(place, libraries)
     if not gpu:
         guard, excused = cpu_guard(place, libraries, env)
@@ -74,7 +82,7 @@ def check_closure(place: Place, env: Env, libraries: Libraries, build: Build | N
         notes += excused
     return Closure(
         objects=len(objects),
-        loaded=len(reach.firm | reach.opened),
+        unloaded=tuple(unloaded),
         driver=tuple(sorted(driver)),
         findings=tuple({finding.what: finding for finding in reversed(findings)}.values())[::-1],
         notes=tuple(dict.fromkeys(notes)),
@@ -175,12 +183,10 @@ def _package(place: Place, path: str) -> str:
     return posixpath.relpath(path, place.site_packages).partition("/")[0]
 
 
-def _unloaded(reach: Reach, libraries: Libraries) -> Iterator[str]:
-    """Objects that could not be loaded and that nothing loads."""
-    loaded = {reach.search.real(path) for path in reach.firm | reach.opened}
-    for path, wants in reach.objects.items():
-        if reach.search.real(path) in loaded:
-            continue
+def _not_checked(reach: Reach, unloaded: Iterable[str], libraries: Libraries) -> Iterator[str]:
+    """Those of the objects that nothing loads which could not be loaded."""
+    for path in unloaded:
+        wants = reach.objects[path]
         asked = [soname for soname in wants.needed if not libraries.is_driver(soname) and not reach.has(soname)]
         if lacks := [soname for soname in asked if not reach.search.find(soname, path, wants)]:
             name = posixpath.basename(path)

@@ -49,6 +49,7 @@ class Libraries:
     """The whole table."""
 
     driver: tuple[str, ...]
+    folders: tuple[str, ...]
     wheels: dict[str, str]
     frameworks: tuple[FrameworkOpens, ...]
     optional: dict[str, str]
@@ -88,6 +89,7 @@ def load_libraries(file: Path | None = None) -> Libraries:
     top = Table(file, "", read_toml(file))
     table = Libraries(
         driver=top.strings("driver"),
+        folders=top.strings("folders"),
         wheels=mapping(top, "wheels"),
         frameworks=tuple(_framework(row) for row in rows(top, "framework")),
         optional=mapping(top, "optional"),

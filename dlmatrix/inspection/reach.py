@@ -1,8 +1,9 @@
 """Which shared objects of an installation something loads, and what they then ask for in vain.
 
-It starts at the extension modules, follows what each object needs (DT_NEEDED), and then what is opened
-by name: the libraries that a program has between quotes, and those that a library has among its constants.
-What a process needs stops it where it is missing; what it opens by name it may go on without.
+It starts at the extension modules and the folders that a framework loads whole, follows what each object
+needs (DT_NEEDED), and then what is opened by name: the libraries that a program has between quotes, and those
+that a library has among its constants. What a process needs stops it where it is missing; what it opens by
+name it may go on without.
 """
 
 from __future__ import annotations
@@ -45,6 +46,11 @@ class Reach:
 
     def __contains__(self, path: str) -> bool:
         return path in self.firm or path in self.opened
+
+    def unloaded(self) -> list[str]:
+        """The objects that nothing loads, under this path or another that leads to the same file."""
+        loaded = {self.search.real(path) for path in self.firm | self.opened}
+        return [path for path in self.objects if self.search.real(path) not in loaded]
 
     def start(self, paths: Iterable[str]) -> None:
         """Load these and all that they need."""

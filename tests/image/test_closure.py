@@ -17,7 +17,8 @@ from dlmatrix.matrix.model import Env, Status
 from tests.image.support import ROOT, plan_of
 
 MATRIX = load_matrix(ROOT)
-GPU = [e for e in MATRIX.envs if e.variant == "gpu" and e.status is not Status.IMPOSSIBLE]
+ENVS = [e for e in MATRIX.envs if e.status is not Status.IMPOSSIBLE]
+GPU = [e for e in ENVS if e.variant == "gpu"]
 #: The folder of cuBLAS among NVIDIA's wheels: by name up to CUDA 12, all in one from CUDA 13 on.
 CUBLAS = {"11": "nvidia/cublas/lib/libcublas.so.11", "12": "nvidia/cublas/lib/libcublas.so.12"}
 CUBLAS_13 = "nvidia/cu13/lib/libcublas.so.13"
@@ -76,3 +77,25 @@ def test_what_is_taken_out_is_named(closure_of: Callable[..., Closure], env: Env
     assert found.keys() >= {cublas.rpartition("/")[2], part}
     assert found[cublas.rpartition("/")[2]].wheel == f"{wheel}=={lock.version_of(wheel)}"
     assert found[part].wheel == f"{cudnn}=={locked}"
+
+
+#: Prints what a process has mapped when its frameworks are imported.
+MAPPED = """
+import importlib
+for name in ("torch", "torch._inductor", "torch.distributed", "tensorflow", "h5py", "numpy.random", "numpy.linalg"):
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
+for line in open("/proc/self/maps"):
+    print(line.split(None, 5)[-1].strip())
+"""
+
+
+@pytest.mark.parametrize("env", ENVS, ids=lambda e: e.name)
+def test_what_a_process_has_loaded_is_called_loaded(client: Any, closure_of: Callable[..., Closure], env: Env) -> None:
+    unloaded = closure_of(env).unloaded
+    options = {"network_mode": "none", "labels": {"dlmatrix.env": ""}, "remove": True}
+    mapped = client.containers.run(env.tag, ["-c", MAPPED], entrypoint=["python"], **options).decode().splitlines()
+    assert [path for path in mapped if site_packages(env.python) in path]
+    assert set(mapped).isdisjoint(unloaded)

@@ -345,6 +345,12 @@ def test_what_a_program_names_is_loaded(image: Image, check: Callable[..., Closu
     assert [finding.what for finding in check(image, "gpu-torch-2.6").findings] == ["libgomp.so.1"]
 
 
+def test_a_folder_that_tensorflow_loads_whole(image: Image, check: Callable[..., Closure]) -> None:
+    make_tensorflow(image, "libcudnn.so.9", [f"libcudnn_{kind}.so.9" for kind in CUDNN_9])
+    image.wheel_library("tensorflow/core/kernels/libtfkernel_sobol_op.so", ("libgone.so.1",))
+    assert [finding.what for finding in check(image, "gpu-tf2-2.18").findings] == ["libgone.so.1"]
+
+
 def test_a_name_in_a_program_excuses_no_missing_path(image: Image, check: Callable[..., Closure]) -> None:
     make_torch(image)
     image.text(f"{SITE}/cuda/pathfinder.py", 'SONAMES = ("libcublas.so.12",)\n')
@@ -465,6 +471,6 @@ def test_wheel_names() -> None:
 
 def test_a_broken_table_names_file_and_key(tmp_path: Path) -> None:
     file = tmp_path / "libraries.toml"
-    file.write_text('driver = []\n[wheels]\n[optional]\n[[framework]]\nversions = ["1", "2"]\n')
+    file.write_text('driver = []\nfolders = []\n[wheels]\n[optional]\n[[framework]]\nversions = ["1", "2"]\n')
     with pytest.raises(ConfigError, match=r"libraries\.toml: framework\[1\]\.framework: is missing"):
         load_libraries(file)
