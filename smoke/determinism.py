@@ -1,21 +1,48 @@
-"""Train twice from one seed, and find the operations whose bits change."""
+"""Train twice from one seed, and find the operations whose bits change.
+
+``python -m smoke.determinism FRAMEWORK THREADS FOLDER`` does so with the framework's own switch for deterministic
+operations: it is the whole process's, and TensorFlow's cannot be taken back, so no other check runs in there.
+"""
+
+import json
+import os
+import re
+import sys
 
 import numpy
 
-from smoke import digits
+from smoke import backends, digits
 from smoke.checks.conv2d import case
 from smoke.training import BATCH
 
 STEPS = 30
+ANSWER = "determinism.json"
+#: PyTorch: "adaptive_avg_pool2d_backward_cuda does not have a deterministic implementation, but you set …";
+#: TensorFlow: "A deterministic GPU implementation of … is not currently available", "… when determinism is enabled".
+REFUSAL = re.compile("determinis", re.I)
 
 
-def losses(context, seed=5):
+def losses(backend, data, seed=5):
     """The loss of every step of a short training from a seed."""
-    data = context.once("digits", digits.Digits)
-    classifier = context.backend.classifier(seed=seed)
+    classifier = backend.classifier(seed=seed)
     batches = list(digits.batches(data.train_x, data.train_y, BATCH, seed))
-    found = [classifier.step(*batches[step % len(batches)]) for step in range(STEPS)]
-    classifier.close()
+    try:
+        return [classifier.step(*batches[step % len(batches)]) for step in range(STEPS)]
+    finally:
+        classifier.close()
+
+
+def twice(backend, data):
+    """Two trainings from one seed: the last loss, and from which step on and by how much at most they differ.
+
+    ``start`` is the relative difference of the losses before any step: of two networks that should be one.
+    """
+    first, second = losses(backend, data), losses(backend, data)
+    found = {"steps": len(first), "last": first[-1], "same bits": first == second}
+    found["start"] = abs(first[0] - second[0]) / abs(first[0])
+    if first != second:
+        found["step"] = next(index for index, pair in enumerate(zip(first, second)) if pair[0] != pair[1])
+        found["difference"] = float(numpy.abs(numpy.subtract(first, second)).max())
     return found
 
 
@@ -32,16 +59,63 @@ def operations():
     }
 
 
-def unstable(context, repeats=4):
+def unstable(backend, repeats=4):
     """Names of the operations whose output or gradient changes its bits when it is repeated."""
-    found = []
-    for name, (arrays, attributes) in operations().items():
-        output, _ = context.backend.op(name, arrays, attributes, None)
-        upstream = numpy.random.RandomState(1).standard_normal(output.shape)
-        seen = set()
-        for _ in range(repeats):
-            output, grads = context.backend.op(name, arrays, attributes, upstream)
-            seen.add(output.tobytes() + b"".join(grads[key].tobytes() for key in sorted(grads)))
-        if len(seen) > 1:
-            found.append(name)
+    return sorted(
+        name for name, call in operations().items() if len({_bits(backend, name, *call) for _ in range(repeats)}) > 1
+    )
+
+
+def _bits(backend, name, arrays, attributes):
+    """An operation's output and gradients, as bytes."""
+    output, _ = backend.op(name, arrays, attributes, None)
+    upstream = numpy.random.RandomState(1).standard_normal(output.shape)
+    output, grads = backend.op(name, arrays, attributes, upstream)
+    return output.tobytes() + b"".join(grads[key].tobytes() for key in sorted(grads))
+
+
+def switched(backend, data):
+    """The same with the switch on: what ``twice`` finds, or ``refused``, {operation: the framework's words}.
+
+    ``promised`` says whether the framework promises equal bits then.
+    """
+    switch, promised = backend.deterministic()
+    found = {"switch": switch, "promised": promised}
+    try:
+        found.update(twice(backend, data))
+    except Exception as problem:
+        if not REFUSAL.search(str(problem)):
+            raise
+        found["refused"] = refused(backend) or {"training": _first_line(problem)}
+        return found
+    if not found["same bits"]:
+        found["operations"] = unstable(backend)
     return found
+
+
+def refused(backend):
+    """{operation: the words} of those of the CNN that the framework does not compute deterministically."""
+    found = {}
+    for name, call in operations().items():
+        try:
+            _bits(backend, name, *call)
+        except Exception as problem:
+            if not REFUSAL.search(str(problem)):
+                raise
+            found[name] = _first_line(problem)
+    return found
+
+
+def _first_line(problem):
+    return str(problem).strip().split("\n")[0][:300]
+
+
+def main(framework, threads, folder):
+    """Turn the switch, look, and write the answer into ``folder``."""
+    found = switched(backends.load(framework, int(threads)), digits.Digits())
+    with open(os.path.join(folder, ANSWER), "w") as stream:
+        json.dump(found, stream)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -4,6 +4,8 @@ A backend has
   DISTRIBUTIONS, MODES, module, versions(), build(), gpus(), precision(tf32), allocate(gpu)
   precisions(): the formats of smoke/precision.py that the device multiplies in; with tf32, precision(True) allows it
   architectures(), cudnn_compiled(), nccl(): what the build says, None or empty where it does not
+  deterministic() -> (words, promised): the process's switch for deterministic operations, turned on, and whether
+    the framework promises equal bits with it
   op(name, arrays, attributes, upstream, dtype, mode) -> output, {name: gradient}; without upstream no gradients
   NO_GRADIENT = {operation: the words in which the framework refuses its gradient on a CPU}, where there are any
   optimise(rule, settings, weight, gradients) -> [the weight after each step]

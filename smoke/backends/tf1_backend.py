@@ -59,6 +59,10 @@ class Backend:
         if switch is not None:
             switch(tf32)
 
+    def deterministic(self):
+        """What there is. A Session promises nothing with any of it (documentation of enable_op_determinism)."""
+        return tf_ops.deterministic(tensorflow), False
+
     def precisions(self):
         """The formats that the device multiplies in."""
         return tf_ops.precisions(tensorflow, self.gpus())

@@ -63,6 +63,10 @@ class Backend:
         if switch is not None:
             switch(tf32)
 
+    def deterministic(self):
+        """TensorFlow 2's switch."""
+        return tf_ops.deterministic(tf), True
+
     def precisions(self):
         """The formats that the device multiplies in."""
         return tf_ops.precisions(tf, self.gpus())

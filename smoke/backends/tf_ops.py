@@ -1,5 +1,7 @@
 """TensorFlow's single operations; one text for graphs under 1.x and for eager and tf.function under 2.x."""
 
+import os
+
 #: What TensorFlow says where it has an operation but, on a CPU, not its gradient.
 NO_GRADIENT = {"conv2d": "CPU implementations do not yet support dilation rates larger than 1"}
 
@@ -27,6 +29,18 @@ OPS = {
         labels=t["labels"], logits=t["logits"]
     ),
 }
+
+
+def deterministic(tf):
+    """Turn on what this TensorFlow has for deterministic operations, before its first; the words of it."""
+    enable = getattr(tf.config.experimental, "enable_op_determinism", None)
+    if enable is not None:  # from 2.8 on
+        enable()
+        return "tf.config.experimental.enable_op_determinism()"
+    # The first is read by 2.1 to 2.7 and by NVIDIA's builds of 1.15. Plain 1.15 reads the second, which is cuDNN's
+    # alone: the bias's gradient stays as it was (https://github.com/NVIDIA/framework-determinism).
+    os.environ.update(TF_DETERMINISTIC_OPS="1", TF_CUDNN_DETERMINISTIC="1")
+    return "TF_DETERMINISTIC_OPS=1 and TF_CUDNN_DETERMINISTIC=1"
 
 
 def precisions(tf, gpus):

@@ -64,6 +64,14 @@ class Backend:
         torch.backends.cuda.matmul.allow_tf32 = tf32
         torch.backends.cudnn.allow_tf32 = tf32
 
+    def deterministic(self):
+        """Refuse what has no deterministic implementation; before cuBLAS has started, which reads its variable then."""
+        os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+        torch.backends.cudnn.deterministic = True
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True)
+        return "torch.use_deterministic_algorithms(True) and cudnn.deterministic", True
+
     def precisions(self):
         """On a GPU the half precisions too; from Ampere (8.0) on with TF32 and bfloat16."""
         if self.device.type != "cuda":

@@ -1,12 +1,10 @@
 """What training wrote down computes the same in a fresh process."""
 
 import os
-import subprocess
-import sys
 
 import numpy
 
-from smoke import compare, digits, gpu, reload, spare, supervise, training
+from smoke import compare, digits, interpreter, reload, spare, training
 from smoke.context import failed, passed
 
 ID = "reload"
@@ -20,7 +18,7 @@ TOLERANCE = {"cpu": 1e-6, "gpu": 2e-5}
 
 
 def prepare(context):
-    """The fresh process of a cpu env is a fork that has computed nothing."""
+    """The fresh process of a cpu env is a fork that has computed nothing; a GPU's driver does not survive one."""
     if context.expect.get("variant") == "cpu":
         context.once(ID, lambda: spare.Spare(lambda folder: reload.restore(context.backend, folder)))
 
@@ -31,7 +29,7 @@ def run(context):
     images = context.once("digits", digits.Digits).test_x[: reload.IMAGES]
     weights, logits = classifier.weights(), classifier.logits(images)
     classifier.save(context.folder)
-    wrong = context.once(ID, lambda: Interpreter(context)).run(context.folder)
+    wrong = context.once(ID, lambda: interpreter.Interpreter(context, "smoke.reload")).run(context.folder)
     if wrong:
         return failed("the fresh process did not come to its end: {}".format(wrong), "", wrong)
     with numpy.load(os.path.join(context.folder, reload.RESTORED)) as restored:
@@ -52,28 +50,3 @@ def judge(weights, logits, restored, tolerance):
 
 def _equal(array, restored, name):
     return name in restored and numpy.array_equal(array, restored[name])
-
-
-class Interpreter:
-    """The fresh process of a gpu env, whose driver does not survive a fork: an interpreter that imports anew."""
-
-    def __init__(self, context):
-        self._command = [sys.executable, "-m", "smoke.reload", context.framework, str(context.threads)]
-        self._environ = supervise.environment(context.threads)
-        self._context = context
-
-    def run(self, folder):
-        """Restore there; "" when it came to its end, else how it ended; NoRoomError on a GPU that others fill."""
-        done = subprocess.run(
-            [*self._command, folder],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=self._environ,
-            check=False,
-        )
-        text = done.stdout.decode("utf-8", "replace")
-        if done.returncode:
-            gpu.refuse_without_room(self._context, text)
-        print(text, end="", flush=True)
-        last = text.strip().splitlines()[-1:] or [""]
-        return "exit {}, {}".format(done.returncode, last[0]) if done.returncode else ""

@@ -3,7 +3,7 @@
 import numpy
 import pytest
 
-from smoke import reload
+from smoke import interpreter, reload
 from smoke.checks import training_reload
 from smoke.context import Context
 
@@ -57,4 +57,4 @@ def test_a_cpu_env_s_network_is_restored_in_a_fork_made_before_anything_was_comp
 def test_a_gpu_env_s_network_is_restored_by_an_interpreter_of_its_own(tmp_path):
     context = Context("no-such-framework", {"variant": "gpu"}, 1, str(tmp_path), None)
     training_reload.prepare(context)
-    assert "No module named" in training_reload.Interpreter(context).run(str(tmp_path))
+    assert "No module named" in interpreter.Interpreter(context, "smoke.reload").run(str(tmp_path))

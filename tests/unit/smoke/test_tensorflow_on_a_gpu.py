@@ -1,6 +1,7 @@
 """What the TensorFlow backends set before they compute; TensorFlow is a stand-in that remembers what it was told."""
 
 import importlib
+import os
 import sys
 from unittest import mock
 
@@ -48,3 +49,22 @@ def test_counting_gpus_takes_no_memory_of_theirs(backend):
     tensorflow.config.experimental.list_physical_devices.return_value = ["GPU:0", "GPU:1"]
     with mock.patch.dict(sys.modules, {"tensorflow.python.client": None}):
         assert loaded.gpus() == 2
+
+
+@pytest.mark.parametrize(("name", "promised"), [("tf2_backend", True), ("tf1_backend", False)])
+def test_the_switch_for_deterministic_operations(backend, name, promised, monkeypatch):
+    for variable in ("TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC"):
+        monkeypatch.setenv(variable, "0")
+    loaded, tensorflow = backend(name)
+    assert loaded.deterministic() == ("tf.config.experimental.enable_op_determinism()", promised)
+    tensorflow.config.experimental.enable_op_determinism.assert_called_once_with()
+    assert os.environ["TF_DETERMINISTIC_OPS"] == "0"
+
+
+def test_an_older_tensorflow_has_variables_for_it(backend, monkeypatch):
+    for variable in ("TF_DETERMINISTIC_OPS", "TF_CUDNN_DETERMINISTIC"):
+        monkeypatch.setenv(variable, "0")
+    loaded, tensorflow = backend("tf1_backend")
+    tensorflow.config.experimental = mock.MagicMock(spec=[])
+    assert loaded.deterministic() == ("TF_DETERMINISTIC_OPS=1 and TF_CUDNN_DETERMINISTIC=1", False)
+    assert (os.environ["TF_DETERMINISTIC_OPS"], os.environ["TF_CUDNN_DETERMINISTIC"]) == ("1", "1")
