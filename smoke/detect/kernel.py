@@ -9,9 +9,17 @@ from .tree import Tree, clip, errno_name
 
 _VERSION = re.compile(r"Kernel Module(?: for \S+)?\s+(\d+\.\d+(?:\.\d+)?)")
 _LOG = re.compile(
-    r"NVRM|Xid|nvidia|nouveau|PM: suspend (entry|exit)|Key was rejected|lockdown: .*module|fabricmanager",
+    r"NVRM|Xid|nvidia|nouveau|PM: suspend (entry|exit)|Key was rejected|lockdown: .*module|fabricmanager"
+    r"|Loading of .*module.* is rejected|unavailable key|gsp_\w+\.bin",
     re.I,
 )
+#: What tells of a fault, and must not be driven out by a flood of other lines.
+_TELLING = re.compile(
+    r"Xid|RmInitAdapter|WPR2|gsp_|firmware|is rejected|Key was rejected|unavailable key|lockdown|mismatch|fallen off"
+    r"|DENIED|ignore this GPU|Legacy|not supported by open|requires use of|PM: suspend",
+    re.I,
+)
+_KEPT_TELLING, _KEPT_OTHERS = 60, 40
 _SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
@@ -31,6 +39,7 @@ def observe(notes, root, framework=None):
     surroundings.look(tree, notes)
     notes.put("majors", nodes.majors(tree))
     notes.put("nodes", nodes.look(tree, notes))
+    notes.put("caps", nodes.capabilities(tree, notes))
     notes.calling("read /dev/kmsg")
     notes.put("log", log(tree))
 
@@ -87,6 +96,9 @@ def modules(tree):
         "open": None if text is None else "Open Kernel Module" in text,
         "text": clip(text.splitlines()[0]) if text and text.strip() else None,
         "error": why,
+        "hmm_disabled": {"Y": True, "1": True, "N": False, "0": False}.get(
+            tree.text("/sys/module/nvidia_uvm/parameters/uvm_disable_hmm")
+        ),
         "loaded": [
             name for name in ("nvidia", "nvidia_uvm", "nouveau", "vfio_pci") if tree.exists("/sys/module/" + name)
         ],
@@ -134,10 +146,21 @@ def log(tree):
     for path in ("/dev/kmsg", "/var/log/kern.log", "/var/log/messages", "/var/log/dmesg"):
         lines, error = _lines(tree.at(path))
         if lines is not None:
-            kept = [clip(line, 300) for line in lines if _LOG.search(line)]
-            return {"source": path, "error": None, "lines": kept[-60:]}
+            return {"source": path, "error": None, "lines": _kept([line for line in lines if _LOG.search(line)])}
         why = why or error
     return {"source": None, "error": why, "lines": []}
+
+
+def _kept(lines):
+    """The last of the lines that tell of a fault, the first of each Xid among them, and the last of the others."""
+    telling = [index for index, line in enumerate(lines) if _TELLING.search(line)]
+    others = [index for index, line in enumerate(lines) if not _TELLING.search(line)]
+    first = {}
+    for index in telling:
+        match = re.search(r"Xid \((\S+)\): (\d+)", lines[index])
+        first.setdefault(match.groups() if match else None, index)
+    chosen = set(list(first.values())[:_KEPT_OTHERS] + telling[-_KEPT_TELLING:] + others[-_KEPT_OTHERS:])
+    return [clip(lines[index], 300) for index in sorted(chosen)]
 
 
 def _lines(path, limit=4 * 1024 * 1024):

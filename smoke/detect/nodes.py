@@ -29,6 +29,20 @@ def look(tree, notes):
     return found
 
 
+def capabilities(tree, notes):
+    """{name: the errno of opening it, or ok} for MIG's and IMEX's own nodes, None where the driver has made none."""
+    found = {}
+    for folder in ("/dev/nvidia-caps", "/dev/nvidia-caps-imex-channels"):
+        for name in tree.names(folder)[:_LIMIT]:
+            notes.calling("open " + folder + "/" + name)
+            try:
+                os.close(os.open(tree.at(folder + "/" + name), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK))
+                found[name] = "ok"
+            except OSError as error:
+                found[name] = errno_name(error)
+    return found or None
+
+
 def _node(path):
     try:
         status = os.stat(path)

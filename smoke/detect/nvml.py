@@ -10,6 +10,7 @@ from .loading import load
 from .tree import Tree, clip
 
 _MAX_DEVICES = 64
+_VGPU = 2  # NVML_GPU_VIRTUALIZATION_MODE_VGPU: a virtual GPU, seen by its guest
 _FUNCTION_NOT_FOUND, _NOT_SUPPORTED = 13, 3
 
 
@@ -169,6 +170,8 @@ def _device(ask, handle):
     facts["mig"] = _mig(ask, handle)
     facts["fabric"] = _fabric(ask, handle)
     facts["processes"] = _processes(ask, handle)
+    facts["virtualization"] = ask("nvmlDeviceGetVirtualizationMode", handle)
+    facts["licensed"] = _licensed(ask, handle) if facts["virtualization"] == _VGPU else None
     return facts
 
 
@@ -227,6 +230,15 @@ def _fabric(ask, handle):
         if ask.code == 0:
             return {"state": info.state, "status": info.status}
     return None
+
+
+def _licensed(ask, handle):
+    """Whether a virtual GPU has the licence that its guest needs, None where NVML does not say."""
+    told = ask("nvmlDeviceGetGridLicensableFeatures", handle)
+    if not getattr(told, "isGridLicenseSupported", 0):
+        return None
+    count = min(told.licensableFeaturesCount, len(told.gridLicensableFeatures))
+    return any(told.gridLicensableFeatures[index].featureState for index in range(count))
 
 
 def _processes(ask, handle):

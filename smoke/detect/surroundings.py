@@ -92,10 +92,13 @@ def container(tree):
 
 def cgroup(tree):
     """The cgroup version, this process's group and, under version 1, its list of devices."""
-    devices = tree.text("/sys/fs/cgroup/devices/devices.list")
+    devices, group = tree.text("/sys/fs/cgroup/devices/devices.list"), _group(tree)
     return {
         "version": 2 if tree.exists("/sys/fs/cgroup/cgroup.controllers") else 1,
-        "path": _group(tree),
+        "path": group,
+        "pids_max": _integer(
+            tree.text("/sys/fs/cgroup" + (group or "") + "/pids.max") or tree.text("/sys/fs/cgroup/pids.max")
+        ),
         "devices": None if devices is None else [clip(line, 60) for line in devices.splitlines()[:60]],
     }
 

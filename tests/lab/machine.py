@@ -27,6 +27,7 @@ LIBRARY_FOLDER = "/usr/lib/x86_64-linux-gnu"
 MODELS: dict[str, tuple[str, tuple[int, int], int]] = {
     "NVIDIA A100-SXM4-40GB": ("0x20b0", (8, 0), 40 << 30),
     "NVIDIA H100 80GB HBM3": ("0x2330", (9, 0), 80 << 30),
+    "NVIDIA GH200 480GB": ("0x2342", (9, 0), 96 << 30),
     "NVIDIA B200": ("0x2901", (10, 0), 180 << 30),
     "NVIDIA GeForce RTX 5090": ("0x2b85", (12, 0), 32 << 30),
     "NVIDIA GeForce RTX 3060": ("0x2503", (8, 6), 12 << 30),

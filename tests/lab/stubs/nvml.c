@@ -226,6 +226,19 @@ int nvmlDeviceGetNvLinkRemotePciInfo_v2(handle h, unsigned link, void *to) {
     (void)h, (void)link, (void)to;
     return NOT_SUPPORTED;
 }
+int nvmlDeviceGetVirtualizationMode(handle h, unsigned long long *mode) {
+    CHECK("nvmlDeviceGetVirtualizationMode", DEVICE(h));
+    *mode = (unsigned long long)device_number(DEVICE(h), "virtualization", 0);
+    return SUCCESS;
+}
+int nvmlDeviceGetGridLicensableFeatures_v4(handle h, void *to) {
+    struct { int supported; unsigned count; struct { unsigned code, state; char rest[280]; } features[3]; } *told = to;
+    CHECK("nvmlDeviceGetGridLicensableFeatures_v4", DEVICE(h));
+    told->supported = told->count = 1;
+    told->features[0].code = 1;
+    told->features[0].state = (unsigned)device_number(DEVICE(h), "licensed", 0);
+    return SUCCESS;
+}
 static int processes(handle h, unsigned *count, void *to) {
     struct process { unsigned pid; unsigned long long used; unsigned instance, compute; } *list = to;
     unsigned have = (unsigned)device_number(DEVICE(h), "processes", 0), room = to ? *count : 0;

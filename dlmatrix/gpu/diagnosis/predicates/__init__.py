@@ -5,6 +5,7 @@ What each looks at and what it means stands in causes.toml, under the function's
 
 from dlmatrix.gpu.diagnosis.predicates import (
     blind,
+    codes,
     container,
     cuda,
     denied,
@@ -20,6 +21,7 @@ from dlmatrix.gpu.diagnosis.view import PREDICATES
 __all__ = [
     "PREDICATES",
     "blind",
+    "codes",
     "container",
     "cuda",
     "denied",

@@ -113,11 +113,16 @@ def mig_instances(view: View) -> tuple[int, int]:
 
 
 @predicate
-def _mig_without_instance(_case: Case, view: View) -> Match | None:
+def _mig_without_instance(case: Case, view: View) -> Match | None:
     enabled, instances = mig_instances(view)
+    # In a container instances may be there and not passed in: only the host's own count says that there is none.
+    known = not view.container or (case.host is not None and not mig_instances(case.host)[1])
     return found(
         f"MIG is on for {enabled} GPU(s) without an instance; cuInit returned {view.cu}",
-        when=enabled and not instances and (view.cu in (3, 100) or (view.cu == 0 and not view.integer("cuda.count"))),
+        when=enabled
+        and not instances
+        and known
+        and (view.cu in (3, 100) or (view.cu == 0 and not view.integer("cuda.count"))),
     )
 
 

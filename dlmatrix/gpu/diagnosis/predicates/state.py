@@ -26,9 +26,25 @@ def _answering(view: View, code: int) -> list[str]:
 
 
 def _reported(view: View, pattern: str) -> str:
-    """A line of the kernel log, unless every GPU works: then what it tells of was overcome since."""
+    """A line of the kernel log on a GPU that is this process's, unless every GPU works: then it was overcome since."""
     overcome = view.cuda_works and (view.integer("cuda.count") or 0) >= len(view.gpus)
-    return "" if overcome else view.logged(pattern)
+    lines = [line for line in view.log if re.search(pattern, line) and not _of_another(line, view)]
+    return lines[-1] if lines and not overcome else ""
+
+
+def _address(text: str) -> tuple[int, int, int] | None:
+    match = re.search(r"([0-9a-fA-F]{4,8}):([0-9a-fA-F]{2}):([0-9a-fA-F]{2})", text)
+    return (int(match[1], 16), int(match[2], 16), int(match[3], 16)) if match else None
+
+
+def _of_another(line: str, view: View) -> bool:
+    """Whether a line names the address of a GPU that is not open to this process, all of whose own are seen."""
+    rows = [row for path in ("nvml.devices", "cuda.devices") for row in view.rows(path)]
+    seen = {_address(row.text("pci")) for row in rows} - {None}
+    numbered = [path for path in view.gpu_nodes if path != "/dev/nvidiactl"]
+    mine = [path for path in numbered if view.nodes[path].text("open") == "ok"]
+    address = _address(line)
+    return address is not None and address not in seen and len(mine) == len(seen) > 0 and len(mine) < len(view.gpus)
 
 
 def _by_code(view: View, code: int, word: str, logged: str = "") -> Match | None:
@@ -71,7 +87,7 @@ def _reset_required(_case: Case, view: View) -> Match | None:
         for key, word in (("retirement_pending", "page retirement pending"), ("remap_pending", "row remapping pending"))
         if row.get(f"ecc.{key}") in (1, True)
     ]
-    logged = _reported(view, r"Xid.*: (48|63|64)\b")
+    logged = _reported(view, r"Xid.*: (48|63|95)\b|Xid.*: 154,.*(Reset|Reboot|Drain)")
     return found(
         f"NVML answers 16 (reset required) for {listing(where)}" if where else "",
         listing(pending),

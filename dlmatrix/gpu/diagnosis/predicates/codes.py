@@ -1,0 +1,95 @@
+"""Predicates on codes and lines of the driver that have several causes (rows 102 to 109)."""
+
+from __future__ import annotations
+
+import re
+
+from dlmatrix.gpu.diagnosis.predicates.cuda import mig_instances
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+
+#: nvmlDeviceGetVirtualizationMode: 2 is a virtual GPU inside a guest (nvml.h).
+_VGPU = 2
+#: The capability nodes of MIG's own administration; every instance has further ones.
+_MIG_OFFICES = {"nvidia-cap1", "nvidia-cap2"}
+
+
+@predicate
+def _hmm_fault(_case: Case, view: View) -> Match | None:
+    off, is_open = view.flag("kernel.modules.hmm_disabled"), view.flag("kernel.modules.open")
+    enabled, _ = mig_instances(view)
+    return found(
+        "cuInit returned 3 (not initialised) although NVML counts "
+        f"{view.integer('nvml.count')} GPU(s) and every node opens",
+        "the open kernel module is loaded" if is_open else "",
+        "uvm_disable_hmm is off" if off is False else "",
+        when=off is not True and (is_open or off is False) and not view.wsl and not enabled and view.nv == 0,
+        sure=False,
+    )
+
+
+@predicate
+def _wsl_toolkit_old(_case: Case, view: View) -> Match | None:
+    version = view.text("kernel.toolkit.version")
+    return found(
+        "cuInit returned 500 (named symbol not found) in a container of WSL",
+        f"nvidia-container-toolkit {version}" if version else "",
+        when=view.wsl and view.container,
+    )
+
+
+@predicate
+def _gsp_wpr2(_case: Case, view: View) -> Match | None:
+    line = view.logged(r"WPR2 already up")
+    return found(line, when=line and not view.cuda_works)
+
+
+@predicate
+def _gsp_firmware(_case: Case, view: View) -> Match | None:
+    line = view.logged(
+        r"GSP firmware image version mismatch|gsp_\w+\.bin failed with error|No firmware image found"
+        r"|_kgspFwContainerVerifyVersion|Error preparing GSP-RM image"
+    )
+    return found(line, when=line and not view.cuda_works)
+
+
+@predicate
+def _mig_not_passed(case: Case, view: View) -> Match | None:
+    enabled, instances = mig_instances(view)
+    outside = mig_instances(case.host)[1] if case.host else None
+    caps = view.get("kernel.caps")
+    shut = [f"{name}: {word}" for name, word in caps.items() if word != "ok" and name not in _MIG_OFFICES] \
+        if isinstance(caps, dict) else []  # fmt: skip
+    lacking = isinstance(caps, dict) and not set(caps) - _MIG_OFFICES
+    return found(
+        f"MIG is on, and no instance is seen in the container; cuInit returned {view.cu}",
+        f"the host has {outside} instance(s)" if outside else "",
+        "/dev/nvidia-caps has no node of an instance" if lacking else listing(shut, 3),
+        when=view.container and enabled and not instances and outside != 0 and not view.cuda_works,
+        sure=bool(outside),
+    )
+
+
+@predicate
+def _vgpu_unlicensed(_case: Case, view: View) -> Match | None:
+    rows = [row for row in view.rows("nvml.devices") if row.integer("virtualization") == _VGPU]
+    without = [f"GPU {row.get('index')}: a virtual GPU, unlicensed" for row in rows if row.flag("licensed") is False]
+    return found(f"cuInit returned {view.cu}" if view.cu else "", *without, when=without)
+
+
+@predicate
+def _remap_failed(_case: Case, view: View) -> Match | None:
+    failed = [f"GPU {row.get('index')}: row remapping failed" for row in view.rows("nvml.devices")
+              if row.flag("ecc.remap_failed")]  # fmt: skip
+    return found(*failed, when=failed)
+
+
+@predicate
+def _process_limit(_case: Case, view: View) -> Match | None:
+    said = re.search(r"[^\n]*(?:can't start new thread|pthread_create failed|Resource temporarily unavailable)[^\n]*",
+                     view.framework_words)  # fmt: skip
+    limits = {
+        "ulimit -u": view.limit("processes"),
+        "pids.max of the control group": view.integer("kernel.cgroup.pids_max"),
+    }
+    known = [f"{name} is {value}" for name, value in limits.items() if value is not None]
+    return found(said[0] if said else "", *known, when=said and known)
