@@ -6,9 +6,11 @@ import json as json_module
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlmatrix.cli.machine import add_gpus
 from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import UsageError
 
@@ -23,18 +25,26 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("env", nargs="?", metavar="ENV", help="gpu-torch-2.13, …: also look into its image or venv")
     parser.add_argument("--engine", choices=["auto", "docker", "host"], default="auto")
     parser.add_argument("--python", type=Path, help="with --engine host: the interpreter whose framework is asked")
+    add_gpus(parser)
     parser.add_argument("--json", action="store_true", help="write the facts and the diagnosis to stdout")
     parser.set_defaults(verb=doctor)
 
 
 def doctor(
-    *, env: str | None, engine: str, python: Path | None, json: bool, start: StartContainer | None = None
+    *,
+    env: str | None,
+    engine: str,
+    python: Path | None,
+    gpus: tuple[str, ...] | None,
+    json: bool,
+    start: StartContainer | None = None,
 ) -> int:
     """Examine, show, and return the exit code of what was found. ``start`` stands for Docker in tests."""
     from dlmatrix.gpu.doctor import examine
     from dlmatrix.gpu.follow import Following
     from dlmatrix.gpu.show import as_json, doctors_console, show, would_work
     from dlmatrix.matrix.load import load_matrix
+    from dlmatrix.matrix.plan import ALL
     from dlmatrix.system.checkout import find_root
 
     root = find_root()
@@ -44,7 +54,14 @@ def doctor(
     with nullcontext() if json else Following(console, named.name if named else "this machine") as following:
         hear = following.hear if following else None
         examination = examine(
-            root, matrix, named, engine=engine, python=python, start=start or _start_on_docker, hear=hear
+            root,
+            matrix,
+            named,
+            engine=engine,
+            python=python,
+            gpus=gpus or ALL,
+            start=start or partial(_start_on_docker, gpus or ALL),
+            hear=hear,
         )
     suggestions = would_work(root, matrix, named, examination)
     if json:
@@ -65,12 +82,13 @@ def _one_env(matrix: Matrix, name: str | None) -> Env | None:
     return envs[0]
 
 
-def _start_on_docker(image: str, arguments: Sequence[str]) -> Started | None:
+def _start_on_docker(gpus: tuple[str, ...], image: str, arguments: Sequence[str]) -> Started | None:
     """Start an image on the engine that the docker command would use."""
     from dlmatrix.engines.docker.detect import detect_in_container
     from dlmatrix.engines.docker.engine import connect
     from dlmatrix.gpu.doctor import LIMIT
+    from dlmatrix.matrix.plan import NONE
     from dlmatrix.matrix.site import read_site
 
     engine = connect(read_site(os.environ), bases="auto")
-    return detect_in_container(engine.client, image, arguments, LIMIT)
+    return detect_in_container(engine.client, image, arguments, gpus=() if gpus == NONE else gpus, seconds=LIMIT)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlmatrix.cli.machine import add_gpus, add_limits, add_newest
 from dlmatrix.cli.parser import Verbs, add_bases
 from dlmatrix.errors import UsageError
 
@@ -26,6 +27,15 @@ class Options:
     #: the interpreter of the engine `host`
     python: Path | None
     report: Path | None
+    #: the newest env of a session, whether this machine can run it or not
+    newest: bool
+    #: as the command line names them
+    gpus: tuple[str, ...] | None
+    #: bytes
+    memory: int | None
+    cpus: float | None
+    #: bytes
+    shm_size: int | None
     #: seconds
     timeout: int
     #: seconds for measuring it
@@ -41,9 +51,12 @@ def add(verbs: Verbs) -> None:
     """Add it to the command line's verbs."""
     parser = verbs.add_parser("run", help="build, verify and measure envs")
     parser.add_argument("envs", nargs="+", metavar="ENV", help="cpu-torch-2.13, or cpu-torch for the newest")
+    add_newest(parser)
     parser.add_argument("--engine", choices=["auto", "docker", "venv", "host"], default="auto")
     parser.add_argument("--python", type=Path, help="the interpreter of --engine host")
     parser.add_argument("--report", type=Path, metavar="DIR", help="a new folder (default: reports/TIME)")
+    add_gpus(parser)
+    add_limits(parser)
     parser.add_argument("--timeout", type=int, default=600, metavar="SECONDS", help="for the checks of one env")
     speed = parser.add_mutually_exclusive_group()
     speed.add_argument("--throughput", type=float, metavar="SECONDS", help="for measuring it (default: 120; 0: not)")
@@ -65,6 +78,7 @@ def run_envs(options: Options) -> int:
     from dlmatrix.cli.output import make_console
     from dlmatrix.engines.choose import choose_engine
     from dlmatrix.matrix.load import load_matrix, select
+    from dlmatrix.matrix.plan import ALL
     from dlmatrix.report import history
     from dlmatrix.report import write as report
     from dlmatrix.run.course import run_all
@@ -76,17 +90,22 @@ def run_envs(options: Options) -> int:
     started = datetime.datetime.now(datetime.timezone.utc)
     _check(options)
     matrix = load_matrix(find_root())
-    envs = select(matrix, options.envs)
+    outside = Outside(matrix, options.require_gpu, options.gpus or ALL)
+    envs, remarks = (select(matrix, options.envs), ()) if options.newest else outside.pick(options.envs)
+    _check_gpus(options, envs)
     folder = report.report_folder(matrix.root, options.report, started)
     console = make_console(stderr=options.json)
     engine, why = choose_engine(options.engine, bases=options.bases, python=options.python)
     console.print(f"engine: {engine.name} ({why})", soft_wrap=True)
+    _check_engine(options, engine)
+    for line in (*remarks, *_visible(options, engine, envs)):
+        console.print(line, soft_wrap=True)
     bare = _bare_metal(engine) if options.bare_metal else None
     about = engine.about()
     past = history.read(matrix.root)
     with Progress(console, partial(past.expected, engine.name)) as progress:
         plans = [partial(_plan, matrix, env, options) for env in envs]
-        results = run_all(engine, plans, envs, Outside(matrix, options.require_gpu), progress.tell, bare=bare)
+        results = run_all(engine, plans, envs, outside, progress.tell, bare=bare)
     data = report.as_json(results, about, started)
     report.write_report(folder, results, data, started, past.with_run(folder.name, data))
     try:
@@ -110,14 +129,57 @@ def _check(options: Options) -> None:
         raise UsageError("--throughput must be a number of seconds from 0 on", "leave it out for 120")
 
 
+def _check_gpus(options: Options, envs: Sequence[Env]) -> None:
+    from dlmatrix.matrix.plan import NONE
+
+    if options.gpus == NONE and options.require_gpu:
+        raise UsageError("--gpus none and --require-gpu exclude each other", "leave one of them out")
+    if options.gpus not in (None, NONE) and not any(env.variant == "gpu" for env in envs):
+        raise UsageError("--gpus names GPUs, and none of the envs is for one", "name a gpu env, or leave it out")
+
+
+def _check_engine(options: Options, engine: Engine) -> None:
+    """What only a container can be held to is asked of nothing else; and GPUs only within what a scheduler left."""
+    import os
+
+    from dlmatrix.gpu.selection import environment
+
+    given = {"--memory": options.memory, "--cpus": options.cpus, "--shm-size": options.shm_size}
+    limits = [name for name, value in given.items() if value is not None]
+    if limits and not engine.contains:
+        raise UsageError(
+            f"{' and '.join(limits)}: the engine {engine.name} has no container to hold to it",
+            "--engine docker, or leave it out",
+        )
+    if limits and options.bare_metal:
+        raise UsageError(f"{' and '.join(limits)}: --bare-metal compares with what has no limits", "leave one out")
+    if not engine.contains:
+        environment(options.gpus or (), os.environ)
+
+
+def _visible(options: Options, engine: Engine, envs: Sequence[Env]) -> list[str]:
+    """What is to be said of CUDA_VISIBLE_DEVICES, which schedulers set."""
+    import os
+
+    from dlmatrix.gpu.selection import VISIBLE
+
+    value = os.environ.get(VISIBLE)
+    if value is None or options.gpus or not any(env.variant == "gpu" for env in envs):
+        return []
+    if engine.contains:
+        return [f"GPUs: {VISIBLE}={value} of this shell does not reach a container: hand it on with --gpus"]
+    return [f"GPUs: those of {VISIBLE}={value}, which this shell's environment sets"]
+
+
 def _plan(matrix: Matrix, env: Env, options: Options) -> Plan:
     from dataclasses import replace
     from importlib import metadata
 
+    from dlmatrix.cli.machine import limits_of
     from dlmatrix.matrix.load import lock_of
-    from dlmatrix.matrix.plan import Limits, make_plan
+    from dlmatrix.matrix.plan import make_plan
 
-    limits = Limits(timeout_seconds=options.timeout)
+    limits = replace(limits_of(options.memory, options.cpus, options.shm_size), timeout_seconds=options.timeout)
     plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), limits)
     return replace(plan, measuring=_measuring(env, options))
 

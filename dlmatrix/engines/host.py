@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import UsageError
+from dlmatrix.gpu.selection import environment, told
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.process import Say, run_lines
 
@@ -48,10 +49,15 @@ def run_smoke(plan: Plan, python: Path, say: Say) -> Completed:
     """Run ``python -m smoke`` from the checkout with an interpreter of this machine."""
     started = time.perf_counter()
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    environ = kept | {"PYTHONPATH": str(plan.root), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"}
+    gpus = environment(plan.gpus, kept)
+    environ = kept | {"PYTHONPATH": str(plan.root), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"} | gpus
     command = [str(python), "-m", "smoke", *plan.smoke_arguments(hermetic=False)]
     start_seconds = time.perf_counter() - started
     done = run_lines(command, say=say, environ=environ, timeout_seconds=plan.ends_within + _OVERTIME_SECONDS)
     return Completed(
-        exit_code=done.exit_code, stdout=done.stdout, start_seconds=start_seconds, timed_out=done.timed_out
+        exit_code=done.exit_code,
+        stdout=done.stdout,
+        start_seconds=start_seconds,
+        gpus=told(plan.gpus, kept, gpus) if plan.env.variant == "gpu" else "",
+        timed_out=done.timed_out,
     )

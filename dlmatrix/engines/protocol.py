@@ -37,6 +37,8 @@ class Completed:
     stdout: bytes
     #: seconds from the call until the process had been started
     start_seconds: float
+    #: which GPUs it was given, and in which way; "" where none
+    gpus: str = ""
     killed_for_memory: bool = False
     timed_out: bool = False
 

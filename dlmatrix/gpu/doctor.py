@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dlmatrix.errors import EngineError, UsageError
 from dlmatrix.gpu.diagnosis import Launch, diagnose
 from dlmatrix.gpu.examination import Examination, StartContainer
+from dlmatrix.gpu.selection import environment
 from dlmatrix.matrix.model import Env, Matrix, Status
+from dlmatrix.matrix.plan import ALL
 from dlmatrix.system.process import run_lines
 from dlmatrix.system.state import state_folder
 
@@ -31,6 +34,7 @@ def examine(
     *,
     engine: str,
     python: Path | None,
+    gpus: tuple[str, ...] = ALL,
     start: StartContainer,
     hear: Callable[[str, str], None] | None = None,
 ) -> Examination:
@@ -41,7 +45,7 @@ def examine(
     on_host = partial(hear, "host") if hear else None
     launch, inside, unreached = None, None, ""
     if engine == "host":
-        host, unreached = _host(root, named, python, on_host)
+        host, unreached = _host(root, named, python, on_host, environment(gpus, os.environ))
     elif python is not None:
         raise UsageError("--python goes with --engine host", "add --engine host")
     else:
@@ -67,16 +71,20 @@ def _gpu_envs(matrix: Matrix) -> tuple[Env, ...]:
 
 
 def _host(
-    root: Path, env: Env | None, python: Path | None, hear: Callable[[str], None] | None
+    root: Path,
+    env: Env | None,
+    python: Path | None,
+    hear: Callable[[str], None] | None,
+    variables: Mapping[str, str],
 ) -> tuple[dict[str, Any] | None, str]:
     """The facts of the host with the framework of `python`, else of the env's venv; and why that was not reached."""
     if env is None:
-        return detect(root, python or Path(sys.executable), None, hear), ""
+        return detect(root, python or Path(sys.executable), None, hear, variables), ""
     interpreter = python or _venv(root, env)
     if interpreter is not None:
-        return detect(root, interpreter, env.framework, hear), ""
+        return detect(root, interpreter, env.framework, hear, variables), ""
     missing = f"there is no venv of {env.name}: `python -m dlmatrix run {env.name} --engine venv` makes one"
-    return detect(root, Path(sys.executable), None, hear), missing
+    return detect(root, Path(sys.executable), None, hear, variables), missing
 
 
 def _venv(root: Path, env: Env) -> Path | None:
@@ -85,15 +93,19 @@ def _venv(root: Path, env: Env) -> Path | None:
 
 
 def detect(
-    root: Path, python: Path, framework: str | None, hear: Callable[[str], None] | None = None
+    root: Path,
+    python: Path,
+    framework: str | None,
+    hear: Callable[[str], None] | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any] | None:
     """The facts document of this machine as `python` sees it, or None where detection itself failed.
 
-    `hear` is given the lines that it writes as each witness answers.
+    `hear` is given the lines that it writes as each witness answers; `variables` come on top of the environment's.
     """
     command = [str(python), "-m", "smoke.detect", "--json", "-", *(["--follow"] if hear else [])]
     command += ["--framework", framework] if framework else []
-    environ = dict(os.environ) | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = dict(os.environ) | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", **variables}
     try:
         done = run_lines(command, say=hear or (lambda _line: None), environ=environ, cwd=root, timeout_seconds=LIMIT)
     except OSError as error:
@@ -115,7 +127,7 @@ def _container(envs: Sequence[Env], start: StartContainer) -> tuple[Launch | Non
         started = start(env.tag, ["--json", "-", "--framework", env.framework])
         if started is None:
             continue
-        launch = Launch(error=started.error, system=started.system, folder=started.folder)
+        launch = Launch(error=started.error, system=started.system, folder=started.folder, gpus=started.gpus)
         inside = None if started.error else _document(started.stdout)
         if inside is None and not started.error:
             return None, None, f"detection wrote no document inside {env.tag}"

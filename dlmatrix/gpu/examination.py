@@ -22,6 +22,8 @@ class Started:
     #: the engine's own operating system ("Docker Desktop") and root folder, as `docker info` tells them
     system: str
     folder: str
+    #: which GPUs the container was given, and in which way; "" where none
+    gpus: str = ""
 
 
 #: Starts an image with every GPU and runs detection in it: (image, arguments) -> the engine's answer, or None where

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -89,6 +89,22 @@ def judge(
     return Verdict(env=env.name, fit=fit, reason=reason, would_work=tuple(e.name for f, e in ranked if f in USABLE))
 
 
+def newest_that_runs(
+    table: Compatibility, versions: Sequence[Env], machine: Machine, locks: dict[str, Lock]
+) -> tuple[Env, tuple[Verdict, ...]]:
+    """Of some envs, the oldest first, the newest that this machine can run, and why each newer one cannot.
+
+    Where the machine has no GPU or no driver, or none of them is known to run on it, it is the newest of all.
+    """
+    passed_over: list[Verdict] = []
+    for env in reversed(versions) if machine.gpus and machine.driver else ():
+        verdict = judge(table, env, machine, locks=locks)
+        if verdict.usable:
+            return env, tuple(passed_over)
+        passed_over.append(verdict)
+    return versions[-1], ()
+
+
 def _judge(table: Compatibility, env: Env, machine: Machine, lock: Lock | None) -> tuple[Fit, str]:
     if env.variant == "cpu":
         return Fit.FITS, "needs no GPU"
@@ -117,7 +133,10 @@ def _judge_card(
     card = f"{gpu.name} (compute capability {capability})"
     last = table.last_branch(capability)
     if last and driver.major > last.branch:
-        return Fit.DRIVER_TOO_NEW, f"driver {driver} ignores {card}: {last.architecture} ended with R{last.branch}"
+        return (
+            Fit.DRIVER_TOO_NEW,
+            f"driver {_named(driver)} ignores {card}: {last.architecture} ended with R{last.branch}",
+        )
     kind, reason = _kernels(table, build, capability, card)
     if kind not in USABLE:
         return kind, reason
@@ -125,11 +144,17 @@ def _judge_card(
         return Fit.CARD_TOO_OLD, f"cuDNN {floor[0]} serves compute capability {floor[1]} and up; {card} is below"
     needed = table.own_driver(build) if kind is Fit.COMPILES_FIRST else table.machine_code_driver(build)
     if driver < needed:
-        what = f"CUDA {build.cuda} needs driver {needed} or newer, this machine has {driver}"
+        what = f"CUDA {build.cuda} needs driver {_named(needed)} or newer, this machine has {_named(driver)}"
         if last and needed.major > last.branch:
             return Fit.CARD_TOO_OLD, f"{what}; R{last.branch} is the last branch for {card}"
         return Fit.DRIVER_TOO_OLD, what
     return kind, reason
+
+
+def _named(driver: Version) -> str:
+    """A driver's version as NVIDIA writes it, with two digits at its end: ``535.183.01``."""
+    *first, last = driver.release
+    return ".".join([*map(str, first), f"{last:02}"])
 
 
 def _kernels(table: Compatibility, build: Build, capability: Version, card: str) -> tuple[Fit, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from dlmatrix.gpu.diagnosis.predicates.state import foreign
 from dlmatrix.gpu.diagnosis.view import View
 from dlmatrix.gpu.examination import Examination
 from dlmatrix.gpu.gate import Gpu, Machine, judge
+from dlmatrix.gpu.selection import chosen
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import lock_of
 from dlmatrix.matrix.model import Env, Matrix, Status
+from dlmatrix.matrix.plan import ALL
 
 _WORDS = {
     "usable": "the GPU can be used",
@@ -29,10 +32,10 @@ _MARKS = {"works": ("✓", "ok", "green"), "broken": ("✗", "x", "red"), "unkno
 _SUGGESTED = 4
 
 
-def machine_of(facts: dict[str, Any] | None) -> Machine:
-    """The driver and the GPUs of a facts document, as the compatibility table counts them."""
+def machine_of(facts: dict[str, Any] | None, named: tuple[str, ...] = ALL) -> Machine:
+    """The driver and the GPUs of a facts document, those that ``--gpus`` names, as the compatibility table counts."""
     view = View(facts, place="host")
-    rows = [row for row in view.rows("nvml.devices") if row.text("name")] or view.rows("cuda.devices")
+    rows = [row for row in chosen(view.rows("nvml.devices"), named) if row.text("name")] or view.rows("cuda.devices")
     gpus = []
     for row in rows:
         pair = row.get("compute_capability")
@@ -72,7 +75,7 @@ def as_json(examination: Examination, suggestions: tuple[str, ...]) -> dict[str,
         "headline": headline(examination.diagnosis),
         "unreached": examination.unreached,
         "would_work": list(suggestions),
-        "launch": None if launch is None else {"error": launch.error, "system": launch.system, "folder": launch.folder},
+        "launch": None if launch is None else asdict(launch),
         "facts": {"host": examination.host, "inside": examination.inside},
     }
 
@@ -84,6 +87,8 @@ def show(examination: Examination, suggestions: tuple[str, ...], console: Consol
     style = {"usable": "bold green", "unknown": "bold yellow"}.get(examination.verdict, "bold red")
     title = Text.assemble((_WORDS[examination.verdict], style), f": {about}")
     tree = tree_of(title, examination.diagnosis.layers, console)
+    if examination.launch and examination.launch.gpus:
+        tree.add(Text(f"the container was given {examination.launch.gpus}"))
     for line in _gpus(View(examination.inside or examination.host, place="host")):
         tree.add(Text(line))
     console.print(tree, highlight=False)

@@ -40,13 +40,18 @@ def select(matrix: Matrix, names: Iterable[str]) -> tuple[Env, ...]:
     return tuple(dict.fromkeys(_one(matrix, name) for name in names))
 
 
+def versions_of(matrix: Matrix, session: str) -> tuple[Env, ...]:
+    """The envs that a session's name can stand for, the newest last: the supported ones, where there are any."""
+    versions = tuple(env for env in matrix.envs if env.session == session)
+    return tuple(env for env in versions if env.status is Status.SUPPORTED) or versions
+
+
 def _one(matrix: Matrix, name: str) -> Env:
     by_name = {env.name: env for env in matrix.envs}
     if name in by_name:
         return by_name[name]
-    versions = [env for env in matrix.envs if env.session == name]
-    if versions:
-        return ([env for env in versions if env.status is Status.SUPPORTED] or versions)[-1]
+    if versions := versions_of(matrix, name):
+        return versions[-1]
     near = difflib.get_close_matches(name, [*by_name, *(env.session for env in matrix.envs)], n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UsageError(f"there is no env named {name}", f"{hint}`python -m dlmatrix list` shows them all")

@@ -1,6 +1,6 @@
-"""What will be done for an env, computed before anything is: content key, build command, run options.
+"""What will be done for an env, computed before anything is: content key, labels, limits, what the checks are told.
 
-Nothing here touches an engine; what an engine knows (a base's identity) comes in as a value.
+No word of any engine; what one knows (a base's identity) comes in as a value.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dlmatrix.system.state import state_folder
 SOURCE_DATE_EPOCH = "1700000000"
 #: Seconds that smoke gives a measuring process beyond the budget before it calls it hung.
 HANGS_SECONDS = 60
-#: The image runs as this user, which has no passwd entry.
-USER = "65532:65532"
+#: Every GPU of the machine; and, asked for, none, so that those that are here are not seen.
+ALL, NONE = ("all",), ("none",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +35,13 @@ class ChosenBase:
     kind: str
 
 
-#: All that a run with GPUs is given beyond ``container_options``, as device requests of the Docker SDK. Nothing else
-#: is relaxed: the NVIDIA container toolkit brings the device files and the driver's libraries before the root becomes
-#: read-only, and loads the kernel modules on the host, so that the container needs no capability for it.
-GPU_DEVICES = ({"count": -1, "capabilities": [["gpu"]]},)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a container may use."""
 
     timeout_seconds: int = 600
-    #: processors, which is also the number of threads; 0: as many as the engine has
-    cpus: int = 0
+    #: processors, whose whole number is that of the threads; 0: as many as the engine has
+    cpus: float = 0
     memory_bytes: int = 8 << 30
     pids: int = 512
     shm_bytes: int = 1 << 30
@@ -95,11 +89,16 @@ class Plan:
     uv_version: str
     limits: Limits
     sources: Sources
-    #: whether it is started with the machine's GPUs
-    gpu: bool = False
+    #: the GPUs it is started with, as ``--gpus`` names them; () and NONE: without
+    gpus: tuple[str, ...] = ()
     #: the CUDA version of the framework's wheel, where the compatibility table has a row for it
     cuda: str | None = None
     measuring: Measuring = Measuring()
+
+    @property
+    def gpu(self) -> bool:
+        """Whether it is started with a GPU."""
+        return self.gpus not in ((), NONE)
 
     def key(self, base: ChosenBase) -> str:
         """The content key: one digest over every input of the image."""
@@ -230,62 +229,6 @@ def debian(base: Base, image_id: str) -> ChosenBase:
 def framework_pin(env: Env, lock: Lock) -> tuple[str, str]:
     """The distribution that is the framework, and its locked version with the local part (``2.13.0+cpu``)."""
     return env.distribution, lock.version_of(env.distribution) or env.pin
-
-
-def build_command(
-    plan: Plan, base: ChosenBase, contexts: dict[str, str], secrets: dict[str, str], tag: str | None = None
-) -> list[str]:
-    """The whole ``docker buildx build`` command. Contexts and secrets are folders and files of this machine."""
-    command = ["docker", "buildx", "build", "--builder", "default", "--progress", "plain"]
-    command += ["--file", str(plan.root / "docker" / "Dockerfile"), "--provenance=false", "--sbom=false"]
-    for name, value in plan.build_args(base).items():
-        command += ["--build-arg", f"{name}={value}"]
-    for name, value in plan.labels(base).items():
-        command += ["--label", f"{name}={value}"]
-    for name, value in contexts.items():
-        command += ["--build-context", f"{name}={value}"]
-    for name, value in secrets.items():
-        command += ["--secret", f"id={name},src={value}"]
-    output = f"type=image,name={tag or plan.env.tag},compression=zstd,oci-mediatypes=true"
-    return [*command, "--output", output, str(plan.root)]
-
-
-def container_options(plan: Plan) -> dict[str, Any]:
-    """How the container runs, as keyword arguments of the Docker SDK's ``containers.create``."""
-    options: dict[str, Any] = {
-        "image": plan.env.tag,
-        "command": plan.smoke_arguments(hermetic=True),
-        "labels": {"dlmatrix.env": plan.env.name, "dlmatrix.checkout": plan.checkout},
-        "user": USER,
-        "network_mode": "none",
-        "read_only": True,
-        "tmpfs": {"/tmp": f"rw,nosuid,nodev,size={plan.limits.tmp_bytes},mode=1777"},  # noqa: S108
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges"],
-        "pids_limit": plan.limits.pids,
-        "mem_limit": plan.limits.memory_bytes,
-        "memswap_limit": plan.limits.memory_bytes,
-        "shm_size": plan.limits.shm_bytes,
-        "log_config": {"Type": "none"},
-    }
-    if plan.limits.cpus:
-        options["nano_cpus"] = plan.limits.cpus * 1_000_000_000
-    if plan.gpu:
-        options["device_requests"] = list(GPU_DEVICES)
-    return options
-
-
-def run_command(plan: Plan) -> list[str]:
-    """The ``docker run`` command that does the same as ``container_options``, to show to people."""
-    options = container_options(plan)
-    command = ["docker", "run", "--rm", "--user", USER, "--network", "none", "--read-only", "--cap-drop", "ALL"]
-    command += ["--security-opt", "no-new-privileges", "--tmpfs", f"/tmp:{options['tmpfs']['/tmp']}"]  # noqa: S108
-    command += ["--pids-limit", str(plan.limits.pids), "--memory", str(plan.limits.memory_bytes)]
-    command += ["--memory-swap", str(options["memswap_limit"])]
-    command += ["--shm-size", str(plan.limits.shm_bytes)]
-    command += ["--cpus", str(plan.limits.cpus)] if plan.limits.cpus else []
-    command += ["--gpus", "all"] if plan.gpu else []
-    return [*command, options["image"], *options["command"]]
 
 
 def _digest(inputs: dict[str, str]) -> str:

@@ -156,7 +156,7 @@ def _plan(course: _Course, make: MakePlan, outside: Outside) -> None:
     if env.status is Status.IMPOSSIBLE:
         raise SkippedEnv(env.reason)
     outside.gate(env)
-    plan = replace(make(), gpu=outside.gpu(env))
+    plan = replace(make(), gpus=outside.gpus(env))
     locked = f"{len(plan.lock.entries)} locked"
     course.tell(env.name, "plan", f"{' '.join(env.requirements)}, Python {env.python}, {locked}")
     course.plan = plan
@@ -192,6 +192,8 @@ def _check(engine: Engine, course: _Course, outside: Outside, later: bool) -> No
         started = time.perf_counter()
         completed, course.launch = _run(engine, plan, prepared, course.follow)
         course.exit_code = completed.exit_code
+        if completed.gpus:
+            course.prepared = replace(prepared, facts={**prepared.facts, "GPUs": completed.gpus})
         course.seconds |= {"start": completed.start_seconds, "run": time.perf_counter() - started}
         document = read_document(plan, completed)
         document["checks"] += prepared.checks
@@ -227,7 +229,7 @@ def _hold(engine: Engine, course: _Course, bare: BareMetal) -> None:
     plan, prepared, document = course.plan, course.prepared, course.document
     if plan and prepared and document and not course.error:
         with course.step():
-            ran = replace(plan, gpu=plan.gpu and course.launch is None)
+            ran = plan if course.launch is None else replace(plan, gpus=())
             found = bare.check(engine, ran, prepared, document=document, say=course.follow, read=read_document)
             course.add(document, found)
 
@@ -253,4 +255,4 @@ def _run(engine: Engine, plan: Plan, prepared: Prepared, say: Callable[[str], No
     try:
         return engine.run(plan, prepared, say), None
     except GpuRefusedError as refused:
-        return engine.run(replace(plan, gpu=False), prepared, say), Launch(error=refused.message)
+        return engine.run(replace(plan, gpus=()), prepared, say), Launch(error=refused.message)

@@ -13,10 +13,11 @@ from typing import Any
 import docker
 import pytest
 
+from dlmatrix.engines.docker.container import USER
 from dlmatrix.engines.docker.detect import detect_in_container
 from dlmatrix.gpu.diagnosis import diagnose
 from dlmatrix.matrix.load import load_matrix
-from dlmatrix.matrix.plan import USER
+from dlmatrix.matrix.plan import ALL
 from tests.image.support import ROOT, Dlmatrix, plan_of
 from tests.lab.machine import compile_stubs
 
@@ -81,7 +82,7 @@ def test_the_engine_refuses_a_gpu_in_words_that_the_catalogue_knows(client: Any,
 
 
 def test_an_image_that_is_not_there_is_no_answer(client: Any) -> None:
-    assert detect_in_container(client, "dlmatrix:no-such-env", ["--json", "-"], 60) is None
+    assert detect_in_container(client, "dlmatrix:no-such-env", ["--json", "-"], gpus=ALL, seconds=60) is None
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from dlmatrix.engines.docker.container import container_options
 from dlmatrix.engines.docker.engine import DockerEngine
-from dlmatrix.matrix.plan import Limits, Plan, container_options, quick
+from dlmatrix.matrix.plan import Limits, Plan, quick
 from tests.image.support import ROOT, plan_of
 
 CELLS = ("cpu-torch-2.13", "cpu-tf2-2.21", "cpu-tf1-1.15")

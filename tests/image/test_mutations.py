@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import uv
 
+from dlmatrix.engines.docker.container import container_options
 from dlmatrix.engines.docker.engine import DockerEngine
-from dlmatrix.matrix.plan import Plan, container_options
+from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import read_site, uv_environment
 from tests.image.support import ROOT, plan_of
 

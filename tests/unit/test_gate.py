@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.gpu.gate import Fit, Gpu, Machine, judge
+from dlmatrix.gpu.gate import Fit, Gpu, Machine, judge, newest_that_runs
 from dlmatrix.matrix.compatibility import Compatibility, load_compatibility
-from dlmatrix.matrix.load import lock_of
+from dlmatrix.matrix.load import lock_of, versions_of
 from dlmatrix.matrix.model import Env, Lock, LockEntry, Matrix, Status
 
 #: GPU's name, its compute capability (None: known by name alone), driver, env, verdict.
@@ -177,3 +177,50 @@ def test_locked_cudnn_is_the_major_version_built_with_and_serves_every_kernel(
         assert floor is None or floor[1] <= min(build.sass), env.name
         checked.append(env.name)
     assert len(checked) >= 12
+
+
+def newest(table: Compatibility, matrix: Matrix, session: str, machine: Machine) -> tuple[str, list[str]]:
+    """The env taken for a session's name, and the newer ones that were not."""
+    versions = [env for env in versions_of(matrix, session) if env.status is not Status.IMPOSSIBLE]
+    locks = {env.name: lock_of(matrix, env) for env in versions}
+    env, newer = newest_that_runs(table, versions, machine, locks)
+    assert all(verdict.reason and not verdict.usable for verdict in newer)
+    return env.name, [verdict.env for verdict in newer]
+
+
+H100, P100 = ("NVIDIA H100 80GB HBM3", "9.0"), ("Tesla P100-PCIE-16GB", "6.0")
+TORCH, TF2 = [f"gpu-torch-{short}" for short in ("2.15", "2.13", "2.11", "2.9")], ["gpu-tf2-2.21", "gpu-tf2-2.18"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "driver", "session", "taken", "newer"),
+    [
+        (H100, "580.159.04", "gpu-torch", "gpu-torch-2.15", []),
+        (H100, "580.159.04", "gpu-tf2", "gpu-tf2-2.21", []),
+        (H100, "550.54.14", "gpu-torch", "gpu-torch-2.9", TORCH[:3]),
+        (P100, "570.26", "gpu-torch", "gpu-torch-2.6", TORCH),
+        (P100, "470.82.01", "gpu-tf2", "gpu-tf2-2.10", [*TF2, "gpu-tf2-2.15"]),
+        # By ptx it runs too, after a while.
+        (("NVIDIA GeForce RTX 5090", "12.0"), "570.26", "gpu-tf2", "gpu-tf2-2.21", []),
+        # None of them runs, or nothing is known: the newest, as without a GPU, and the gate has its say.
+        (("Tesla K40", "3.5"), "470.223.02", "gpu-torch", "gpu-torch-2.15", []),
+        (("NVIDIA Graphics Device", None), "580.65.06", "gpu-torch", "gpu-torch-2.15", []),
+        (P100, None, "gpu-torch", "gpu-torch-2.15", []),
+    ],
+)
+def test_a_session_s_name_stands_for_the_newest_that_runs_here(
+    table: Compatibility,
+    matrix: Matrix,
+    *,
+    gpu: tuple[str, str | None],
+    driver: str | None,
+    session: str,
+    taken: str,
+    newer: list[str],
+) -> None:
+    machine = Machine(driver=driver, gpus=(Gpu(name=gpu[0], capability=gpu[1]),))
+    assert newest(table, matrix, session, machine) == (taken, newer)
+
+
+def test_without_a_gpu_it_is_the_newest(table: Compatibility, matrix: Matrix) -> None:
+    assert newest(table, matrix, "gpu-torch", Machine(driver=None, gpus=())) == ("gpu-torch-2.15", [])

@@ -13,20 +13,16 @@ import pytest
 
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.plan import (
-    GPU_DEVICES,
     HANGS_SECONDS,
     ChosenBase,
     Limits,
     Measuring,
     Plan,
-    build_command,
     changed_since,
-    container_options,
     debian,
     make_plan,
     official,
     quick,
-    run_command,
 )
 
 BASE = ChosenBase(ref="python@sha256:" + "1" * 64, identity="sha256:" + "1" * 64, kind="official")
@@ -132,70 +128,10 @@ def test_labels_say_nothing_of_time_user_or_place(plan: Plan) -> None:
     }
 
 
-def test_the_build_command(plan: Plan) -> None:
-    command = build_command(plan, BASE, {"uv": "/ctx/uv"}, {"ca": "/etc/ca.pem"})
-    labels = [word for name, value in plan.labels(BASE).items() for word in ("--label", f"{name}={value}")]
-    assert command == [
-        *("docker", "buildx", "build", "--builder", "default", "--progress", "plain"),
-        *("--file", str(plan.root / "docker" / "Dockerfile"), "--provenance=false", "--sbom=false"),
-        *("--build-arg", f"BASE={BASE.ref}"),
-        *("--build-arg", "PYTHON=3.7"),
-        *("--build-arg", "ENV_NAME=cpu-tf1-1.15"),
-        *("--build-arg", "VARIANT=cpu"),
-        *("--build-arg", "SOURCE_DATE_EPOCH=1700000000"),
-        *labels,
-        *("--build-context", "uv=/ctx/uv"),
-        *("--secret", "id=ca,src=/etc/ca.pem"),
-        *("--output", "type=image,name=dlmatrix:cpu-tf1-1.15,compression=zstd,oci-mediatypes=true"),
-        str(plan.root),
-    ]
-
-
 def test_the_dockerfile_declares_every_build_argument_and_no_other(plan: Plan) -> None:
     lines = (plan.root / "docker" / "Dockerfile").read_text().splitlines()
     declared = {line.split()[1].partition("=")[0] for line in lines if line.startswith("ARG ")}
     assert declared == plan.build_args(BASE).keys()
-
-
-def test_a_container_can_reach_and_change_as_little_as_possible(plan: Plan) -> None:
-    options = container_options(plan)
-    assert options["network_mode"] == "none"
-    assert options["read_only"] is True
-    assert options["cap_drop"] == ["ALL"]
-    assert options["security_opt"] == ["no-new-privileges"]
-    assert options["user"].split(":")[0].isdigit()
-    assert options["user"] != "0:0"
-    assert options["mem_limit"] == options["memswap_limit"] == Limits().memory_bytes
-    assert "volumes" not in options
-    assert "mounts" not in options
-
-
-def test_a_run_with_gpus_is_given_the_devices_and_nothing_else(plan: Plan) -> None:
-    without, given = (container_options(replace(plan, gpu=gpu)) for gpu in (False, True))
-    assert given.pop("device_requests") == list(GPU_DEVICES)
-    assert {key for key in given if given[key] != without[key]} == {"command"}
-
-
-@pytest.mark.parametrize("gpu", [False, True])
-def test_the_run_command_shown_does_what_the_sdk_is_told(plan: Plan, gpu: bool) -> None:
-    plan = replace(plan, gpu=gpu, limits=Limits(cpus=2))
-    options, command = container_options(plan), run_command(plan)
-    for flag, value in (
-        ("--user", options["user"]),
-        ("--network", options["network_mode"]),
-        ("--cap-drop", "ALL"),
-        ("--security-opt", "no-new-privileges"),
-        ("--tmpfs", f"/tmp:{options['tmpfs']['/tmp']}"),
-        ("--pids-limit", str(options["pids_limit"])),
-        ("--memory", str(options["mem_limit"])),
-        ("--memory-swap", str(options["memswap_limit"])),
-        ("--shm-size", str(options["shm_size"])),
-        ("--cpus", str(options["nano_cpus"] // 1_000_000_000)),
-    ):
-        assert command[command.index(flag) + 1] == value
-    assert {"--rm", "--read-only"} < set(command)
-    assert ("--gpus" in command) is gpu
-    assert command[-len(options["command"]) - 1 :] == [options["image"], *options["command"]]
 
 
 def test_the_checks_are_told_what_to_expect(plan: Plan) -> None:

@@ -21,7 +21,7 @@ from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import ConfigError, ContractError, DlmatrixError, EngineError, HangError, KilledError, UsageError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Env, Matrix
-from dlmatrix.matrix.plan import Limits, Measuring, Plan, make_plan
+from dlmatrix.matrix.plan import ALL, Limits, Measuring, Plan, make_plan
 from dlmatrix.run.course import EnvResult, run_all
 from dlmatrix.run.outside import Outside
 from dlmatrix.run.verdict import exit_code, read_document, verdict
@@ -373,8 +373,8 @@ def ran(engine: Watched, plan: Plan, shorts: list[str], *, gpu: str = "") -> lis
     plans = [replace(plan, env=replace(plan.env, short=short)) for short in shorts]
 
     class Here(Outside):
-        def gpu(self, env: Env) -> bool:
-            return env.short == gpu
+        def gpus(self, env: Env) -> tuple[str, ...]:
+            return ALL if env.short == gpu else ()
 
     there = Here(load_matrix(find_root()))
     return run_all(engine, [lambda p=p: p for p in plans], [p.env for p in plans], there, lambda *_: None)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from dlmatrix.engines.docker.recipe import build_command
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.load import lock_of, select
 from dlmatrix.matrix.model import Lock, LockEntry, Matrix, Site
-from dlmatrix.matrix.plan import Limits, build_command, make_plan, official
+from dlmatrix.matrix.plan import Limits, make_plan, official
 from dlmatrix.matrix.site import local_wheels, read_site, uv_config, uv_environment
 
 MIRROR, OTHER = "https://mirror.example/simple", "https://other.example/simple"

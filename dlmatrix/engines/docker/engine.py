@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,16 +18,19 @@ from typing import Any
 import docker
 
 from dlmatrix.engines.docker.builds import Builds
+from dlmatrix.engines.docker.container import container_options, refuse_limits, said, with_processors
+from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
+from dlmatrix.engines.docker.recipe import build_command
 from dlmatrix.engines.docker.staging import stage
 from dlmatrix.engines.failures import explain, vanished
 from dlmatrix.engines.places import image_place
 from dlmatrix.engines.protocol import Completed, Prepared
-from dlmatrix.errors import BaseMissingError, BuildError, EngineError, GpuRefusedError
+from dlmatrix.errors import BaseMissingError, BuildError, EngineError
 from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
-from dlmatrix.matrix.plan import ChosenBase, Plan, build_command, changed_since, container_options, debian, official
+from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
 from dlmatrix.system.process import Say, ended_by_interrupts, run_lines, signals_held
 from dlmatrix.system.state import recall, remember, scratch
 
@@ -67,6 +70,7 @@ class DockerEngine:
         """Build the image, unless one with the plan's content key, built from here, is on the engine."""
         started = time.perf_counter()
         with _engine_errors():
+            refuse_limits(plan.limits, self.client.info())
             base = self.choose_base(plan.base)
             image_id = self.up_to_date(plan, base)
         built = image_id is None
@@ -77,6 +81,7 @@ class DockerEngine:
             found = examine(self.images, self._site, plan, base, image.id)
             layers = layers_of(image.history())
         facts = {"base": base.ref, "base kind": base.kind, "size": image.attrs["Size"], "key": plan.key(base)}
+        facts["limits"] = said(plan.limits)
         return Prepared(
             what=image.id,
             built=built,
@@ -145,34 +150,47 @@ class DockerEngine:
     def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
         """Run the checks in a container that is always removed."""
         started = time.perf_counter()
-        # The image by its id: another checkout may move the tag meanwhile.
-        options = container_options(self._limited(plan)) | {"image": prepared.what}
         timed_out = threading.Event()
-        with contextlib.ExitStack() as stack:
-            with _engine_errors(), signals_held():  # the engine may have made it before its answer is here
-                self.remove_leftovers(plan)
-                container = self.client.containers.create(**options)
-                stack.callback(_remove, container)
-            stack.enter_context(ended_by_interrupts(lambda number: _end(container)))
+        with contextlib.ExitStack() as made, _engine_errors():
+            self.remove_leftovers(plan)
+            container, stream, gpus = self._start(plan, prepared.what, made)
+            start_seconds = time.perf_counter() - started
             timer = threading.Timer(plan.ends_within + _OVERTIME_SECONDS, _end, (container, timed_out))
             timer.daemon = True
-            stack.callback(timer.cancel)
-            with _engine_errors():
-                stream = container.attach(stdout=True, stderr=True, stream=True, demux=True)
-                with _gpu_refusals(plan):
-                    container.start()
-                start_seconds = time.perf_counter() - started
-                timer.start()
-                stdout = _split(stream, say)
-                ended = container.wait()
-                container.reload()
-        return Completed(
-            exit_code=ended["StatusCode"],
-            stdout=stdout,
-            start_seconds=start_seconds,
-            killed_for_memory=bool(container.attrs["State"]["OOMKilled"]),
-            timed_out=timed_out.is_set(),
-        )
+            made.callback(timer.cancel)
+            timer.start()
+            stdout = _split(stream, say)
+            ended = container.wait()
+            container.reload()
+            return Completed(
+                exit_code=ended["StatusCode"],
+                stdout=stdout,
+                start_seconds=start_seconds,
+                gpus=gpus,
+                killed_for_memory=bool(container.attrs["State"]["OOMKilled"]),
+                timed_out=timed_out.is_set(),
+            )
+
+    def _start(self, plan: Plan, image: str, made: contextlib.ExitStack) -> tuple[Any, Any, str]:
+        """Start the container of the checks: itself, its output, and how it was given GPUs. ``made`` removes it."""
+        info = self.client.info()
+        labels = {"dlmatrix.env": plan.env.name, "dlmatrix.checkout": plan.checkout}
+        # The image by its id: another checkout may move the tag meanwhile.
+        limits = with_processors(plan.limits, info)
+        options = container_options(replace(plan, limits=limits)) | {"image": image, "labels": labels}
+        found: list[Any] = []
+
+        def start(more: Mapping[str, Any]) -> None:
+            with signals_held():  # the engine may have made it before its answer is here
+                container = self.client.containers.create(**options, **more)
+                made.callback(_remove, container)
+            made.enter_context(ended_by_interrupts(lambda number: _end(container)))
+            found[:] = container, container.attach(stdout=True, stderr=True, stream=True, demux=True)
+            container.start()
+
+        gpus = first_to_start(start, ways(info, self.client.version(), plan.gpus if plan.gpu else ()))
+        container, stream = found
+        return container, stream, gpus
 
     def place(self, plan: Plan) -> Place:
         """The built image's file system, read from a container that never starts."""
@@ -184,14 +202,6 @@ class DockerEngine:
                 return image_place(plan, container.export(chunk_size=1 << 20), image.attrs["Config"]["Env"] or ())
             finally:
                 container.remove(force=True, v=True)
-
-    def _limited(self, plan: Plan) -> Plan:
-        """The plan with a limit of processors, which a framework that counts the machine's would pass over."""
-        with _engine_errors():
-            info = self.client.info()
-        cpus = plan.limits.cpus or info["NCPU"]
-        # A kernel without quotas refuses one; there the affinity mask is all there is.
-        return replace(plan, limits=replace(plan.limits, cpus=cpus if info.get("CpuCfsQuota") else 0))
 
     def remove_leftovers(self, plan: Plan) -> None:
         """Remove what a killed run of this env left, from this checkout. Whoever calls this holds the env."""
@@ -260,17 +270,6 @@ def _end(container: Any, timed_out: threading.Event | None = None) -> None:
         timed_out.set()
     with contextlib.suppress(Exception):
         container.kill()
-
-
-@contextlib.contextmanager
-def _gpu_refusals(plan: Plan) -> Iterator[None]:
-    """What the engine says to a container with a GPU is material for the diagnosis."""
-    try:
-        yield
-    except docker.errors.APIError as error:
-        if not plan.gpu:
-            raise
-        raise GpuRefusedError(str(error.explanation or error), "python -m dlmatrix doctor") from None
 
 
 @contextlib.contextmanager

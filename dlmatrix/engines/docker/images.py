@@ -12,15 +12,12 @@ from typing import IO, Any
 
 import docker
 
+from dlmatrix.engines.docker.container import command_line, confined
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, EngineError
 from dlmatrix.inspection.digests import Identity, Made
+from dlmatrix.matrix.plan import Limits
 from dlmatrix.system.process import Finished, run_lines
-
-#: Programs of the image itself look at its files: as root, who may read everything and do nothing else.
-_LOOK = ["docker", "run", "--rm", "--interactive", "--network", "none", "--read-only", "--user", "0:0"]
-_LOOK += ["--cap-drop", "ALL", "--cap-add", "DAC_READ_SEARCH", "--security-opt", "no-new-privileges"]
-_LOOK += ["--log-driver", "none"]
 
 
 class Images:
@@ -75,7 +72,9 @@ class Images:
 
     def look(self, ref: str, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:
         """What a program of the image prints about its files; exit code 1 (grep: nothing) is none of its errors."""
-        command = [*_LOOK, "--entrypoint", program, ref, *arguments]
+        # Root, who may read everything and do nothing else.
+        how = confined(ref, arguments, Limits(), user="0:0", entrypoint=program, reads_everything=True)
+        command = command_line(how, "--interactive")
         done = run_lines(command, say=_silent, environ=os.environ, stdin=stdin or subprocess.DEVNULL)
         if done.exit_code not in (0, 1):
             raise explain(done.said, ref, "the Docker engine")

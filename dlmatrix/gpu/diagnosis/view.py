@@ -212,6 +212,7 @@ class Launch:
     error: str = ""  # the engine's text, whole; "" where the container started
     system: str = ""  # the engine's own operating system, e.g. "Docker Desktop"
     folder: str = ""  # the engine's root folder, e.g. /var/snap/docker/common/var-lib-docker
+    gpus: str = ""  # which GPUs the container was given, and in which way
 
 
 @dataclass(frozen=True, kw_only=True)
