@@ -2,9 +2,9 @@
 
 import pytest
 
-from smoke import catalog, child, gpu
+from smoke import catalog, child, gpu, guides
 from smoke.checks import log_clean, training_reload
-from smoke.context import Context
+from smoke.context import Context, NoRoomError
 from tests.unit.smoke.test_gpu_facts import GPU, witnesses
 
 #: torch 2.11 with cuBLAS and cuDNN, TensorFlow 2.15, and what TensorFlow's allocator writes beside it.
@@ -102,3 +102,12 @@ def test_the_process_that_restores_finds_no_room_either(monkeypatch, tmp_path, c
     found = child.one(catalog.Check(training_reload), context)
     assert (found["outcome"], found["data"]) == ("skipped", {"no_room": True})
     assert "OutOfMemoryError" not in capfd.readouterr().out
+
+
+def test_a_guides_program_finds_no_room_either(monkeypatch):
+    context = refusing("", FULL)
+    context.once("backend", lambda: type("Backend", (), {"versions": staticmethod(dict)}))
+    last = "tensorflow.python.framework.errors_impl.InternalError: Dst tensor is not initialized."
+    monkeypatch.setattr(guides, "run", lambda program: (1, "", last))
+    with pytest.raises(NoRoomError, match="300 of 81920 MiB free"):
+        guides.judge(context, "eager_add", "3")
