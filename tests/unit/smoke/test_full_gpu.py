@@ -2,7 +2,7 @@
 
 import pytest
 
-from smoke import catalog, child, gpu, guides
+from smoke import catalog, child, gpu, guides, interpreter
 from smoke.checks import log_clean, training_reload
 from smoke.context import Context, NoRoomError
 from tests.unit.smoke.test_gpu_facts import GPU, witnesses
@@ -86,7 +86,7 @@ def test_the_process_that_restores_finds_no_room_either(monkeypatch, tmp_path, c
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho 'torch.OutOfMemoryError: CUDA out of memory.'\nexit 1\n")
     program.chmod(0o755)
-    monkeypatch.setattr(training_reload.sys, "executable", str(program))
+    monkeypatch.setattr(interpreter.sys, "executable", str(program))
 
     class Classifier:
         def weights(self):
