@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.errors import ConfigError, UsageError
+from dlmatrix.matrix.agreement import unmet
 from dlmatrix.matrix.locks import read_lock
 from dlmatrix.matrix.model import Base, DebianRecipe, Env, KnownWheel, Lock, Matrix, Status
 from dlmatrix.system.toml import Table, read_toml
@@ -58,16 +59,12 @@ def _one(matrix: Matrix, name: str) -> Env:
 
 
 def lock_of(matrix: Matrix, env: Env) -> Lock:
-    """The parsed lock of an env. Raises ConfigError for one that pins another version of the framework."""
+    """The parsed lock of an env. Raises ConfigError for one that does not satisfy what the env's file asks for."""
     relock = f"nox -s lock -- {env.name} --write"
     lock = read_lock(matrix.root / "envs" / "locks" / f"{env.name}.txt", relock)
-    locked = lock.version_of(env.distribution)
-    if locked != env.pin:
-        raise ConfigError(
-            f"{lock.file}: holds {f'{env.distribution} {locked}' if locked else f'no {env.distribution}'}, "
-            f"and {env.file.name} asks for {env.pin}",
-            f"generate it again: {relock}",
-        )
+    if missing := unmet(env, lock):
+        what = f"{lock.file}: does not satisfy {env.file.name}: {'; '.join(missing)}"
+        raise ConfigError(what, f"generate it again: {relock}")
     return lock
 
 

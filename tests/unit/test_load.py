@@ -172,20 +172,45 @@ def test_a_name_like_no_other_gets_no_guess(tree: Path) -> None:
     assert refused.value.next_step == "`python -m dlmatrix list` shows them all"
 
 
-def test_a_lock_of_another_version_than_the_env_is_refused(tree: Path) -> None:
-    lock = tree / "envs" / "locks" / "cpu-torch-2.13.txt"
+@pytest.mark.parametrize(
+    ("requirements", "constraints", "says"),
+    [
+        ('"torch==2.13.0+cpu", "numpy"', "", None),
+        ('"torch==2.13.0+cpu", "NumPy>=2,<3"', "", None),
+        ('"torch==2.13.0+cpu", "numpy[dev]>=2"', "", None),
+        ("""'torch==2.13.0+cpu', 'matplotlib==3.9.0; python_version < "3.11"'""", "", None),
+        ('"torch==2.13.0+cpu", "matplotlib==3.9.0"', "", "'matplotlib==3.9.0': it holds no matplotlib"),
+        ('"torch==2.13.0+cpu", "numpy<2"', "", "'numpy<2': it holds numpy 2.4.6"),
+        ('"torch==2.13.0", "numpy"', "", "'torch==2.13.0': it holds torch 2.13.0+cpu"),
+        ('"torch==2.13.0+cu130", "numpy"', "", "'torch==2.13.0+cu130': it holds torch 2.13.0+cpu"),
+        ('"torch==2.13.0+cpu"', '"numpy<2.4", "absent<1"', "'numpy<2.4': it holds numpy 2.4.6"),
+    ],
+)
+def test_a_lock_is_held_against_the_file_that_it_was_made_from(
+    tree: Path, requirements: str, constraints: str, says: str | None
+) -> None:
+    file = tree / "envs" / "torch-2.13.toml"
+    text = TORCH.replace('"torch==2.13.0+cpu", "numpy"', requirements)
+    file.write_text(text.replace("[gpu]", f"constraints = [{constraints}]\n[gpu]"))
+    locked = "".join(f"{name} --hash=sha256:{'0' * 64}\n" for name in ("torch==2.13.0+cpu", "numpy==2.4.6"))
+    (tree / "envs" / "locks" / "cpu-torch-2.13.txt").write_text(locked)
     matrix = load_matrix(tree)
-    pinned = "torch=={} --hash=sha256:" + "0" * 64 + "\n"
-    lock.write_text(pinned.format("2.13.0+cpu"))
-    assert lock_of(matrix, matrix.envs[0]).version_of("torch") == "2.13.0+cpu"
-    for other, found in (
-        (pinned.format("2.12.0+cpu"), r"torch 2\.12\.0\+cpu"),
-        (pinned.replace("torch", "numpy").format("2"), "no torch"),
-    ):
-        lock.write_text(other)
-        with pytest.raises(ConfigError, match=f"{found}.*2.13.0") as refused:
-            lock_of(matrix, matrix.envs[0])
-        assert refused.value.next_step == "generate it again: nox -s lock -- cpu-torch-2.13 --write"
+    if says is None:
+        assert len(lock_of(matrix, matrix.envs[0]).entries) == 2
+        return
+    with pytest.raises(ConfigError) as refused:
+        lock_of(matrix, matrix.envs[0])
+    assert f"does not satisfy torch-2.13.toml: {says}" in refused.value.message
+    assert refused.value.next_step == "generate it again: nox -s lock -- cpu-torch-2.13 --write"
+
+
+def test_a_requirement_that_is_none_is_refused_by_its_key(tree: Path) -> None:
+    file = tree / "envs" / "torch-2.13.toml"
+    file.write_text(TORCH.replace('"numpy"', '"numpy=>2"'))
+    (tree / "envs" / "locks" / "cpu-torch-2.13.txt").write_text(f"torch==2.13.0+cpu --hash=sha256:{'0' * 64}\n")
+    matrix = load_matrix(tree)
+    with pytest.raises(ConfigError, match=r"torch-2.13.toml: cpu.requirements: 'numpy=>2' is no requirement"):
+        lock_of(matrix, matrix.envs[0])
 
 
 def test_the_checkout_is_found_from_inside_and_from_elsewhere(tree: Path, root: Path) -> None:
