@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from dlmatrix.errors import EXIT_INTERRUPTED, DlmatrixError, of_system
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Every failure is one message on stderr."""
+    if sys.version_info < (3, 10):  # noqa: UP036 - what starts it may be older
+        version = ".".join(map(str, sys.version_info[:2]))
+        what = f"{sys.executable} is Python {version}, and dlmatrix needs 3.10 or newer"
+        return _fail(DlmatrixError(what, "name one: make setup PYTHON=python3.12"))
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
@@ -35,11 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(of_system(error))
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "dlmatrix"):
+            raise
+        return _fail(_not_installed(str(error.name), sys.argv[1:] if arguments is None else arguments))
 
 
 def _fail(error: DlmatrixError) -> int:
     sys.stderr.write(f"dlmatrix: {error}\n")
     return error.exit_code
+
+
+def _not_installed(module: str, arguments: Sequence[str]) -> DlmatrixError:
+    """This interpreter lacks a dependency: the checkout has an environment with all of them, or one command away."""
+    root = Path(__file__).resolve().parents[1]
+    again = shlex.join([".venv/bin/python", "-m", "dlmatrix", *arguments])
+    next_step = f"in {root}: make setup, then {again}"
+    if not (root / "Makefile").is_file():
+        next_step = "install dlmatrix again, with its dependencies (pip without --no-deps)"
+    return DlmatrixError(f"{sys.executable} has no module {module}, which dlmatrix needs", next_step)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,40 @@ def _one(matrix: Matrix, name: str) -> Env:
         return by_name[name]
     if versions := versions_of(matrix, name):
         return versions[-1]
-    near = difflib.get_close_matches(name, [*by_name, *(env.session for env in matrix.envs)], n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}? " if near else ""
+    near = _nearest(matrix, name)
+    hint = f"did you mean {', or '.join(near)}? " if near else ""
     raise UsageError(f"there is no env named {name}", f"{hint}`python -m dlmatrix list` shows them all")
+
+
+def _nearest(matrix: Matrix, name: str) -> list[str]:
+    """What was most likely meant: a name without its variant is a cpu env's; of versions those on both sides."""
+    name = name.replace("_", "-")
+    variant, _, rest = name.partition("-") if name.startswith(("cpu-", "gpu-")) else ("cpu", "", name)
+    envs = [env for env in matrix.envs if env.variant == variant]
+    series, _, version = rest.rpartition("-")
+    versions = [env for env in envs if env.series == series and env.status is not Status.IMPOSSIBLE]
+    if versions and re.fullmatch(r"\d+(\.\d+)*", version):
+        return _neighbours(versions, version)
+    names = [name.removeprefix(f"{variant}-") for env in envs for name in (env.name, env.session)]
+    return [f"{variant}-{near}" for near in difflib.get_close_matches(rest, names, n=1, cutoff=0.4)]
+
+
+def _neighbours(envs: Sequence[Env], version: str) -> list[str]:
+    """The env that a longer version begins with, else those of the next newer and the next older one."""
+    if same := [env.name for env in envs if version.startswith(env.short)]:
+        return [max(same, key=len)]
+    wanted = _numbers(version)
+    newer = min(
+        (env for env in envs if _numbers(env.short) > wanted), key=lambda env: _numbers(env.short), default=None
+    )
+    older = max(
+        (env for env in envs if _numbers(env.short) < wanted), key=lambda env: _numbers(env.short), default=None
+    )
+    return [env.name for env in (newer, older) if env]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def lock_of(matrix: Matrix, env: Env) -> Lock:
@@ -181,4 +212,4 @@ def _load_base(file: Path, python: str, data: Any) -> Base:
 
 def _by_series_and_version(file: Path) -> tuple[str, tuple[int, ...]]:
     series, _, short = file.stem.rpartition("-")
-    return series, tuple(int(part) for part in re.findall(r"\d+", short))
+    return series, _numbers(short)

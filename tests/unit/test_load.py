@@ -166,6 +166,28 @@ def test_an_unknown_env_suggests_the_nearest(tree: Path, typed: str, meant: str)
     assert refused.value.next_step.startswith(f"did you mean {meant}? ")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("torch", "cpu-torch"),
+        ("tf1-compat", "cpu-tf1-compat"),
+        ("torhc", "cpu-torch"),
+        ("torch-2.13", "cpu-torch-2.13"),
+        ("gpu_torch_2.13", "gpu-torch-2.13"),
+        ("cpu-torch(2.13)", "cpu-torch-2.13"),
+        ("cpu-tf2-2.21.0", "cpu-tf2-2.21"),
+        ("cpu-torch-2.12", "cpu-torch-2.13, or cpu-torch-2.11"),
+        ("gpu-torch-2.14", "gpu-torch-2.15, or gpu-torch-2.13"),
+        ("cpu-torch-2.14", "cpu-torch-2.13"),  # 2.15 is impossible there
+        ("cpu-torch-1.12", "cpu-torch-1.13"),
+    ],
+)
+def test_of_the_real_matrix_the_nearest_names_are_those_that_were_meant(matrix: Matrix, typed: str, meant: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        select(matrix, [typed])
+    assert refused.value.next_step.startswith(f"did you mean {meant}? ")
+
+
 def test_a_name_like_no_other_gets_no_guess(tree: Path) -> None:
     with pytest.raises(UsageError) as refused:
         select(load_matrix(tree), ["zzz"])

@@ -12,6 +12,7 @@ import pytest
 
 from dlmatrix.cli.verbs import make_parser
 from dlmatrix.comparison.siblings import FEWEST
+from dlmatrix.system.interpreters import find_python
 
 #: What takes long to load, or is of no use to the verbs below.
 HEAVY = {"cyclonedx", "docker", "elftools", "jinja2", "jsonschema", "pygal", "pynvml", "requests", "uv"}
@@ -57,3 +58,31 @@ def test_the_help_of_compare_names_how_many_reports_are_a_group(capsys: pytest.C
     with pytest.raises(SystemExit):
         make_parser().parse_args(["compare", "--help"])
     assert f"{FEWEST} or more" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["run", "cpu-torch", "--engine", "venv"], ["doctor"], ["lock"]])
+def test_an_interpreter_without_the_dependencies_is_told_what_to_type(
+    root: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    command = [sys.executable, "-S", "-m", "dlmatrix", *arguments]  # -S: nothing that is installed is seen
+    environ = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"dlmatrix: {sys.executable} has no module ")
+    assert second == f"  next: in {root}: make setup, then .venv/bin/python -m dlmatrix {' '.join(arguments)}"
+
+
+@pytest.mark.parametrize("version", ["3.7", "3.8", "3.9"])
+def test_an_older_python_is_told_which_is_needed(root: Path, tmp_path: Path, version: str) -> None:
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"Python {version} is not on this machine")
+    command = [str(python), "-m", "dlmatrix", "list"]
+    environ = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"dlmatrix: {python} is Python {version}, and dlmatrix needs 3.10 or newer\n"
+        "  next: name one: make setup PYTHON=python3.12\n"
+    )
