@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.errors import ConfigError, UsageError
-from dlmatrix.matrix.agreement import unmet
 from dlmatrix.matrix.locks import read_lock
 from dlmatrix.matrix.model import Base, DebianRecipe, Env, KnownWheel, Lock, Matrix, Status
 from dlmatrix.system.toml import Table, read_toml
@@ -91,6 +90,8 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def lock_of(matrix: Matrix, env: Env) -> Lock:
     """The parsed lock of an env. Raises ConfigError for one that does not satisfy what the env's file asks for."""
+    from dlmatrix.matrix.agreement import unmet  # noqa: PLC0415 - packaging, which what reads no lock does not need
+
     relock = f"nox -s lock -- {env.name} --write"
     lock = read_lock(matrix.root / "envs" / "locks" / f"{env.name}.txt", relock)
     if missing := unmet(env, lock):

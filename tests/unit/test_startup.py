@@ -45,7 +45,6 @@ def loaded(root: Path, *arguments: str) -> set[str]:
         (["list", "--json"], {"rich", "packaging"}),
         (["list", "--markdown"], {"rich", "packaging"}),
         (["list"], {"packaging"}),
-        (["plan", "cpu-torch-2.13"], set()),
     ],
 )
 def test_nothing_heavy_is_loaded(root: Path, arguments: list[str], more: set[str]) -> None:
