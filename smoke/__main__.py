@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 
-from smoke import cgroup, document, supervise
+from smoke import cgroup, document, gpu, supervise
 from smoke.throughput import collect, machine, rows
 
 EXPECTED_KEYS = {
@@ -167,6 +167,8 @@ def measure(job, outcome, load, later):
         return full[0]
     if later:
         return True
+    found = [event["detection"] for event in outcome.events if "detection" in event]
+    job.gpus = [entry["index"] for facts in found for entry in gpu.ours(facts)] or None
     return collect.Collector(job, supervise.progress, load).run()
 
 

@@ -25,20 +25,23 @@ def run(context):
     pynvml = started()
     # NVML knows the GPUs of others too; what those do under another load is not this run's.
     ours = [entry["index"] for entry in gpu.ours(gpu.facts(context))]
+    if not ours:
+        raise SkipError("NVML names no GPU to look at")
     framework, until = context.framework, time.monotonic() + SECONDS
     # The small network: every card has room for it, and 20 steps of it end within the seconds.
     small = next(row for row in rows.planned(framework, "cuda") if (row.model, row.kind) == ("cnn", "train"))
     workload = backends.speed(framework).Workload(context.backend, small)
     try:
-        with gpus.Sampler(pynvml) as sampled:
+        with gpus.Sampler(pynvml, ours) as sampled:
             while time.monotonic() < until:
                 workload.run(20)
             sampled.sample()  # however few there were, there is one
             errors = {index: uncorrected(Nvml(pynvml, Notes()), index) for index in ours}
     finally:
         workload.close()
-    reasons = {index: sorted({hex(value) for value in sampled.seen[index]["reasons"]}) for index in ours}
-    throttled = {index: sampled.faults()[index] for index in ours if sampled.faults()[index]}
+    seen = dict(zip(sampled.indices, sampled.seen))
+    reasons = {index: sorted({hex(value) for value in values["reasons"]}) for index, values in seen.items()}
+    throttled = {index: words for index, words in zip(sampled.indices, sampled.faults()) if words}
     found = {"reasons": reasons, "uncorrected": errors, "throttled": throttled}
     if throttled or any(errors.values()):
         return failed("throttled or with memory errors under load: check cooling, power and the card", None, found)

@@ -22,6 +22,8 @@ class Job:
         self.processes = processes
         #: ids; the roof belongs to the whole plan only
         self.named = tuple(named)
+        #: NVML's indices of the GPUs that are this run's, None where nobody has looked
+        self.gpus = None
 
 
 class Measured:
@@ -69,7 +71,7 @@ class Collector:
     def run(self):
         """Measure until nothing more fits; the Measured."""
         before, started = machine.Moment(self.clock), self.clock()
-        with gpus.sampler() as sampled:
+        with gpus.sampler(self.job.gpus) as sampled:
             going_on = True
             while going_on:
                 left = self.job.budget - (self.clock() - started)

@@ -21,15 +21,19 @@ BUSY = 5
 
 
 class Sampler:
-    """Samples every GPU until it is closed; as a context manager it does so in a thread."""
+    """Samples the run's GPUs until it is closed; as a context manager it does so in a thread.
 
-    def __init__(self, pynvml):
+    ``only``: NVML's indices of those GPUs, None for all. What the others do is their users' affair, and no mark here.
+    """
+
+    def __init__(self, pynvml, only=None):
         self._ask = Nvml(pynvml, Notes())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._handles = [
-            self._ask("nvmlDeviceGetHandleByIndex", n) for n in range(self._ask("nvmlDeviceGetCount") or 0)
-        ]
+        every = range(self._ask("nvmlDeviceGetCount") or 0)
+        #: NVML's numbers of the GPUs, in whose order the rest is
+        self.indices = [index for index in every if only is None or index in only]
+        self._handles = [self._ask("nvmlDeviceGetHandleByIndex", index) for index in self.indices]
         #: for each GPU: {what: [values]}
         self.seen = [{"clock": [], "temperature": [], "power": [], "reasons": []} for _ in self._handles]
         use = [self._ask("nvmlDeviceGetUtilizationRates", handle) for handle in self._handles]
@@ -90,7 +94,7 @@ class Sampler:
     def marks(self):
         """Why a GPU's figures are not to be trusted."""
         found = []
-        for index, (words, used) in enumerate(zip(self.faults(), self.used)):
+        for index, words, used in zip(self.indices, self.faults(), self.used):
             if words:
                 found.append("throttled: GPU {}: {}".format(index, ", ".join(words)))
             if used > BUSY:
@@ -114,15 +118,15 @@ class Nothing:
     marks = described
 
 
-def sampler():
-    """A Sampler, where NVML answers."""
+def sampler(only=None):
+    """A Sampler of these GPUs, where NVML answers."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
     except Exception:
         return Nothing()
-    return Sampler(pynvml)
+    return Sampler(pynvml, only)
 
 
 def _words(reasons, mask):

@@ -182,6 +182,17 @@ def test_measuring_is_left_for_later_only_where_there_is_something_to_measure(bu
     assert entry["data"] == ({"later": True} if expected is True else {})
 
 
+def test_measuring_looks_at_the_gpus_of_this_run(monkeypatch):
+    devices = [{"index": index, "pci": f"00000000:0{index}:00.0"} for index in range(1, 4)]
+    detection = {"nvml": {"devices": devices}, "cuda": {"devices": [{"index": 0, "pci": "0000:02:00.0"}]}}
+    outcome = supervise.Outcome()
+    outcome.ended, outcome.events = "done", [{"event": "record", "detection": detection}]
+    monkeypatch.setattr(collect.Collector, "run", lambda collector: collector.job.gpus)
+    assert command.measure(collect.Job("torch", 1, 5.0, 1), outcome, 0.0, later=False) == [2]
+    outcome.events = []
+    assert command.measure(collect.Job("torch", 1, 5.0, 1), outcome, 0.0, later=False) is None
+
+
 def test_what_cannot_prepare_does_not_keep_the_checks_from_running(capsys):
     class Unable:
         def prepare(self, context):

@@ -28,8 +28,10 @@ class FakeNvml:
         self.old = old
         self.down = False
 
+    count = 1
+
     def nvmlDeviceGetCount(self):  # noqa: N802
-        return 1
+        return self.count
 
     def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
         return "handle"
@@ -110,3 +112,14 @@ def test_without_nvml_there_is_nothing_to_say(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with gpus.sampler() as nothing:
         assert (nothing.described(), nothing.marks()) == ([], [])
+
+
+def test_the_gpus_of_others_are_neither_described_nor_marked():
+    fake = FakeNvml([0x40, 0x1])
+    fake.count = 8
+    sampler = gpus.Sampler(fake, [6])
+    sampler.sample()
+    assert len(sampler.described()) == 1
+    assert [mark[: mark.index(":")] for mark in sampler.marks()] == ["throttled", "busy"]
+    assert all("GPU 6" in mark for mark in sampler.marks())
+    assert gpus.Sampler(fake, []).marks() == []
