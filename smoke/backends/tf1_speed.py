@@ -117,13 +117,12 @@ def _repeated(backend, graph, operation):
 
 def device_memory(backend):
     """Bytes of the GPU's memory that TensorFlow may use, None on a CPU."""
-    device = tf_speed.gpu()
-    return device.memory_limit if device else None
+    return tf_speed.gpu().memory_limit if backend.gpus() else None
 
 
 def capability(backend):
     """The GPU's compute capability, None on a CPU."""
-    return tf_speed.capability(tf_speed.gpu())
+    return tf_speed.capability(tf_speed.gpu().physical_device_desc) if backend.gpus() else None
 
 
 def forget_peak(backend):

@@ -1,5 +1,6 @@
 """The networks of smoke/throughput/networks.py as TensorFlow's operations: one text for graphs, functions and eager."""
 
+import functools
 import re
 
 from smoke.context import SkipError
@@ -128,14 +129,15 @@ def kernels_of(operation):
     return kernels.get_registered_kernels_for_op(operation).kernel
 
 
+@functools.lru_cache(maxsize=1)
 def gpu():
-    """The first GPU as TensorFlow describes it (DeviceAttributes), or None."""
+    """The first GPU as TensorFlow describes it (DeviceAttributes); listing wakes every device, once is enough."""
     from tensorflow.python.client import device_lib
 
-    return next((device for device in device_lib.list_local_devices() if device.device_type == "GPU"), None)
+    return next(device for device in device_lib.list_local_devices() if device.device_type == "GPU")
 
 
-def capability(device):
-    """(major, minor) of ``gpu()``, None where there is none: its description ends "compute capability: 9.0"."""
-    found = re.search(r"compute capability: (\d+)\.(\d+)", device.physical_device_desc) if device else None
+def capability(description):
+    """(major, minor) by a GPU's description, which ends "compute capability: 9.0"; None where it does not say."""
+    found = re.search(r"compute capability: (\d+)\.(\d+)", description)
     return (int(found.group(1)), int(found.group(2))) if found else None

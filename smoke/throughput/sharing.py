@@ -53,7 +53,8 @@ class Costs:
     def flops(self, row):
         """FLOP/s that a row reaches at least: the slowest of the rows most like it; None where there are none."""
         like = [
-            lambda other: (other.model, other.precision) == (row.model, row.precision),
+            lambda other: (other.model, other.kind, other.precision) == (row.model, row.kind, row.precision),
+            lambda other: (other.model, other.kind) == (row.model, row.kind),
             lambda other: other.model == row.model,
             lambda other: True,
         ]

@@ -210,8 +210,8 @@ def test_what_was_refused_in_the_first_process_is_not_asked_again():
 
 
 def test_costs_are_taken_from_the_row_most_like_it():
-    names = ("eager/128/amp", "eager/128/tf32", "channels_last/2048/amp")
-    amp, tf32, large = (rows.parse(f"resnet18/train/{name}/device", "torch") for name in names)
+    names = ("train/eager/128/amp", "train/eager/128/tf32", "train/channels_last/2048/amp", "infer/eager/128/amp")
+    amp, tf32, large, infer = (rows.parse(f"resnet18/{name}/device", "torch") for name in names)
     costs = sharing.Costs()
     assert costs.of(large) == sharing.ROW_SECONDS
     costs.told(tf32, 100.0, 3.0)
@@ -219,3 +219,7 @@ def test_costs_are_taken_from_the_row_most_like_it():
     costs.told(amp, 1000.0, 2.0)
     assert costs.of(large) < slow == pytest.approx(sharing.ROW_SECONDS + sharing.LEAST_STEPS * 2048 / 100.0)
     assert costs.of(amp) == 2.0
+    # Inference launches more for each operation: it tells nothing of training where training is known.
+    known = costs.of(large)
+    costs.told(infer, 1.0, 2.0)
+    assert costs.of(large) == known

@@ -106,6 +106,5 @@ def test_an_operation_that_would_go_to_the_cpu_unsaid_is_a_skip():
 
 def test_the_compute_capability_is_read_from_tensorflows_description():
     words = "device: 0, name: NVIDIA H100 80GB HBM3, pci bus id: 0000:01:00.0, compute capability: 9.0"
-    assert tf_speed.capability(Said(physical_device_desc=words)) == (9, 0)
-    assert tf_speed.capability(Said(physical_device_desc="device: XLA_GPU device")) is None
-    assert tf_speed.capability(None) is None
+    assert tf_speed.capability(words) == (9, 0)
+    assert tf_speed.capability("device: XLA_GPU device") is None
