@@ -15,10 +15,10 @@ END_SECONDS = 1.0
 ROW_SECONDS = 2.5
 LEAST_STEPS = 8
 #: Seconds that the roof takes, and the operations of its products, as many of each precision as a row has steps.
-ROOF_SECONDS = 10.0
+ROOF_SECONDS = 8.0
 ROOF_FLOPS = 4 * LEAST_STEPS * 2 * 8192**3
 #: Seconds for each layer with a kernel that compiling takes at first (ResNet-18 compiled on an H100: 19 for 21).
-COMPILE_SECONDS = 1.2
+COMPILE_SECONDS = 1.0
 
 
 def parts(framework, processes):
@@ -161,7 +161,8 @@ class Shared(schedule.Schedule):
     def next(self, left):
         """([rows], whether the roof too) of the next process, or None where there is none.
 
-        Of what is left each process to come has the same share, and those that only measure TF32 what that takes.
+        What the headline rows leave is shared by the processes to come, but the next one has what it takes for rows
+        that the first one had no time for; those that only measure TF32 have what that takes.
         """
         self.round += 1
         costs, coming = self.costs(), self.parts[self.round - 1 :]
@@ -177,7 +178,9 @@ class Shared(schedule.Schedule):
         needs = [self._need(costs, coming_part) for coming_part in coming]
         spare = left - sum(needs) - (costs.roof() if with_roof else 0.0)
         wide = [number for number, coming_part in enumerate(coming) if coming_part != "tf32"]
-        self.share = needs[0] + (max(0.0, spare) / len(wide) if 0 in wide else 0.0)
+        first_time = sum(costs.of(t.row) for t in waiting if not t.samples and 0 < t.row.tier <= rows.WANTED)
+        more = max(max(0.0, spare) / max(1, len(wide)), min(spare, first_time + END_SECONDS)) if 0 in wide else 0.0
+        self.share = needs[0] + more
         if not waiting or left < self.start_seconds + costs.of(waiting[0].row):
             return None
         self.share = min(left, self.share + (costs.roof() if with_roof else 0.0))

@@ -185,7 +185,7 @@ def test_an_old_card_is_refused_by_name_what_it_cannot_do():
 
 def test_more_time_goes_down_the_list_and_less_keeps_to_its_head():
     much, _ = played(50.0, budget=400.0)
-    assert len([row for row in much.values() if row["outcome"] == "measured"]) > 40
+    assert len([row for row in much.values() if row["outcome"] == "measured"]) > 30
     little, machine = played(50.0, budget=45.0)
     assert min(processes_of(little, headline("torch"))) >= 2
     assert machine.now <= 50.0
