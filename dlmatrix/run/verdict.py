@@ -13,6 +13,7 @@ from dlmatrix.engines.protocol import Completed
 from dlmatrix.errors import EXIT_SKIPPED, ContractError, DlmatrixError, HangError, KilledError
 from dlmatrix.matrix.model import Env
 from dlmatrix.matrix.plan import Plan
+from dlmatrix.run.headline import headline
 
 
 def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outcome, int, str]:
@@ -26,10 +27,10 @@ def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outc
     checks = document["checks"]
     named = {outcome: [c for c in checks if c["outcome"] == outcome.value] for outcome in Outcome}
     if bad := named[Outcome.FAILED]:
-        return Outcome.FAILED, 1, _reasons(bad)
+        return Outcome.FAILED, 1, headline(bad)
     if bad := named[Outcome.ERROR]:
         code = exit_code if exit_code in (HangError.exit_code, KilledError.exit_code) else 1
-        return Outcome.ERROR, code, _reasons(bad)
+        return Outcome.ERROR, code, headline(bad)
     if unexplained := [c["id"] for c in named[Outcome.SKIPPED] if not c["reason"].strip()]:
         return Outcome.ERROR, ContractError.exit_code, f"skipped without a reason: {', '.join(unexplained)}"
     gpu = [c for c in checks if c["kind"] == "detection"]
@@ -38,7 +39,7 @@ def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outc
         where = "passed as far as it went" if no_room(document) else "passed on the CPU"
         return Outcome.SKIPPED, EXIT_SKIPPED, f"{where}; {(reasons or ['nothing looked for a GPU'])[-1]}"
     if not named[Outcome.PASSED]:
-        return Outcome.SKIPPED, EXIT_SKIPPED, _reasons(named[Outcome.SKIPPED]) or "no check ran"
+        return Outcome.SKIPPED, EXIT_SKIPPED, headline(named[Outcome.SKIPPED]) or "no check ran"
     return Outcome.PASSED, 0, f"{len(named[Outcome.PASSED])} passed, {len(named[Outcome.SKIPPED])} skipped"
 
 
@@ -92,11 +93,6 @@ def read_document(plan: Plan, completed: Completed) -> dict[str, Any]:
 def read_schema(root: Path) -> dict[str, Any]:
     """The contract between inside and outside."""
     return dict(json.loads((root / "smoke" / "schema.json").read_text(encoding="utf-8")))
-
-
-def _reasons(checks: Iterable[Mapping[str, Any]]) -> str:
-    """The first line of each check's reason; the document has them whole."""
-    return "; ".join(f"{c['id']}: {(c['reason'].splitlines() or [''])[0]}" for c in checks)
 
 
 def _no_document(name: str, completed: Completed) -> DlmatrixError:
