@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -29,7 +30,7 @@ CELL = re.compile(r"(?P<series>torch|tf2|tf1|tf1-compat)-(?P<short>\d[\d.]*)")
 #: The env of each session that runs one.
 ENVS: dict[str, str] = {}
 #: How the envs of this call ended, once they were run together: entries of one result.json.
-RESULTS: list[dict[str, str]] = []
+RESULTS: list[dict[str, Any]] = []
 
 
 @nox.session
@@ -145,18 +146,23 @@ def run_together(session: nox.Session, envs: Sequence[str]) -> None:
         failed = error
     result = Path(known.report) / "result.json"
     if result.is_file():
-        RESULTS.extend(json.loads(result.read_text(encoding="utf-8"))["envs"])
+        found = json.loads(result.read_text(encoding="utf-8"))["envs"]
+        RESULTS.extend({**one, "named": one["name"] in envs} for one in found)
     else:
         entry = {"status": "", "outcome": "error", "reason": "the run of all envs ended without a result, see above"}
-        RESULTS.extend({"name": env, **entry} for env in envs)
+        RESULTS.extend({"name": env, "named": True, **entry} for env in envs)
     if failed and {one["outcome"] for one in RESULTS} <= {"passed", "skipped"} and failed.return_code != EXIT_SKIPPED:
         raise failed
 
 
 def tell(session: nox.Session, env: str) -> None:
-    """Let the session end as its env did; a series stands for its newest supported version, as in the command."""
+    """Let the session end as its env did; a series stands for the version that the command took, as nobody named it."""
     own = [one for one in RESULTS if one["name"] == env or re.fullmatch(rf"{env}-\d[\d.]*", one["name"])]
-    (*_, one) = sorted(own, key=lambda one: (one["status"] == "supported", numbers(one["name"].rpartition("-")[2])))
+
+    def order(one: dict[str, Any]) -> tuple[bool, bool, list[int]]:
+        return not one["named"], one["status"] == "supported", numbers(one["name"].rpartition("-")[2])
+
+    one = max(own, key=order)
     said = f"{one['name']}: {one['outcome']}: {one['reason']}"
     if one["outcome"] == "skipped":
         session.skip(said)

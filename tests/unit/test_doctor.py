@@ -135,6 +135,31 @@ def test_on_an_old_driver_the_envs_that_it_can_run_are_suggested(
     assert not {"gpu-torch-2.11", "gpu-torch-2.13", "gpu-torch-2.15"} & set(told["would_work"])  # CUDA 13
 
 
+def test_the_host_s_framework_is_shown_the_gpus_that_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[Any] = []
+
+    def note(*arguments: Any) -> Any:
+        given.append(arguments[-1])
+        return GPU
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(module, "detect", note)
+    for words in (["--gpus", "1"], ["--gpus", "none"], []):
+        options = vars(make_parser().parse_args(["doctor", "--engine", "host", *words]))
+        del options["verb"]
+        doctor(**options)
+    assert given == [{"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, {"CUDA_VISIBLE_DEVICES": ""}, {}]
+    assert capsys.readouterr().out
+
+
+def test_detection_sees_the_variables_that_it_is_given(root: Path) -> None:
+    facts = detect(root, Path(sys.executable), None, None, {"CUDA_VISIBLE_DEVICES": "1"})
+    assert facts
+    assert facts["kernel"]["variables"]["CUDA_VISIBLE_DEVICES"] == "1"
+
+
 def test_python_needs_engine_host(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="--engine host"):
         run(monkeypatch, GPU, None, "--python", sys.executable)

@@ -153,6 +153,12 @@ def test_a_series_beside_one_of_its_versions_ends_as_its_newest(call: Call) -> N
     assert endings(done) == {"cpu-torch": "success", "cpu-torch(2.9)": "failed"}
 
 
+def test_a_series_ends_as_the_version_that_was_taken_for_it_though_a_newer_one_was_named_too(call: Call) -> None:
+    taken = {"gpu-torch": "gpu-torch-2.9"}
+    done, _ = call("-s", "gpu-torch", "gpu-torch(2.15)", code=1, newest=taken, envs={"gpu-torch-2.15": "error"})
+    assert endings(done) == {"gpu-torch": "success", "gpu-torch(2.15)": "failed"}
+
+
 def test_one_env_is_called_as_ever(call: Call) -> None:
     done, calls = call("-s", "cpu-torch", "--", "--quick")
     assert (done.returncode, calls) == (0, [["run", "cpu-torch", "--quick"]])
