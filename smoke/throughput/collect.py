@@ -160,7 +160,7 @@ class Collector:
             marks += machine.disturbed(entries)
         return {
             "budget_seconds": self.job.budget,
-            "processes": self.job.processes,
+            "processes": self.schedule.most,
             "threads": self.job.threads,
             "settings": settings(self.device),
             "machine": {

@@ -79,6 +79,11 @@ class Schedule:
         self.whole = whole
         self.round = 0
 
+    @property
+    def most(self):
+        """How many processes a row gets before any gets more."""
+        return self.processes
+
     def add(self, rows):
         """Rows that are planned only now that the device is known."""
         for row in rows:

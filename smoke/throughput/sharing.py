@@ -146,12 +146,18 @@ class Shared(schedule.Schedule):
         for tally in self.tallies.values():
             tally.reason = cards.refused(tally.row.precision, card["capability"])
 
+    @property
+    def most(self):
+        """How many processes a row gets."""
+        return min(self.processes, PROCESSES)
+
     def costs(self):
         """The Costs of what is known by now."""
         found = Costs()
         for tally in self.tallies.values():
             if tally.samples:
-                found.told(tally.row, stats.stat(tally.samples)["median"], tally.seconds)
+                rate = stats.median([stats.median(process) for process in tally.samples])
+                found.told(tally.row, rate, tally.seconds)
         return found
 
     def expected(self, chosen, with_roof):

@@ -149,6 +149,7 @@ def test_a_gpu_brings_the_rows_that_only_it_has(schema):
     assert row[name.format("bf16")]["reason"] == "bfloat16 needs compute capability 8.0, and this card has 7.5"
     assert "resnet18/train/channels_last/2048/amp/device" in row
     assert found.document["settings"]["tf32"] == "in rows named so"
+    assert found.document["processes"] == 1
     assembled(found, schema)
 
 

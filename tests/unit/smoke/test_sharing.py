@@ -115,6 +115,7 @@ def played(tflops, framework="torch", budget=120.0, card=None, processes=10):
     collector = collect.Collector(job, lambda line: None, 0.1, clock=machine.clock, supervised=machine.supervised)
     found = collector.run()
     assert found.errors == []
+    assert found.document["processes"] == min(processes, 3)
     return {row["id"]: row for row in found.document["rows"]}, machine
 
 

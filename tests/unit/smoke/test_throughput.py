@@ -172,6 +172,18 @@ def test_on_a_processor_batch_128_of_every_mode_comes_first(framework):
     assert {row.model for row in planned} == {"cnn", "resnet18"}
 
 
+def test_the_rows_of_a_processor_are_as_ever():
+    """Comparisons of reports of different versions rely on the same rows in the same order."""
+    found = [row.id for row in rows.planned("torch", "cpu")]
+    modes = ("eager", "channels_last", "compiled")
+    expected = [f"cnn/{kind}/{mode}/128/fp32/device" for mode in modes for kind in rows.KINDS]
+    expected += [f"cnn/{kind}/eager/{batch}/fp32/device" for batch in (32, 512, 1) for kind in rows.KINDS]
+    expected += [f"cnn/{kind}/eager/128/fp32/host" for kind in rows.KINDS]
+    expected += [f"resnet18/{kind}/eager/{batch}/fp32/device" for batch in (1, 32) for kind in rows.KINDS]
+    assert found[: len(expected)] == expected
+    assert [len(rows.planned(framework, "cpu")) for framework in ("torch", "tf2", "tf1")] == [72, 72, 24]
+
+
 @pytest.mark.parametrize("framework", sorted(rows.MODES))
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_row_is_planned_once_in_the_order_of_tiers(framework, device):
