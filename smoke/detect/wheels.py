@@ -44,7 +44,7 @@ def damaged():
 
 
 def blamed(text):
-    """The files that the dynamic linker names in `text`: [{"file", "problem", "distribution", "version"}].
+    """The files that the dynamic linker names in `text`: [{"file", "problem", "distribution", "version", "noexec"}].
 
     A name without a folder is looked for by its last part; one that no wheel recorded has no distribution.
     """
@@ -62,9 +62,17 @@ def blamed(text):
     none = {"distribution": None, "version": None}
     return [
         dict(owners.get(os.path.normpath(file)) or ({} if os.path.isabs(file) else owners.get(file)) or none,
-             file=clip(file), problem=problem)
+             file=clip(file), problem=problem, noexec=_noexec(file))
         for file, problem in found
     ]  # fmt: skip
+
+
+def _noexec(file):
+    """Whether a file lies on a file system from which nothing may be mapped as code."""
+    try:
+        return bool(os.statvfs(file).f_flag & os.ST_NOEXEC)
+    except OSError:
+        return False
 
 
 def _records():

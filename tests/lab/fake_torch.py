@@ -19,7 +19,9 @@ if "import_error" in _facts:
 __version__ = _facts.get("version", "2.7.1+cu126")
 version = SimpleNamespace(cuda=_facts.get("built_cuda"), hip=None)
 _C = SimpleNamespace(_cuda_getArchFlags=lambda: " ".join(_facts.get("arch_list", [])))
-backends = SimpleNamespace(cudnn=SimpleNamespace(version=lambda: 90100, is_available=lambda: bool(version.cuda)))
+backends = SimpleNamespace(
+    cudnn=SimpleNamespace(version=lambda: _facts.get("cudnn", 90100) or None, is_available=lambda: bool(version.cuda))
+)
 
 
 def _init():

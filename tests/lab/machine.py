@@ -50,6 +50,7 @@ HEALTHY: dict[str, Any] = {
     "library_version": None,  # None: the driver's
     "library_path": [LIBRARY_FOLDER],
     "extra_libraries": {},  # {path: "cuda" | "nvml" | "empty" | "text"}
+    "links": True,  # whether extra libraries get the link of their soname
     "returns": {},  # {call or call@device: code | "hang" | "crash"}
     "values": {},  # further keys of the stubs
     "nodes": {},  # {path: {open, mode, major, minor}, or false where it is absent}
@@ -256,7 +257,7 @@ def _libraries(spec: Mapping[str, Any], root: Path, stubs: Path) -> None:
         else:
             target.write_bytes({"empty": b"", "text": b"not an object file\n" * 40, "elf32": _elf32()}[kind])
         soname = target.name.split(".so")[0] + ".so.1"
-        if target.name != soname and not (target.parent / soname).exists():
+        if spec["links"] and target.name != soname and not (target.parent / soname).exists():
             (target.parent / soname).symlink_to(target.name)
 
 

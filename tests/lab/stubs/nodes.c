@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 static const char *node_text(const char *path, const char *name) {
@@ -63,4 +64,17 @@ int stat64(const char *restrict path, struct stat64 *restrict status) {
     static int (*real)(const char *, struct stat64 *);
     if (!real) real = (int (*)(const char *, struct stat64 *))dlsym(RTLD_NEXT, "stat64");
     return dressed(path, (struct stat *)status, real(path, status)); /* one layout on 64-bit Linux */
+}
+
+/* "noexec": every file system is mounted so. */
+int statvfs(const char *restrict path, struct statvfs *restrict status) {
+    static int (*real)(const char *, struct statvfs *);
+    if (!real) real = (int (*)(const char *, struct statvfs *))dlsym(RTLD_NEXT, "statvfs");
+    int result = real(path, status);
+    if (!lines) read_scenario();
+    if (!result && get("noexec")) status->f_flag |= ST_NOEXEC;
+    return result;
+}
+int statvfs64(const char *restrict path, struct statvfs64 *restrict status) {
+    return statvfs(path, (struct statvfs *)status); /* one layout on 64-bit Linux */
 }

@@ -64,7 +64,13 @@ def test_a_file_that_was_always_empty_and_a_wheel_of_somebody_else_are_no_matter
 def test_the_file_of_an_error_is_traced_to_its_wheel(install):
     file = install(b"")
     assert wheels.blamed("ImportError: " + file + ": file too short") == [
-        {"file": file, "problem": "file too short", "distribution": "nvidia-cudnn-cu13", "version": "9.19.0.56"}
+        {
+            "file": file,
+            "problem": "file too short",
+            "distribution": "nvidia-cudnn-cu13",
+            "version": "9.19.0.56",
+            "noexec": False,
+        }
     ]
     (missing,) = wheels.blamed("libcudnn.so.9: cannot open shared object file: No such file or directory")
     assert (missing["problem"], missing["distribution"]) == ("cannot open shared object file", "nvidia-cudnn-cu13")

@@ -44,7 +44,10 @@ def _cdi_stale(case: Case, view: View) -> Match | None:
         for spec in view.rows("kernel.cdi")
         if spec.words("versions") and view.module_version and view.module_version not in spec.words("versions")
     ]
-    return found(*stale, error, when=stale and re.search(r"no such file|CDI|failed to stat|\.so\.\d+\.\d+", error))
+    place = r'error mounting "[^"]*(?:nvidia|/dev/dri|libcuda)[^"]*"[^\n]*no such file'
+    gone = re.search(rf'failed to stat CDI host device "[^"]*"|{place}', error)
+    named = stale and re.search(r"no such file|CDI|failed to stat|\.so\.\d+\.\d+", error)
+    return found(*stale, error, when=named or gone)
 
 
 @predicate

@@ -1,8 +1,14 @@
-"""Predicates on the files of the framework's wheels (row 93)."""
+"""Predicates on the files that the framework loads, and on why its import failed (rows 83, 93, 110 to 114, 119)."""
 
 from __future__ import annotations
 
-from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, predicate
+import re
+
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
+
+#: The library that a symbol is of, by the symbol's first letters.
+_SYMBOLS = (("nccl", "NCCL"), ("cudnn", "cuDNN"), ("cublas", "cuBLAS"), ("cusparse", "cuSPARSE"), ("cufft", "cuFFT"),
+            ("cusolver", "cuSOLVER"), ("curand", "cuRAND"), ("nvtx", "NVTX"), ("cuda", "the CUDA runtime"))  # fmt: skip
 
 
 @predicate
@@ -27,3 +33,56 @@ def _line(row: View) -> str:
     size, recorded = row.integer("size"), row.integer("recorded")
     sizes = f", {size} bytes instead of {recorded}" if size is not None and recorded is not None else ""
     return f"{row.text('file')}: {row.text('problem')}{sizes}; of {row.text('distribution')}=={row.text('version')}"
+
+
+@predicate
+def _library_conflict(_case: Case, view: View) -> Match | None:
+    rows = [row for row in view.rows("framework.blamed") if row.text("problem").startswith("undefined symbol: ")]
+    lines = []
+    for row in rows:
+        symbol = row.text("problem").partition(": ")[2]
+        owner = next((name for start, name in _SYMBOLS if symbol.lstrip("_").startswith(start)), "")
+        if "nvJitLink" not in symbol:  # which has a row of its own
+            lines.append(f"{row.text('file')} misses {symbol}" + (f" of {owner}" if owner else ""))
+    path = view.variable("LD_LIBRARY_PATH")
+    return found(*lines[:3], f"LD_LIBRARY_PATH={path}" if path else "", when=lines)
+
+
+@predicate
+def _library_not_found(_case: Case, view: View) -> Match | None:
+    rows = [row for row in view.rows("framework.blamed") if row.text("problem") == "cannot open shared object file"]
+    names = [row.text("file") for row in rows if not row.text("distribution")]
+    return found(f"{listing(names, 3)}: in no folder that is searched, and in no installed wheel", when=names)
+
+
+@predicate
+def _executable_stack(_case: Case, view: View) -> Match | None:
+    rows = [row for row in view.rows("framework.blamed") if row.text("problem").startswith("cannot enable exec")]
+    return found(*[f"{row.text('file')}: {row.text('problem')}" for row in rows], when=rows)
+
+
+@predicate
+def _noexec_mount(_case: Case, view: View) -> Match | None:
+    rows = [row for row in view.rows("framework.blamed") if row.flag("noexec")]
+    return found(*[f"{row.text('file')} lies on a file system that is mounted noexec" for row in rows[:2]], when=rows)
+
+
+@predicate
+def _module_missing(_case: Case, view: View) -> Match | None:
+    said = re.search(r"No module named '?([\w.]+)'?|Numpy is not available", "\n".join(view.framework_errors))
+    return found(said[0] if said else "", when=said)
+
+
+@predicate
+def _framework_crash(_case: Case, view: View) -> Match | None:
+    return found(view.text("framework.witness.detail"), *view.words("framework.messages")[-5:])
+
+
+@predicate
+def _links_missing(_case: Case, view: View) -> Match | None:
+    files = [row.text("real") for row in view.rows("kernel.libraries") if row.integer("size")]
+    stems = {"cuda": r"/libcuda\.so\.\d+\.\d+", "nvml": r"/libnvidia-ml\.so\.\d+\.\d+"}
+    absent = [stem for witness, stem in stems.items() if view.absent(witness)]
+    # A compat folder is only for those who name it.
+    lost = [path for path in files if "/compat/" not in path and any(re.search(stem, path) for stem in absent)]
+    return found(f"{listing(lost, 2)} is there, and no link with the name that programs ask for", when=lost)

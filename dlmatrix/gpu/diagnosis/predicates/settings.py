@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from dlmatrix.gpu.diagnosis.predicates.framework import switched_on
-from dlmatrix.gpu.diagnosis.predicates.state import BUSY_WORDS
-from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, predicate
+from dlmatrix.gpu.diagnosis.predicates.state import BUSY_WORDS, FULL, foreign
+from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
 #: Every Linux allows a process this many open files; CUDA and a framework need some 40 for one GPU.
 _USUAL_FILES, _FEW_FILES = 1024, 256
@@ -52,6 +52,26 @@ def _open_files_limit(_case: Case, view: View) -> Match | None:
         when=said and limit is not None and limit < _USUAL_FILES,
         sure=limit is not None and (bool(clear) or (limit < _FEW_FILES and bool(modes))),
     )
+
+
+@predicate
+def _memory_nearly_full(_case: Case, view: View) -> Match | None:
+    full = []
+    for row in view.rows("nvml.devices"):
+        free, total = row.integer("memory.free"), row.integer("memory.total")
+        if free is not None and total and free < FULL * total:
+            others = foreign(row.all("processes.*.pid"), view)
+            held = f", held by {listing(others)}" if others else ""
+            full.append(f"GPU {row.get('index')}: {free / 2**20:.0f} of {total / 2**20:.0f} MiB free{held}")
+    return found(*full, when=full and view.usable)
+
+
+@predicate
+def _no_cudnn(_case: Case, view: View) -> Match | None:
+    asked = view.text("framework.name") == "torch" and bool(view.text("framework.built_cuda"))
+    facts = view.get("framework")
+    none = asked and "cudnn" in facts and facts["cudnn"] is None
+    return found("torch.backends.cudnn.version() is None", when=none and view.usable)
 
 
 @predicate

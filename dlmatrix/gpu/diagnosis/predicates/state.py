@@ -11,7 +11,7 @@ _FAULTY_REASONS = 0xE8
 #: Percent of the time with a kernel running from which a GPU counts as under load.
 BUSY = 20
 #: A GPU with less than this part of its memory free counts as full.
-_FULL = 0.10
+FULL = 0.10
 #: What CUDA says where no context can be had, in the words of old and new versions.
 BUSY_WORDS = r"CUDA-capable device(?:s are|\(s\) is/are) busy or unavailable"
 
@@ -141,7 +141,7 @@ def _exclusive_mode(_case: Case, view: View) -> Match | None:
 def _memory_taken(_case: Case, view: View) -> Match | None:
     sizes = [(row.integer("memory.free"), row.integer("memory.total")) for row in view.rows("nvml.devices")]
     known = [(free, total) for free, total in sizes if free is not None and total]
-    full = [f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in known if free < _FULL * total]
+    full = [f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in known if free < FULL * total]
     said = "out of memory" in view.framework_words.lower() or "CUDA_ERROR_OUT_OF_MEMORY" in view.framework_words
     return found(
         "creating a context returned 2" if 2 in view.contexts else "",
