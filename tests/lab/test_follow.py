@@ -95,7 +95,7 @@ def test_the_doctor_imports_the_framework_once_and_tells_it_last(
     out = io.StringIO()
     monkeypatch.setattr(show, "doctors_console", lambda: Console(file=out, force_terminal=True, width=160))
     with place.entered():
-        doctor(env="gpu-torch-2.11", engine="host", python=wrapper, json=False)
+        doctor(env="gpu-torch-2.11", engine="host", python=wrapper, gpus=None, json=False)
     assert (tmp_path / "imports").read_text(encoding="utf-8") == "once\n"
     seen = [out.getvalue().index(word) for word in TOLD.values()]
     assert seen == sorted(seen)
