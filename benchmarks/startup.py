@@ -1,4 +1,4 @@
-"""What starting costs: python benchmarks/startup.py OTHER [--rounds N] [-- VERB ...].
+"""What starting costs: python benchmarks/startup.py [--rounds N] OTHER [-- VERB ...].
 
 OTHER is another checkout. Each round starts `python -m dlmatrix VERB` (default: list) once in each of the two, in
 turns, with this interpreter. Prints one JSON object: the processor seconds of both (of user and system, so that

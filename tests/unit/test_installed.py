@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
-import venv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uv
 
 from dlmatrix.matrix.model import Matrix
+from dlmatrix.matrix.site import index_config, read_site, uv_environment
 from tests.unit.reports import TRAIN, env, processes, result, row, seeded, write
 
 pytestmark = pytest.mark.network
@@ -48,12 +49,13 @@ class Installed:
 def python(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment into which the wheel was installed."""
     folder = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", str(folder), str(root)], check=True)
+    site, config, made = read_site(os.environ), folder / "uv.toml", folder / "venv" / "bin" / "python"
+    config.write_text(index_config(site), encoding="utf-8")
+    tool, environ = [uv.find_uv_bin(), "--quiet", "--config-file", str(config)], uv_environment(site, os.environ)
+    subprocess.run([*tool, "build", "--wheel", "--out-dir", str(folder), str(root)], env=environ, check=True)
+    subprocess.run([*tool, "venv", "--python", sys.executable, str(folder / "venv")], env=environ, check=True)
     (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv")
-    made = folder / "venv" / "bin" / "python"
-    subprocess.run([*pip, "--python", str(made), "install", str(wheel)], check=True)
+    subprocess.run([*tool, "pip", "install", "--python", str(made), str(wheel)], env=environ, check=True)
     return made
 
 
