@@ -17,12 +17,13 @@ def add(verbs: Verbs) -> None:
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--write", action="store_true", help="record in envs/digests.toml what was the same twice")
+    way.add_argument("--against-image", action="store_true", help="build once, and compare with what run has built")
     way.add_argument("--against-record", action="store_true", help="build once, and compare with envs/digests.toml")
     add_bases(parser)
     parser.set_defaults(verb=reproduce)
 
 
-def reproduce(*, things: Sequence[str], write: bool, against_record: bool, bases: str) -> int:
+def reproduce(*, things: Sequence[str], write: bool, against_image: bool, against_record: bool, bases: str) -> int:
     """Rebuild the named envs, one verdict a line; returns the first failure's exit code, else 77 for a skip."""
     from dlmatrix.cli.output import make_console
     from dlmatrix.engines.docker.engine import connect
@@ -42,7 +43,8 @@ def reproduce(*, things: Sequence[str], write: bool, against_record: bool, bases
     if made.store == "classic":
         console.print("the classic image store knows no manifest digest: config digest and layers are compared")
     with Rebuilding(engine, matrix, made, console.print) as work:
-        verdicts = (work.against_record if against_record else work.twice)(named, records)
+        way = work.against_record if against_record else work.against_image if against_image else work.twice
+        verdicts = way(named, records)
         if write and work.proven:
             console.print(f"wrote {write_proven(matrix.root, work, records)}")
     codes = [verdict.exit_code for verdict in verdicts]

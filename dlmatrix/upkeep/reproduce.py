@@ -1,4 +1,4 @@
-"""Rebuilds images and bases from nothing, twice and apart, and says whether the bits are the same.
+"""Rebuilds images and bases from nothing, and says whether the bits are those of another build.
 
 The two builds share no layer and no download. The second is made later, in reverse order, from a
 copy of the checkout in another folder, with the modes of another umask and with other dates.
@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 
 from dlmatrix.engines.docker.engine import DockerEngine
-from dlmatrix.errors import EXIT_SKIPPED, DlmatrixError, SkippedEnv
+from dlmatrix.errors import EXIT_SKIPPED, DlmatrixError, SkippedEnv, UsageError
 from dlmatrix.inspection import digests
 from dlmatrix.inspection.digests import Identity, Made, Record
 from dlmatrix.inspection.imagediff import Image, compare, read_image
@@ -77,16 +77,26 @@ class Rebuilding:
 
     def twice(self, things: Sequence[Thing], records: Mapping[str, Record]) -> list[Verdict]:
         """Build everything, and then everything again, otherwise; compare, explain, and compare with the record."""
-        first = {name_of(thing): self._try(self._matrix, thing, 1) for thing in things}
+        first = {name_of(thing): self._rebuild(self._matrix, thing, 1) for thing in things}
+        return self._again(things, first, records)
+
+    def against_image(self, things: Sequence[Thing], records: Mapping[str, Record]) -> list[Verdict]:
+        """Build everything once, otherwise, and compare with the images that this checkout has on the engine."""
+        first = {name_of(thing): _tried(thing, self._found) for thing in things}
+        return self._again(things, first, records)
+
+    def _again(
+        self, things: Sequence[Thing], first: Mapping[str, Built | Verdict], records: Mapping[str, Record]
+    ) -> list[Verdict]:
         with elsewhere(self._matrix.root) as root:
-            second = {name_of(thing): self._try(load_matrix(root), thing, 2) for thing in reversed(things)}
+            second = {name_of(thing): self._rebuild(load_matrix(root), thing, 2) for thing in reversed(things)}
         return [self._say(self._compare(name, first[name], second[name], records.get(name))) for name in first]
 
     def against_record(self, things: Sequence[Thing], records: Mapping[str, Record]) -> list[Verdict]:
         """Build everything once, and compare with the record."""
         verdicts = []
         for thing in things:
-            built, name = self._try(self._matrix, thing, 1), name_of(thing)
+            built, name = self._rebuild(self._matrix, thing, 1), name_of(thing)
             if isinstance(built, Verdict):
                 verdicts.append(self._say(built))
                 continue
@@ -95,21 +105,32 @@ class Rebuilding:
             verdicts.append(self._say(Verdict(name=name, exit_code=code, text=str(found))))
         return verdicts
 
-    def _try(self, matrix: Matrix, thing: Thing, number: int) -> Built | Verdict:
-        name = name_of(thing)
-        tag = f"{self._name}:{name}-{number}"
-        started = time.perf_counter()
-        try:
-            if isinstance(thing, Env) and thing.status is Status.IMPOSSIBLE:
-                raise SkippedEnv(thing.reason)
-            self._tell(f"{name}: build {number}, from nothing")
+    def _rebuild(self, matrix: Matrix, thing: Thing, number: int) -> Built | Verdict:
+        tag = f"{self._name}:{name_of(thing)}-{number}"
+
+        def make(thing: Thing) -> Built:
+            started = time.perf_counter()
+            self._tell(f"{name_of(thing)}: build {number}, from nothing")
             self._tags.append(tag)
             made = self._make_base if isinstance(thing, Base) else self._build
             identity, inputs = made(matrix, thing, tag)  # type: ignore[arg-type]
             return Built(tag=tag, identity=identity, inputs=inputs, seconds=time.perf_counter() - started)
-        except DlmatrixError as error:
-            word = "skipped" if isinstance(error, SkippedEnv) else "error"
-            return Verdict(name=name, exit_code=error.exit_code, text=f"{word}: {error}")
+
+        return _tried(thing, make)
+
+    def _found(self, thing: Thing) -> Built:
+        """What is on the engine; a run built it, maybe with caches."""
+        if isinstance(thing, Base):
+            tag, there = thing.debian_tag, self._engine.image_id(thing.debian_tag) is not None
+            remedy, inputs = "nox -s bases", dict[str, str]()
+        else:
+            plan = make_plan(self._matrix, thing, lock_of(self._matrix, thing), metadata.version("uv"), Limits())
+            base = self._engine.choose_base(plan.base)
+            tag, there = thing.tag, self._engine.up_to_date(plan, base) is not None
+            remedy, inputs = f"python -m dlmatrix run {thing.name}", plan.inputs(base)
+        if not there:
+            raise UsageError(f"{tag} is not on the engine as this checkout builds it", f"build it: {remedy}")
+        return Built(tag=tag, identity=self._engine.images.identity(tag), inputs=inputs, seconds=0.0)
 
     def _make_base(self, matrix: Matrix, base: Base, tag: str) -> tuple[Identity, dict[str, str]]:
         """A base needs no cache: mmdebstrap starts from nothing, and its tar is new to BuildKit only if it differs."""
@@ -140,10 +161,11 @@ class Rebuilding:
             return Verdict(
                 name=name, exit_code=1, text="\n  ".join([f"differs: {different}", *self._explain(one, two)])
             )
-        self.proven[name] = Record(identity=one.identity, made=self._made, inputs=one.inputs)
-        found = digests.compare(record, one.identity, lambda: self._made, one.inputs)
+        self.proven[name] = Record(identity=one.identity, made=self._made, inputs=two.inputs)
+        found = digests.compare(record, one.identity, lambda: self._made, two.inputs)
         what = one.identity.manifest or one.identity.config
-        how = f"{digests.compared(one.identity, two.identity)}; {one.seconds:.1f} s, {two.seconds:.1f} s"
+        seconds = ", ".join(f"{built.seconds:.1f} s" for built in (one, two) if built.seconds)
+        how = f"{digests.compared(one.identity, two.identity)}; {seconds}"
         text = f"same twice: {what} ({how}); {found}"
         return Verdict(name=name, exit_code=int(found.word == digests.DIFFERS), text=text)
 
@@ -159,6 +181,17 @@ class Rebuilding:
     def _say(self, verdict: Verdict) -> Verdict:
         self._tell(f"{verdict.name}: {verdict.text}")
         return verdict
+
+
+def _tried(thing: Thing, make: Callable[[Thing], Built]) -> Built | Verdict:
+    """What ``make`` gives, or why it gives nothing."""
+    try:
+        if isinstance(thing, Env) and thing.status is Status.IMPOSSIBLE:
+            raise SkippedEnv(thing.reason)
+        return make(thing)
+    except DlmatrixError as error:
+        word = "skipped" if isinstance(error, SkippedEnv) else "error"
+        return Verdict(name=name_of(thing), exit_code=error.exit_code, text=f"{word}: {error}")
 
 
 def write_proven(root: Path, work: Rebuilding, records: Mapping[str, Record]) -> Path:

@@ -123,8 +123,8 @@ class DockerEngine:
 
         ``auto`` takes the Debian one only where it has been made and the official one is not at hand.
         """
-        stand_in = self._image_id(base.debian_tag)
-        if self._bases == "debian" or (self._bases == "auto" and stand_in and not self._image_id(base.image)):
+        stand_in = self.image_id(base.debian_tag)
+        if self._bases == "debian" or (self._bases == "auto" and stand_in and not self.image_id(base.image)):
             if stand_in is None:
                 raise BaseMissingError(f"{base.debian_tag} has not been made on this engine", "make it: nox -s bases")
             return debian(base, stand_in)
@@ -212,13 +212,14 @@ class DockerEngine:
     def _needed_bytes(self, plan: Plan, base: ChosenBase) -> int:
         """The room that a build takes: none to speak of where only the checks have changed."""
         known = recall(plan.root, "docker", plan.env.name).get("framework")
-        return 0 if known == plan.framework_key(base) and self._image_id(plan.env.tag) else plan.disk_bytes
+        return 0 if known == plan.framework_key(base) and self.image_id(plan.env.tag) else plan.disk_bytes
 
     def _free_bytes(self, base: ChosenBase) -> int | None:
         """Bytes left on the engine's disk; one whose base is still to be pulled cannot be asked."""
-        return self.images.free_bytes(base.ref) if self._image_id(base.ref) else None
+        return self.images.free_bytes(base.ref) if self.image_id(base.ref) else None
 
-    def _image_id(self, ref: str) -> str | None:
+    def image_id(self, ref: str) -> str | None:
+        """The id of an image on the engine, or None."""
         try:
             return str(self.client.images.get(ref).id)
         except docker.errors.ImageNotFound:
