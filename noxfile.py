@@ -44,9 +44,11 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the fast tests, which reach no Docker engine, and smoke/'s own on every Python here."""
-    tool(session, "pytest", "-m", "not image", *session.posargs)
-    if not session.posargs:
-        tool(session, "tox")
+    if session.posargs:
+        tool(session, "pytest", "-m", "not image", *session.posargs)
+        return
+    tool(session, "pytest", "-m", "not image", "--numprocesses", "auto", "--dist", "worksteal")
+    tool(session, "tox", "run-parallel", "--parallel", "auto", "--parallel-no-spinner")
 
 
 @nox.session(name="image-tests")

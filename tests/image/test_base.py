@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,32 @@ import pytest
 from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH
 from dlmatrix.system.interpreters import find_python
+from dlmatrix.system.process import in_threads
 from tests.image.support import ROOT
 
-TAG = "dlmatrix-base:made-by-a-test"
+TAGS = ["dlmatrix-base:made-by-a-test", "dlmatrix-base:made-again"]
 
 
 @pytest.fixture
-def tag(client: Any) -> Iterator[str]:
-    """A name for an image that the test makes and that is gone afterwards."""
-    yield TAG
-    if client.images.list(name=TAG):
-        # By its name: the same packages make the same image as the base in use, and an id would take that too.
-        client.images.remove(TAG)
+def tags(client: Any) -> Iterator[list[str]]:
+    """Names for images that the test makes and that are gone afterwards."""
+    yield TAGS
+    for tag in TAGS:
+        if client.images.list(name=tag):
+            # By its name: the same packages make the same image as the base in use, and an id would take that too.
+            client.images.remove(tag)
 
 
 @pytest.mark.parametrize("python", ["3.7", "3.11"])
 def test_a_base_made_twice_is_one_digest_and_its_python_works(
-    python: str, tag: str, client: Any, tmp_path: Path
+    python: str, tags: list[str], client: Any, tmp_path: Path
 ) -> None:
     if shutil.which("mmdebstrap") is None:
         pytest.skip("mmdebstrap is not installed: apt-get install mmdebstrap")
     base = load_matrix(ROOT).base(python)
-    packages = tmp_path / "packages"
     command = [str(ROOT / "docker" / "make-base"), "--suite", base.debian.suite, "--python", python]
     command += [word for package in base.debian.packages for word in ("--package", package)]
-    command += ["--epoch", SOURCE_DATE_EPOCH, "--tag", tag, "--packages-file", str(packages)]
+    command += ["--epoch", SOURCE_DATE_EPOCH]
     if base.debian.copy_interpreter:
         found = find_python(python)
         if found is None:
@@ -48,14 +50,18 @@ def test_a_base_made_twice_is_one_digest_and_its_python_works(
         command += ["--python-prefix", shown.stdout.strip()]
 
     made = set()
-    for _ in range(2):
-        subprocess.run(command, check=True, capture_output=True)
+
+    def make(tag: str) -> None:
+        packages = tmp_path / tag.partition(":")[2]
+        subprocess.run([*command, "--tag", tag, "--packages-file", str(packages)], check=True, capture_output=True)
         made.add((client.images.get(tag).id, packages.read_text(encoding="utf-8")))
+
+    in_threads([partial(make, tag) for tag in tags], 2)
 
     ((_, listed),) = made
     assert "base-files " in listed
     said = client.containers.run(
-        tag,
+        tags[0],
         [f"python{python}", "-c", "import bz2, ctypes, lzma, readline, sqlite3, ssl, zlib; print('all there')"],
         network_mode="none",
         read_only=True,

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import pytest
-
 from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.matrix.plan import Measuring
 from tests.image.support import ROOT, Dlmatrix, containers, outcomes, plan_of, result
@@ -19,31 +17,32 @@ from tests.image.support import ROOT, Dlmatrix, containers, outcomes, plan_of, r
 CELLS = ("cpu-torch-2.13", "cpu-tf2-2.21", "cpu-tf1-1.15")
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_cell_passes_and_leaves_only_its_image_and_report(
-    cell: str, dlmatrix: Dlmatrix, client: Any, tmp_path: Path
-) -> None:
-    ran = dlmatrix("run", cell, "--quick", "--engine", "docker", "--report", str(tmp_path / "report"))
+def test_cells_pass_and_leave_only_their_images_and_one_report(dlmatrix: Dlmatrix, client: Any, tmp_path: Path) -> None:
+    ran = dlmatrix("run", *CELLS, "--quick", "--engine", "docker", "--report", str(tmp_path / "report"))
     assert ran.code == 0, ran.out + ran.err
     assert containers(client) == []
-    assert outcomes(tmp_path / "report") == [(cell, "passed")]
-    (row,) = result(tmp_path / "report")["envs"]
-    assert row["document"]["training"]["parameters"] == 225_034
-    assert row["document"]["training"]["test_accuracy"] >= 0.95
-    measured = row["document"]["throughput"]["rows"]
-    assert [(found["kind"], found["outcome"]) for found in measured] == [("train", "measured"), ("infer", "measured")]
-    assert all(found["samples"] for found in measured)
-    assert {c["outcome"] for c in row["document"]["checks"]} <= {"passed", "skipped"}
-    suite = ElementTree.parse(tmp_path / "report" / "junit.xml").getroot().find("testsuite")
-    assert suite is not None
-    assert int(suite.attrib["tests"]) == len(row["document"]["checks"])
-    assert cell in (tmp_path / "report" / "summary.md").read_text()
-    assert cell in ran.out
+    assert outcomes(tmp_path / "report") == [(cell, "passed") for cell in CELLS]
+    suites = ElementTree.parse(tmp_path / "report" / "junit.xml").getroot().findall("testsuite")
+    summary = (tmp_path / "report" / "summary.md").read_text()
+    for row, suite in zip(result(tmp_path / "report")["envs"], suites, strict=True):
+        assert row["document"]["training"]["parameters"] == 225_034
+        assert row["document"]["training"]["test_accuracy"] >= 0.95
+        measured = row["document"]["throughput"]["rows"]
+        assert [(found["kind"], found["outcome"]) for found in measured] == [
+            ("train", "measured"),
+            ("infer", "measured"),
+        ]
+        assert all(found["samples"] for found in measured)
+        assert {c["outcome"] for c in row["document"]["checks"]} <= {"passed", "skipped"}
+        assert int(suite.attrib["tests"]) == len(row["document"]["checks"])
+        assert row["name"] in summary
+        assert row["name"] in ran.out
 
-    again = dlmatrix("run", cell, "--engine", "docker", "--report", str(tmp_path / "again"))
+    again = dlmatrix("run", *CELLS, "--engine", "docker", "--report", str(tmp_path / "again"))
     assert again.code == 0, again.out + again.err
-    assert result(tmp_path / "again")["envs"][0]["built"] is False
-    assert client.images.get(f"dlmatrix:{cell}").labels["dlmatrix.env"] == cell
+    assert [row["built"] for row in result(tmp_path / "again")["envs"]] == [False, False, False]
+    for cell in CELLS:
+        assert client.images.get(f"dlmatrix:{cell}").labels["dlmatrix.env"] == cell
 
 
 def test_what_an_image_has_no_compiler_for_is_skipped_and_says_so(engine: DockerEngine) -> None:
