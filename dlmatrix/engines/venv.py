@@ -12,6 +12,8 @@ from dlmatrix.engines.host import run_smoke
 from dlmatrix.engines.places import venv_place
 from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import SkippedEnv
+from dlmatrix.inspection.closure import site_packages
+from dlmatrix.inspection.installed import changed
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
@@ -46,8 +48,11 @@ class VenvEngine:
                 f"install it (pyenv install {plan.env.python}), or use a Docker engine, whose base brings it",
             )
         folder = state_dir(plan.root) / "venvs" / plan.env.name
-        key = f"{plan.lock.sha256} {python} {plan.uv_version}"
+        key = f"{plan.lock.sha256} {plan.sources.build_lock} {python} {plan.uv_version}"
         built = recall(plan.root, "venv", plan.env.name) != {"key": key} or not (folder / "bin" / "python").exists()
+        if not built and (what := changed(Path(site_packages(plan.env.python, str(folder))), plan.lock)):
+            say(f"made again: {what}")
+            built = True
         if built:
             remember(plan.root, "venv", plan.env.name, key="being built")
             self._install(plan, python, folder, say)

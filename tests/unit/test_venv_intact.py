@@ -1,0 +1,96 @@
+"""A local environment that was changed by hand is found, whatever was done to it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dlmatrix.engines.venv import VenvEngine
+from dlmatrix.inspection.installed import changed
+from dlmatrix.matrix.load import load_matrix, lock_of, select
+from dlmatrix.matrix.model import Lock, LockEntry, Site
+from dlmatrix.matrix.plan import Limits, make_plan
+from dlmatrix.system.interpreters import find_python
+
+LOCK = Lock(
+    file=Path("lock.txt"),
+    sha256="0",
+    entries=tuple(LockEntry(name=n, version=v, hashes=()) for n, v in (("numpy", "2.4.6"), ("typing-extensions", "4"))),
+)
+
+
+def install(site: Path, name: str, version: str) -> None:
+    module = site / f"{name}.py"
+    module.parent.mkdir(parents=True, exist_ok=True)
+    module.write_text("x = 1\n", encoding="utf-8")
+    folder = site / f"{name}-{version}.dist-info"
+    folder.mkdir()
+    lines = [f"{name}.py,sha256=abc,6", f"{folder.name}/RECORD,,"]
+    (folder / "RECORD").write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    install(tmp_path / "site-packages", "numpy", "2.4.6")
+    install(tmp_path / "site-packages", "typing_extensions", "4")
+    return tmp_path / "site-packages"
+
+
+def upgraded(site: Path) -> None:
+    shutil.rmtree(site / "numpy-2.4.6.dist-info")
+    install(site, "numpy", "2.5.0")
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "another version": (upgraded, "numpy is 2.5.0, and 2.4.6 locked"),
+    "removed": (lambda s: shutil.rmtree(s / "numpy-2.4.6.dist-info"), "numpy is gone, and 2.4.6 locked"),
+    "one more": (lambda s: install(s, "scipy", "1"), "scipy is 1, and not locked"),
+    "a file deleted": (lambda s: (s / "numpy.py").unlink(), "numpy.py is gone"),
+    "a file edited": (lambda s: (s / "numpy.py").write_text("x = 12\n"), "numpy.py has 7 bytes instead of 6"),
+    "no RECORD": (lambda s: (s / "numpy-2.4.6.dist-info" / "RECORD").unlink(), "numpy-2.4.6.dist-info has no RECORD"),
+    "all of it": (shutil.rmtree, "numpy is gone, and 2.4.6 locked"),
+}
+
+
+def test_what_is_as_locked_is_left_alone(site: Path) -> None:
+    assert changed(site, LOCK) == ""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_was_changed_by_hand_is_named(site: Path, change: str) -> None:
+    do, says = CHANGES[change]
+    do(site)
+    assert changed(site, LOCK) == says
+
+
+def test_an_environment_that_was_changed_is_made_again(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("docker", "envs", "smoke"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    matrix = load_matrix(tmp_path)
+    (env,) = select(matrix, ["cpu-torch-2.13"])
+    python = find_python(env.python)
+    if python is None:
+        pytest.skip(f"Python {env.python} is not on this machine")
+    plan = make_plan(matrix, env, lock_of(matrix, env), "0", Limits())
+
+    def make(_self: VenvEngine, _plan: object, _python: Path, folder: Path, _say: object) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "bin").mkdir(parents=True)
+        (folder / "bin" / "python").symlink_to(python)
+        for entry in plan.lock.entries:
+            install(
+                folder / "lib" / f"python{env.python}" / "site-packages", entry.name.replace("-", "_"), entry.version
+            )
+
+    monkeypatch.setattr(VenvEngine, "_install", make)
+    engine, said = VenvEngine(Site(), "uv"), list[str]()
+    assert [engine.prepare(plan, said.append).built for _ in range(2)] == [True, False]
+    site = next((tmp_path / ".dlmatrix" / "venvs" / env.name).glob("lib/*/site-packages"))
+    (site / "numpy.py").unlink()
+    assert [engine.prepare(plan, said.append).built for _ in range(2)] == [True, False]
+    assert said == ["made again: numpy.py is gone"]
