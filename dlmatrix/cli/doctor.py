@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,7 @@ def doctor(
     console = doctors_console()
     with nullcontext() if json else Following(console, named.name if named else "this machine") as following:
         hear = following.hear if following else None
+        inside = partial(hear, "container") if hear else None
         examination = examine(
             root,
             matrix,
@@ -60,7 +61,7 @@ def doctor(
             engine=engine,
             python=python,
             gpus=gpus or ALL,
-            start=start or partial(_start_on_docker, gpus or ALL),
+            start=start or partial(_start_on_docker, gpus or ALL, inside),
             hear=hear,
         )
     suggestions = would_work(root, matrix, named, examination)
@@ -82,8 +83,10 @@ def _one_env(matrix: Matrix, name: str | None) -> Env | None:
     return envs[0]
 
 
-def _start_on_docker(gpus: tuple[str, ...], image: str, arguments: Sequence[str]) -> Started | None:
-    """Start an image on the engine that the docker command would use."""
+def _start_on_docker(
+    gpus: tuple[str, ...], hear: Callable[[str], None] | None, image: str, arguments: Sequence[str]
+) -> Started | None:
+    """Start an image on the engine that the docker command would use; `hear` is told of each witness's answer."""
     from dlmatrix.engines.docker.detect import detect_in_container
     from dlmatrix.engines.docker.engine import connect
     from dlmatrix.gpu.doctor import LIMIT
@@ -91,4 +94,6 @@ def _start_on_docker(gpus: tuple[str, ...], image: str, arguments: Sequence[str]
     from dlmatrix.matrix.site import read_site
 
     engine = connect(read_site(os.environ), bases="auto")
-    return detect_in_container(engine.client, image, arguments, gpus=() if gpus == NONE else gpus, seconds=LIMIT)
+    given = () if gpus == NONE else gpus
+    follow = ["--follow"] if hear else []
+    return detect_in_container(engine.client, image, [*arguments, *follow], gpus=given, seconds=LIMIT, hear=hear)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -178,6 +179,36 @@ def test_detection_runs_in_such_a_container() -> None:
     assert detect_in_container(engine, "image", ["--json", "-"], gpus=(), seconds=1)
     command = ["-m", "smoke.detect", "--json", "-"]
     assert engine.asked == confined("image", command, Limits(), entrypoint="python", keeps_output=True)
+
+
+class Speaking(Engine):
+    """One whose detection ends only when what it said first was heard."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+        self.first_heard = threading.Event()
+
+    def hear(self, line: str) -> None:
+        """What the doctor is told."""
+        self.heard.append(line)
+        self.first_heard.set()
+
+    def wait(self, timeout: int) -> None:
+        """It ends."""
+        assert self.first_heard.wait(60), "nothing was heard while it ran"
+
+    def logs(self, **options: bool) -> Any:
+        """Its stderr in the pieces that an engine sends, which are not lines; its stdout whole."""
+        return iter((b'{"witness": "ker', b'nel"}\n{"witn', b'ess": "nvml"}\n')) if options.get("stream") else b"{}"
+
+
+def test_what_detection_says_in_a_container_is_heard_while_it_runs() -> None:
+    engine = Speaking()
+    started = detect_in_container(engine, "image", ["--json", "-"], gpus=(), seconds=1, hear=engine.hear)
+    assert started is not None
+    assert started.stdout == b"{}"
+    assert engine.heard == ['{"witness": "kernel"}', '{"witness": "nvml"}']
 
 
 def test_the_build_command(plan: Plan) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import docker
@@ -14,14 +15,23 @@ from dlmatrix.errors import EngineError, GpuRefusedError
 from dlmatrix.gpu.examination import Started
 from dlmatrix.matrix.plan import Limits
 
+#: Seconds for what an ended container wrote last to be handed on.
+_LAST_WORDS = 2.0
+
 
 def detect_in_container(
-    client: Any, image: str, arguments: Sequence[str], *, gpus: Sequence[str], seconds: int
+    client: Any,
+    image: str,
+    arguments: Sequence[str],
+    *,
+    gpus: Sequence[str],
+    seconds: int,
+    hear: Callable[[str], None] | None = None,
 ) -> Started | None:
     """Run `python -m smoke.detect ARGUMENTS` in `image` with GPUs, as confined as the checks are.
 
-    None where the image is not on the engine. A refusal to start is an answer; an engine that goes away raises
-    EngineError. The container is always removed.
+    `hear` is given the lines of its stderr as they come. None where the image is not on the engine. A refusal to start
+    is an answer; an engine that goes away raises EngineError. The container is always removed.
     """
     command = ["-m", "smoke.detect", *arguments]
     options = confined(image, command, Limits(), entrypoint="python", keeps_output=True)
@@ -41,7 +51,12 @@ def detect_in_container(
             return Started(error=refused.message, stdout=b"", **about)
         except docker.errors.APIError as refusal:
             return Started(error=str(refusal.explanation or refusal), stdout=b"", **about)
+        reader = threading.Thread(target=_follow, args=(made[-1], hear), daemon=True)
+        if hear is not None:
+            reader.start()
         made[-1].wait(timeout=seconds)
+        if hear is not None:
+            reader.join(_LAST_WORDS)
         return Started(error="", stdout=made[-1].logs(stdout=True, stderr=False), gpus=given, **about)
     except docker.errors.ImageNotFound:
         return None
@@ -51,3 +66,12 @@ def detect_in_container(
         for container in made:
             with contextlib.suppress(Exception):  # where the engine is gone, the error above says so
                 container.remove(force=True, v=True)
+
+
+def _follow(container: Any, hear: Callable[[str], None]) -> None:
+    rest = b""
+    with contextlib.suppress(Exception):  # what is not heard now stands in the document all the same
+        for piece in container.logs(stdout=False, stderr=True, stream=True, follow=True):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                hear(line.decode("utf-8", "replace"))
