@@ -31,9 +31,9 @@ def _head() -> Iterator[str]:
 `python -m dlmatrix doctor [ENV]` (or `nox -s doctor`) looks at the host, at the start of a container with a GPU, into
 the container and at the framework. It names the first broken layer, the evidence for it and the command to type. Four
 witnesses are asked, each in a process of its own with a time limit: NVML, the CUDA driver, the kernel with its device
-files, and the framework. On a terminal each layer is shown as its witness answers, while the framework, which is started
-once, is still at its import. On an H100 that took 1 s without the framework and 7.3 s with torch, 6.7 s of them torch's
-own (2026-11-27); a driver that starts its GPUs anew takes its own time.
+files, and the framework. On a terminal each layer is shown as its witness answers, while the framework, which is
+started once, is still at its import. On an H100 the command took 1 s without the framework and 7.3 s with torch, 6.7 s
+of them torch's own (2026-11-27); a driver that starts its GPUs anew takes its own time.
 
 | exit code | meaning |
 |---|---|
