@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dlmatrix.cli.machine import add_limits, add_newest, limits_of
+from dlmatrix.cli.machine import add_gpus, add_limits, add_newest, limits_of
 from dlmatrix.cli.parser import Verbs, add_bases
 
 
@@ -14,6 +14,7 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser("plan", help="the steps and the docker commands, without running them")
     parser.add_argument("envs", nargs="+", metavar="ENV")
     add_newest(parser)
+    add_gpus(parser)
     add_limits(parser)
     add_bases(parser)
     parser.set_defaults(verb=show_plans)
@@ -23,12 +24,14 @@ def show_plans(
     *,
     envs: Sequence[str],
     newest: bool,
+    gpus: tuple[str, ...] | None,
     memory: int | None,
     cpus: float | None,
     shm_size: int | None,
     bases: str,
 ) -> int:
     """Print, for each env, the steps and the docker commands that `run` would carry out."""
+    from dataclasses import replace
     from importlib import metadata
 
     from dlmatrix.cli.output import make_console
@@ -36,14 +39,15 @@ def show_plans(
     from dlmatrix.engines.docker.recipe import build_command
     from dlmatrix.matrix.load import load_matrix, lock_of, select
     from dlmatrix.matrix.model import Status
-    from dlmatrix.matrix.plan import debian, make_plan, official
+    from dlmatrix.matrix.plan import ALL, debian, make_plan, official
     from dlmatrix.run.outside import Outside
     from dlmatrix.system.checkout import find_root
     from dlmatrix.system.state import state_folder
 
     matrix = load_matrix(find_root())
     console = make_console(soft_wrap=True)
-    chosen, remarks = (select(matrix, envs), ()) if newest else Outside(matrix).pick(envs)
+    outside = Outside(matrix, gpus=gpus or ALL)
+    chosen, remarks = (select(matrix, envs), ()) if newest else outside.pick(envs)
     for line in remarks:
         console.print(line)
     limits = limits_of(memory, cpus, shm_size)
@@ -52,6 +56,7 @@ def show_plans(
             console.print(f"{env.name}: skipped: {env.reason}")
             continue
         plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), limits)
+        plan = replace(plan, gpus=outside.gpus(env))
         base = debian(plan.base, "(its id on the engine)") if bases == "debian" else official(plan.base)
         contexts = {
             "uv": f"{state_folder(matrix.root)}/uv-{plan.uv_version}",

@@ -70,6 +70,8 @@ def row(result: EnvResult) -> list[str]:
 def remarks(results: Sequence[EnvResult]) -> Iterator[str]:
     """What the table does not say: what to do next, a GPU's best rows and whether to rely on them, and parity."""
     for result in results:
+        if result.prepared and (gpus := result.prepared.facts.get("GPUs")):
+            yield f"{result.env.name}: GPUs: {gpus}"
         if result.next_step:
             yield f"{result.env.name}: next: {result.next_step}"
         yield from (f"{result.env.name}: {lead}" for lead in rates.leads(result.document))

@@ -6,6 +6,7 @@ import json
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,30 @@ from dlmatrix.cli.machine import cpus, limits_of, memory, size
 from dlmatrix.engines.docker.container import refuse_limits, said
 from dlmatrix.errors import UsageError
 from dlmatrix.matrix.plan import Limits
+
+#: An A100 under a driver of 2025.
+GPU: dict[str, Any] = {
+    "kernel": {
+        "pci": {"readable": True, "gpus": [{"address": "0000:01:00.0", "device": "0x20b0", "driver": "nvidia"}]},
+        "modules": {"version": "570.124.06"},
+        "nodes": {"/dev/nvidiactl": {"present": True, "open": "ok", "mode": "0666"}},
+    },
+    "nvml": {
+        "init": {"code": 0},
+        "driver": "570.124.06",
+        "count": 1,
+        "devices": [{"index": 0, "name": "NVIDIA A100-SXM4-40GB", "compute_capability": [8, 0]}],
+        "witness": {"status": "ok"},
+    },
+    "cuda": {
+        "init": {"code": 0},
+        "count": 1,
+        "version": 12080,
+        "devices": [{"context": {"code": 0}}],
+        "witness": {"status": "ok"},
+    },
+    "framework": None,
+}
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -119,6 +144,31 @@ def test_plan_shows_the_limits_as_the_engine_is_told_them(checkout: Path, cli: C
     assert "--memory 2147483648 --memory-swap 2147483648 --shm-size 67108864" in out
     assert "--cpus 1.5" in out
     assert "--gpus" not in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], " --gpus all dlmatrix:gpu-torch-2.15 "),
+        (["--gpus", "0"], """ --gpus '"device=0"' dlmatrix:gpu-torch-2.15 """),
+        (["--gpus", "none"], ",mode=1777 dlmatrix:gpu-torch-2.15 "),
+    ],
+)
+def test_plan_shows_the_gpus_of_this_machine(
+    checkout: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, arguments: list[str], shown: str
+) -> None:
+    monkeypatch.setattr("dlmatrix.run.outside.detect", lambda *_: GPU)
+    code, out, err = cli("plan", "gpu-torch-2.15", *arguments)
+    assert (code, err) == (0, "")
+    assert shown in out
+
+
+def test_plan_takes_the_version_that_run_would_take(checkout: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dlmatrix.run.outside.detect", lambda *_: GPU)
+    out = cli("plan", "gpu-torch")[1]
+    assert out.startswith("gpu-torch: takes gpu-torch-2.9, the newest that this machine can run (gpu-torch-2.15: CUDA ")
+    assert "dlmatrix:gpu-torch-2.9 has the content key" in out
+    assert "dlmatrix:gpu-torch-2.15 has the content key" in cli("plan", "gpu-torch", "--newest")[1]
 
 
 def test_what_a_scheduler_set_is_kept_handed_on_and_said(
