@@ -61,7 +61,7 @@ _SIGNS = (
         r"failed to resolve source metadata for (?P<what>\S+?):? |pull access denied for (?P<image>\S+)",
         BaseMissingError,
         "the base image {what} is not on this engine and cannot be pulled",
-        "make one from Debian packages: nox -s bases",
+        "make one from Debian packages: python -m dlmatrix bases",
     ),
     _sign(
         r"(failed to fetch|could not connect|error sending request|dns error|failed to lookup address"

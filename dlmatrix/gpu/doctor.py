@@ -132,4 +132,4 @@ def _container(envs: Sequence[Env], start: StartContainer) -> tuple[Launch | Non
         if inside is None and not started.error:
             return None, None, f"detection wrote no document inside {env.tag}"
         return launch, inside, ""
-    return None, None, f"the image of {envs[0].name} has not been built: nox -s {envs[0].session}"
+    return None, None, f"the image of {envs[0].name} has not been built: python -m dlmatrix run {envs[0].name}"

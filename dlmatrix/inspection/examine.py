@@ -100,7 +100,9 @@ def _recorded(images: Images, plan: Plan, base: ChosenBase, image: str) -> dict[
     """The image's digests against envs/digests.toml, as a check."""
     started = time.perf_counter()
     record = digests.read_records(plan.root).get(plan.env.name)
-    found = digests.Comparison(word=digests.NOT_RECORDED, detail="`nox -s reproduce` compares two builds of it")
+    found = digests.Comparison(
+        word=digests.NOT_RECORDED, detail="`python -m dlmatrix reproduce` compares two builds of it"
+    )
     if record:
         found = digests.compare(record, images.identity(image), images.made_with, plan.inputs(base))
     return check_entry(

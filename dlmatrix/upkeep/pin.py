@@ -67,7 +67,7 @@ def ask(tag: str, root: Path) -> Found:
             raise ConfigError(f"envs/bases.toml: the registry has no {tag}: {said[0]}", "correct the tag")
         raise NetworkError(
             f"no registry answers for {tag}: {said[0]}",
-            "run this where one can be reached; without one, nox -s bases makes the bases from Debian packages",
+            "run this where one can be reached; without one, make bases from Debian packages: python -m dlmatrix bases",
         )
     return _read(tag, done.stdout)
 

@@ -122,7 +122,7 @@ class Rebuilding:
         """What is on the engine; a run built it, maybe with caches."""
         if isinstance(thing, Base):
             tag, there = thing.debian_tag, self._engine.image_id(thing.debian_tag) is not None
-            remedy, inputs = "nox -s bases", dict[str, str]()
+            remedy, inputs = "python -m dlmatrix bases", dict[str, str]()
         else:
             plan = make_plan(self._matrix, thing, lock_of(self._matrix, thing), metadata.version("uv"), Limits())
             base = self._engine.choose_base(plan.base)

@@ -144,7 +144,12 @@ ynlqwq::u1qtbe: "/nothere": not found
         (UV_NO_VERSION, BuildError, "a locked distribution is on no index", "find-links"),
         (UV_NO_PACKAGE, BuildError, "a locked distribution is on no index", "find-links"),
         (UV_FULL, DiskFullError, "the disk is full where the engine writes", "docker system df"),
-        (BUILDX_BASE, BaseMissingError, f"library/python@sha256:{DIGEST} is not on this engine", "nox -s bases"),
+        (
+            BUILDX_BASE,
+            BaseMissingError,
+            f"library/python@sha256:{DIGEST} is not on this engine",
+            "python -m dlmatrix bases",
+        ),
         (BUILDX_NO_DAEMON, EngineError, "the Docker engine went away", "docker version"),
         (BUILDX_KILLED, EngineError, "the Docker engine went away", "docker version"),
         (BUILDX_CLOSING, EngineError, "the Docker engine went away", "docker version"),

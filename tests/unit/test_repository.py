@@ -188,3 +188,9 @@ def test_no_shell_no_eval(root: Path) -> None:
                     assert not (isinstance(node.func, ast.Name) and node.func.id in {"eval", "exec"}), file
                     assert not any(word.arg == "shell" for word in node.keywords), file
                     assert ast.unparse(node.func) not in {"os.system", "os.popen"}, file
+
+
+def test_no_advice_needs_nox_where_the_installed_package_gives_it(root: Path) -> None:
+    """A lock is generated, and its mismatch seen, in a checkout, which has the sessions."""
+    for file in modules(root, "dlmatrix").values():
+        assert not re.search(r"nox -s (?!lock|reproduce -- ENV --write)", file.read_text(encoding="utf-8")), file

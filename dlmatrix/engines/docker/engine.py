@@ -126,7 +126,9 @@ class DockerEngine:
         stand_in = self.image_id(base.debian_tag)
         if self._bases == "debian" or (self._bases == "auto" and stand_in and not self.image_id(base.image)):
             if stand_in is None:
-                raise BaseMissingError(f"{base.debian_tag} has not been made on this engine", "make it: nox -s bases")
+                raise BaseMissingError(
+                    f"{base.debian_tag} has not been made on this engine", "make it: python -m dlmatrix bases"
+                )
             return debian(base, stand_in)
         return official(base)
 
