@@ -14,6 +14,7 @@ from tests.lab.scenario import facts_of, load, play
     ("name", "words"),
     [
         ("44-cvd-hides-gpu-twice", "GPU 0 is named more than once"),
+        ("44-cvd-hides-gpu-held-by-vfio", "0000:02:00.0 is bound to vfio-pci"),
         ("88-address-space-limit", "11.4 GiB of addresses (ulimit -v 12000000)"),
         ("89-open-files-limit", "the process may open 40 files (ulimit -n)"),
         ("90-jit-variable", "CUDA_FORCE_PTX_JIT=1"),

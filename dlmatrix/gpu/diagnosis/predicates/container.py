@@ -86,9 +86,13 @@ def _capabilities(view: View) -> set[str]:
 
 @predicate
 def _nodes_without_libraries(_case: Case, view: View) -> Match | None:
+    # The image may bring the toolkit's stub, which is no driver's library.
+    stub = "/stubs/" in view.text("cuda.library.path")
     return found(
-        f"{listing(view.gpu_nodes)} present; libcuda.so.1 and libnvidia-ml.so.1 in no folder of the dynamic linker",
-        when=view.container and _numbered(view) and view.absent("cuda") and view.absent("nvml"),
+        f"{listing(view.gpu_nodes)} present; libcuda.so.1 and libnvidia-ml.so.1 in no folder of the dynamic linker"
+        if not stub
+        else f"{listing(view.gpu_nodes)} present; the only libcuda.so.1 is a stub, and there is no libnvidia-ml.so.1",
+        when=view.container and _numbered(view) and (view.absent("cuda") or stub) and view.absent("nvml"),
     )
 
 

@@ -59,9 +59,11 @@ def _cuda(version: object) -> tuple[int, int] | None:
 
 @predicate
 def _driver_too_old(_case: Case, view: View) -> Match | None:
-    version = view.integer("cuda.version") or 0
+    # A compat library tells its own version: behind it NVML knows the driver's.
+    compat = view.cu in (803, 804)
+    version = view.integer("nvml.cuda" if compat else "cuda.version") or 0
     built = _cuda(view.get("framework.built_cuda"))
-    if version <= 0 or view.cu not in (0, None):
+    if version <= 0 or not (compat or view.cu in (0, None)):
         return None
     has = (version // 1000, version % 1000 // 10)
     said = re.search(
@@ -137,6 +139,11 @@ def _visible_devices_hide(_case: Case, view: View) -> Match | None:
     return found(
         f"CUDA_VISIBLE_DEVICES={value!r} while {'there are nodes of' if counted is None else 'NVML counts'} {count}",
         f"{choice.repeated} is named more than once: CUDA then refuses the whole list" if doubled else "",
+        listing(
+            f"{gpu.text('address')} is bound to {gpu.text('driver')}"
+            for gpu in view.gpus
+            if gpu.text("driver") not in ("", "nvidia")
+        ),
         when=value is not None and nothing and count > 0 and (doubled or not choice.gpus),
         sure=counted is not None,
     )
