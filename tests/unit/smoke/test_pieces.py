@@ -142,7 +142,9 @@ class Stub:
 
 def outcome_of(run):
     Stub.run = staticmethod(run)
-    return child.one(catalog.Check(type("Module", (), dict(vars(Stub), __name__="stub"))), None)
+    return child.one(
+        catalog.Check(type("Module", (), dict(vars(Stub), __name__="stub"))), Context("torch", {}, 1, None, None)
+    )
 
 
 def raiser(problem):
