@@ -80,8 +80,8 @@ class Outside:
         rows = View(self._facts, place="host").rows("nvml.devices")
         if rows and (missing := unknown(rows, self._gpus)):
             raise UsageError(
-                f"--gpus {','.join(missing)}: this machine has {len(rows)} GPU{'s' * (len(rows) > 1)}, and none of it",
-                "`nvidia-smi -L` shows indexes and UUIDs",
+                f"--gpus {','.join(missing)}: this machine has {', '.join(str(row.get('index')) for row in rows)}",
+                "name one of these, or a UUID of `nvidia-smi -L`",
             )
         candidates = [e for e in self._matrix.envs if e.variant == "gpu" and e.status is not Status.IMPOSSIBLE]
         locks = {e.name: lock_of(self._matrix, e) for e in candidates}
