@@ -40,7 +40,7 @@ class Limits:
     """What a container may use."""
 
     timeout_seconds: int = 600
-    #: processors, whose whole number is that of the threads; 0: as many as the engine has
+    #: processors, and, rounded, the number of threads; 0: as many as the engine has
     cpus: float = 0
     memory_bytes: int = 8 << 30
     pids: int = 512
