@@ -34,15 +34,15 @@ def expectations(text):
     try:
         expect = json.loads(text)
     except ValueError as problem:
-        raise argparse.ArgumentTypeError("not JSON: {}".format(problem)) from problem
+        raise argparse.ArgumentTypeError(f"not JSON: {problem}") from problem
     if not isinstance(expect, dict):
         raise argparse.ArgumentTypeError("not a JSON object")
     for key, value in expect.items():
         if key not in EXPECTED_KEYS:
             known = ", ".join(sorted(EXPECTED_KEYS))
-            raise argparse.ArgumentTypeError("unknown key {!r}; known: {}".format(key, known))
+            raise argparse.ArgumentTypeError(f"unknown key {key!r}; known: {known}")
         if not isinstance(value, EXPECTED_KEYS[key]):
-            raise argparse.ArgumentTypeError("key {!r} has the wrong type: {!r}".format(key, value))
+            raise argparse.ArgumentTypeError(f"key {key!r} has the wrong type: {value!r}")
     if expect.get("variant", "cpu") not in ("cpu", "gpu"):
         raise argparse.ArgumentTypeError("key 'variant' is neither 'cpu' nor 'gpu'")
     return expect
@@ -57,7 +57,7 @@ def positive(kind):
         except ValueError:
             value = 0
         if not value > 0:
-            raise argparse.ArgumentTypeError("{!r} is not a number above zero".format(text))
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
         return value
 
     return parse
@@ -101,7 +101,7 @@ def main(arguments=None):
     try:
         named = [rows.parse(name, options.framework).id for name in options.rows]
     except ValueError as problem:
-        this.error("--rows: {}".format(problem))
+        this.error(f"--rows: {problem}")
     threads, load = options.threads or cgroup.cpus(), machine.load()
     if options.run_events is not None:
         from smoke import child
@@ -111,7 +111,7 @@ def main(arguments=None):
     try:
         folder = tempfile.mkdtemp(prefix="smoke-")
     except OSError as problem:
-        print("smoke: no temporary folder: {}; make room, or name one: TMPDIR=DIR".format(problem), file=sys.stderr)
+        print(f"smoke: no temporary folder: {problem}; make room, or name one: TMPDIR=DIR", file=sys.stderr)
         return 2
     # The children's, for what they leave behind: TensorFlow a file for each tf.function, PyTorch what it compiled.
     os.environ["TMPDIR"] = folder
@@ -133,7 +133,7 @@ def verdict(options, named, threads, load):
     try:
         write(options.json, json.dumps(found, allow_nan=False, indent=1))
     except OSError as problem:
-        print("smoke: cannot write {}: {}".format(options.json, problem), file=sys.stderr)
+        print(f"smoke: cannot write {options.json}: {problem}", file=sys.stderr)
         return 2
     return document.exit_code(found, outcome, measured)
 
@@ -178,7 +178,7 @@ def write(target, text):
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
         return
-    partial = "{}.{}.part".format(target, os.getpid())
+    partial = f"{target}.{os.getpid()}.part"
     try:
         with open(partial, "w") as stream:
             stream.write(text + "\n")

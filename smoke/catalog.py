@@ -34,7 +34,7 @@ class Check:
         self.prepare = getattr(module, "prepare", None)
         unknown = set(self.applies) - {"frameworks", "variants"}
         if self.kind not in KINDS or unknown:
-            raise ValueError("{}: KIND {!r}, APPLIES {!r}".format(module.__name__, self.kind, self.applies))
+            raise ValueError(f"{module.__name__}: KIND {self.kind!r}, APPLIES {self.applies!r}")
 
     def applies_to(self, framework, variant):
         """Whether this check belongs to the framework and variant."""

@@ -85,10 +85,10 @@ def broken(problem, context):
         return skipped(reason)
     traceback.print_exception(type(problem), problem, problem.__traceback__)
     frame = traceback.extract_tb(problem.__traceback__)[-1]
-    where = "{}:{}".format(os.path.basename(frame.filename), frame.lineno)
+    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
     # TensorFlow puts a whole stack into its message; the log has it.
     first = str(problem).strip().split("\n")[0][:300]
-    return Result("error", "{}: {} ({})".format(type(problem).__name__, first, where))
+    return Result("error", f"{type(problem).__name__}: {first} ({where})")
 
 
 def plain(value):

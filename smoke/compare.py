@@ -38,9 +38,9 @@ def judge(size, tolerance, what, **data):
     """The size; FailedError where it is above the tolerance (or not a number)."""
     if not size <= tolerance:
         raise FailedError(
-            "{} differs from the float64 reference: the installation computes wrong numbers; reinstall from the "
-            "lock, and on another machine to tell a library from a processor".format(what),
-            "relative difference <= {:g}".format(tolerance),
+            f"{what} differs from the float64 reference: the installation computes wrong numbers; reinstall from the "
+            "lock, and on another machine to tell a library from a processor",
+            f"relative difference <= {tolerance:g}",
             size,
             **data,
         )
@@ -84,7 +84,7 @@ def operation(context, name, cases):
                     limits[case] = limit
                 for key in sorted(problem.expected if limit is None else ("output",)):
                     what = key if key == "output" else "gradient of " + key
-                    text = "{} ({}, {}, {}): {}".format(name, case, mode, form, what)
+                    text = f"{name} ({case}, {mode}, {form}): {what}"
                     tolerance = problem.tolerance[key]
                     size = within(found.get(key, ()), problem.expected[key], tolerance, text, case=case)
                     worst[form] = max(worst.get(form, 0.0), size)

@@ -78,7 +78,7 @@ class Context:
         try:
             return self.once("backend", lambda: backends.load(self.framework, self.threads))
         except Exception as problem:
-            raise SkipError("the framework cannot be used, see the check imports: {}".format(problem)) from problem
+            raise SkipError(f"the framework cannot be used, see the check imports: {problem}") from problem
 
     def load(self):
         """Import the framework, and let its own exception through."""
@@ -87,7 +87,7 @@ class Context:
     def want(self, key):
         """A value of --expect; Skip where it was not given."""
         if key not in self.expect:
-            raise SkipError("--expect gives no {!r}".format(key))
+            raise SkipError(f"--expect gives no {key!r}")
         return self.expect[key]
 
     def distributions(self):

@@ -74,11 +74,11 @@ def how(outcome, timeout, option="--timeout"):
         try:
             name = supervise.signal.Signals(number).name
         except ValueError:
-            name = "signal {}".format(number)
+            name = f"signal {number}"
         if outcome.memory:
-            return "killed by {}: the memory limit of its control group was reached; allow more memory".format(name)
-        return "killed by {}; last line of its log: {}".format(name, last)
-    return "ended with exit code {} before it was through; last line of its log: {}".format(outcome.returncode, last)
+            return f"killed by {name}: the memory limit of its control group was reached; allow more memory"
+        return f"killed by {name}; last line of its log: {last}"
+    return f"ended with exit code {outcome.returncode} before it was through; last line of its log: {last}"
 
 
 def _interrupted(checks, running, outcome, timeout):

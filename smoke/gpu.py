@@ -149,7 +149,7 @@ def loadable(stem):
     if files:
         library, problem = opened(files[0])
         return library, files[0], problem
-    for name in ["{}.so.{}".format(stem, major) for major in SONAMES[stem]]:
+    for name in [f"{stem}.so.{major}" for major in SONAMES[stem]]:
         library, problem = opened(name)
         if library is not None:
             return library, name, None

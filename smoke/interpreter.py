@@ -31,4 +31,4 @@ class Interpreter:
             gpu.refuse_without_room(self._context, text)
         print(text, end="", flush=True)
         last = text.strip().splitlines()[-1:] or [""]
-        return "exit {}, {}".format(done.returncode, last[0]) if done.returncode else ""
+        return f"exit {done.returncode}, {last[0]}" if done.returncode else ""

@@ -68,7 +68,7 @@ def short(found):
 
     def rounded(values):
         # Nine digits give back every float32.
-        return [float("{:.9g}".format(value)) for value in numpy.ravel(values)]
+        return [float(f"{value:.9g}") for value in numpy.ravel(values)]
 
     gradients = {}
     for name, gradient in found["gradients"].items():

@@ -36,7 +36,7 @@ class Spare:
             answer = stream.read()
         _, status = os.waitpid(self._child, 0)
         if os.WIFSIGNALED(status):
-            return "killed by {}".format(signal.Signals(os.WTERMSIG(status)).name)
+            return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
         return answer if os.WEXITSTATUS(status) else ""
 
 
@@ -54,7 +54,7 @@ def _serve(work, orders, answer):
     except BaseException as problem:
         traceback.print_exc()
         first = str(problem).strip().split("\n")[0][:300]
-        os.write(answer, "{}: {}".format(type(problem).__name__, first).encode("utf-8", "replace"))
+        os.write(answer, f"{type(problem).__name__}: {first}".encode("utf-8", "replace"))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

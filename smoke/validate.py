@@ -43,19 +43,19 @@ def problems(value, schema, root=None, where="$"):
         found += _members(value, schema, root, where)
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
-            found += problems(item, schema["items"], root, "{}[{}]".format(where, index))
+            found += problems(item, schema["items"], root, f"{where}[{index}]")
     return found
 
 
 def _members(value, schema, root, where):
-    found = ["{} lacks {!r}".format(where, key) for key in schema.get("required", []) if key not in value]
+    found = [f"{where} lacks {key!r}" for key in schema.get("required", []) if key not in value]
     known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     for key, item in value.items():
-        place = "{}.{}".format(where, key)
+        place = f"{where}.{key}"
         if key in known:
             found += problems(item, known[key], root, place)
         elif others is False:
-            found.append("{} is not in the schema".format(place))
+            found.append(f"{place} is not in the schema")
         elif isinstance(others, dict):
             found += problems(item, others, root, place)
     return found

@@ -33,9 +33,9 @@ def load(framework, threads, at_once=1):
 
     ``at_once`` is how many operations TensorFlow may run at a time; PyTorch runs one after the other.
     """
-    return importlib.import_module("smoke.backends.{}_backend".format(framework)).Backend(threads, at_once)
+    return importlib.import_module(f"smoke.backends.{framework}_backend").Backend(threads, at_once)
 
 
 def speed(framework):
     """What ``torch``, ``tf1`` or ``tf2`` does while it is timed."""
-    return importlib.import_module("smoke.backends.{}_speed".format(framework))
+    return importlib.import_module(f"smoke.backends.{framework}_speed")

@@ -48,7 +48,7 @@ class Backend:
 
     def allocate(self, index):
         """Put one number on a GPU and read it back."""
-        with tf.Graph().as_default() as graph, tf.device("/GPU:{}".format(index)):
+        with tf.Graph().as_default() as graph, tf.device(f"/GPU:{index}"):
             one = tf.ones(1)
             with tf.Session(graph=graph, config=tf.ConfigProto(allow_soft_placement=False)) as session:
                 return float(session.run(one)[0])

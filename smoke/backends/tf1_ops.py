@@ -81,7 +81,7 @@ def batch_norm(backend, x, s, steps):
                 name="norm",
             )
         except (AttributeError, NotImplementedError, ImportError) as problem:
-            raise AbsentError("tf.compat.v1.layers went with Keras 2 in 2.16: {}".format(problem)) from problem
+            raise AbsentError(f"tf.compat.v1.layers went with Keras 2 in 2.16: {problem}") from problem
         variables = {v.name.split("/")[-1].split(":")[0]: v for v in tf.global_variables()}
         update = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         targets = [images, variables["gamma"], variables["beta"]]

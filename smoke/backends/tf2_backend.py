@@ -52,7 +52,7 @@ class Backend:
         before = tf.config.get_soft_device_placement()
         tf.config.set_soft_device_placement(False)
         try:
-            with tf.device("/GPU:{}".format(index)):
+            with tf.device(f"/GPU:{index}"):
                 return float(tf.ones(1).numpy()[0])
         finally:
             tf.config.set_soft_device_placement(before)

@@ -71,7 +71,7 @@ class Net:
                 inner, shortcut = (self._walk(part, x, training, dtype, updates) for part in rest)
                 x = inner + shortcut
             else:
-                raise ValueError("no layer {!r}".format(kind))
+                raise ValueError(f"no layer {kind!r}")
         return x
 
     def _padded(self, x, pad):
@@ -114,7 +114,7 @@ def require_kernels(kernels_of, dtype, operations=OPERATIONS):
     """
     for operation in operations:
         if not any(_takes(kernel, dtype) for kernel in kernels_of(operation) if kernel.device_type == "GPU"):
-            raise SkipError("this TensorFlow has no kernel of {} in bfloat16 for a GPU".format(operation))
+            raise SkipError(f"this TensorFlow has no kernel of {operation} in bfloat16 for a GPU")
 
 
 def _takes(kernel, dtype):

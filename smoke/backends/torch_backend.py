@@ -57,7 +57,7 @@ class Backend:
 
     def allocate(self, index):
         """Put one number on a GPU and read it back."""
-        return torch.ones(1, device="cuda:{}".format(index)).item()
+        return torch.ones(1, device=f"cuda:{index}").item()
 
     def precision(self, tf32):
         """Allow TF32 in matmul and convolution, or not."""

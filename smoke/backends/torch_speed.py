@@ -49,7 +49,7 @@ def build(layers, shapes, channels):
             stack.append(_Residual(inner, build(rest[1], shapes, channels)[0]))
             channels = after
         else:
-            raise ValueError("no layer {!r}".format(kind))
+            raise ValueError(f"no layer {kind!r}")
     return torch.nn.Sequential(*stack), channels
 
 
@@ -59,7 +59,7 @@ class Workload:
     def __init__(self, backend, row):
         compiled = row.mode.startswith("compiled")
         if compiled and not hasattr(torch, "compile"):
-            raise SkipError("torch.compile came with PyTorch 2.0; this is {}".format(torch.__version__))
+            raise SkipError(f"torch.compile came with PyTorch 2.0; this is {torch.__version__}")
         if row.mode == "cuda_graph" and backend.device.type != "cuda":
             raise SkipError("a CUDA graph needs a GPU")
         torch.manual_seed(0)

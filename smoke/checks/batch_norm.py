@@ -37,7 +37,7 @@ def run(context):
     if wrong:
         raise FailedError(
             "{} differ from the formula: statistics, momentum or epsilon are wrong".format(", ".join(wrong)),
-            "relative difference <= {:g}".format(TOLERANCE),
+            f"relative difference <= {TOLERANCE:g}",
             tried[best],
         )
     return passed({"running variance": best, "differences": tried[best]})

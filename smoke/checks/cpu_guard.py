@@ -17,7 +17,7 @@ def run(context):
     """Look at the distributions, and in an image for the toolkit's folder."""
     installed = context.distributions()
     names = distributions.cuda(installed) + (["triton"] if "triton" in installed else [])
-    found = ["{} {}".format(name, installed[name]) for name in names]
+    found = [f"{name} {installed[name]}" for name in names]
     # Outside a container that folder belongs to the machine.
     if context.expect.get("hermetic") and os.path.exists(TOOLKIT):
         found.append(TOOLKIT)

@@ -23,5 +23,5 @@ def run(context):
         return failed("the build has another CUDA than the env says; lock again", context.expect["cuda"], found)
     gpus = context.backend.gpus()
     if context.expect.get("gpu") and not gpus:
-        return failed("CUDA {} finds no GPU although the run was given one; see detection".format(found), ">= 1", gpus)
+        return failed(f"CUDA {found} finds no GPU although the run was given one; see detection", ">= 1", gpus)
     return passed({"cuda": found, "gpus": gpus}, context.expect.get("cuda"))

@@ -18,7 +18,7 @@ def run(context):
         library, name, problem = gpu.loadable(stem)
         found[stem] = name if library is not None else problem
         if library is None:
-            missing.append("{}: {}".format(stem, problem))
+            missing.append(f"{stem}: {problem}")
     if missing:
         return failed("; ".join(missing) + "; add the nvidia wheels to the env's requirements", "load", found)
     if context.expect.get("hermetic") and shutil.which("nvcc"):

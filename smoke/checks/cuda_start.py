@@ -29,7 +29,7 @@ def run(context):
     except Exception as problem:
         found = {"seconds": round(seconds, 3), "raised": type(problem).__name__}
         return passed(dict(found, note="PTX is compiled for this GPU at each start") if seconds > LIMIT else found)
-    return failed("an allocation on GPU {} of {} did not raise: errors are lost".format(beyond, beyond))
+    return failed(f"an allocation on GPU {beyond} of {beyond} did not raise: errors are lost")
 
 
 def compiles(context):

@@ -31,7 +31,7 @@ def run(context):
     if name is None:
         raise SkipError("no libcudnn is in this process, in an nvidia wheel or in the system; see cuda-libraries")
     if library is None:
-        return failed("cuDNN does not load: {}".format(problem), "loads", problem)
+        return failed(f"cuDNN does not load: {problem}", "loads", problem)
     loaded = gpu.cudnn_version(library.cudnnGetVersion())
     found = {"cudnn": loaded, "file": name}
     compiled = context.backend.cudnn_compiled()

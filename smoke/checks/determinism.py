@@ -26,7 +26,7 @@ def run(context):
         return with_the_switch(context, default)
     if not default["same bits"]:
         default["operations"] = determinism.unstable(context.backend)
-        return failed("losses differ {}".format(where(default)), None, default)
+        return failed(f"losses differ {where(default)}", None, default)
     return passed(default)
 
 
@@ -51,7 +51,7 @@ def judge(default, answer):
     if not all(way.get("start", 0.0) <= SAME_START for way in found.values()):
         return failed("one seed gives two networks: their first losses differ", {"start": SAME_START}, found)
     if "refused" in answer:
-        words = ", ".join("{} ({})".format(name, words) for name, words in sorted(answer["refused"].items()))
+        words = ", ".join(f"{name} ({words})" for name, words in sorted(answer["refused"].items()))
         return Result("skipped", "with {} the framework refuses {}".format(answer["switch"], words), expected, found)
     if answer["same bits"]:
         return passed(found, expected)

@@ -20,5 +20,5 @@ def run(context):
     nodes = [node for node in NODES if os.path.exists(node)]
     if library is None or not nodes:
         what = problem if library is None else "none of " + ", ".join(NODES)
-        return failed("{}; start the container with --gpus all".format(what), "both", {"nodes": nodes})
+        return failed(f"{what}; start the container with --gpus all", "both", {"nodes": nodes})
     return passed({"nodes": nodes})

@@ -27,10 +27,10 @@ PROVIDERS = {
 def run(context):
     """Look for every name that puts a framework's package on the path."""
     names = PROVIDERS["torch" if context.framework == "torch" else "tensorflow"]
-    found = ["{} {}".format(name, version) for name, version, _ in distributions.folders() if name in names]
+    found = [f"{name} {version}" for name, version, _ in distributions.folders() if name in names]
     if len(found) != 1:
         return failed(
-            "{} distributions provide the framework; uninstall all of them, then install one".format(len(found)),
+            f"{len(found)} distributions provide the framework; uninstall all of them, then install one",
             "one of " + ", ".join(names),
             found,
         )

@@ -25,7 +25,7 @@ def run(context):
         return failed("the witnesses disagree; see detection for each one's reason", "one number >= 1", counts)
     hidden = hiding(found, os.environ)
     if nvml is not None and (nvml < cuda or (nvml > cuda and not hidden)):
-        return failed("NVML counts {} GPUs and CUDA {}; see detection".format(nvml, cuda), "one number", counts)
+        return failed(f"NVML counts {nvml} GPUs and CUDA {cuda}; see detection", "one number", counts)
     if nvml is None:
         hidden = ["NVML does not count: nvidia-smi and monitors may not work, and CUDA does"]
     return passed(dict(counts, note="; ".join(hidden)) if hidden and nvml != cuda else counts)

@@ -57,7 +57,7 @@ def started():
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as problem:
-        raise SkipError("NVML does not start, and CUDA does without it: {}".format(problem)) from None
+        raise SkipError(f"NVML does not start, and CUDA does without it: {problem}") from None
     return pynvml
 
 

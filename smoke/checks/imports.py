@@ -16,7 +16,7 @@ def run(context):
     try:
         backend = context.load()
     except Exception as problem:
-        text = "{}: {}".format(type(problem).__name__, problem)
-        return failed("the import raises {}; reinstall from the lock".format(text), "no exception", text)
+        text = f"{type(problem).__name__}: {problem}"
+        return failed(f"the import raises {text}; reinstall from the lock", "no exception", text)
     found = dict(backend.versions(), numpy=numpy.__version__)
     return passed(found, data={"file": backend.module.__file__})

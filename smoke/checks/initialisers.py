@@ -27,11 +27,11 @@ def run(context):
     for scheme in ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal"):
         for name, shape in SHAPES.items():
             array = context.backend.initial(scheme, shape, seed=1)
-            found["{} {}".format(scheme, name)] = judge(scheme, name, array, deviation(scheme, shape))
+            found[f"{scheme} {name}"] = judge(scheme, name, array, deviation(scheme, shape))
             if not (array == context.backend.initial(scheme, shape, seed=1)).all():
-                raise FailedError("{}: the same seed gives other values".format(scheme))
+                raise FailedError(f"{scheme}: the same seed gives other values")
             if (array == context.backend.initial(scheme, shape, seed=2)).all():
-                raise FailedError("{}: another seed gives the same values".format(scheme))
+                raise FailedError(f"{scheme}: another seed gives the same values")
     return passed(found)
 
 

@@ -21,6 +21,6 @@ def run(context):
     if unknown:
         reason = "{} unknown line(s), the first: {}; explain it in smoke/data/known_log_lines.json or cure it"
         return failed(reason.format(len(unknown), unknown[0]), [], unknown[:20], **data)
-    shown = ["{} lines".format(len(context.log))]
-    shown += ["{} ({} times)".format(reason, count) for reason, count in sorted(marks.items())]
+    shown = [f"{len(context.log)} lines"]
+    shown += [f"{reason} ({count} times)" for reason, count in sorted(marks.items())]
     return passed("; ".join(shown), **data)

@@ -22,10 +22,10 @@ def run(context):
     try:
         back, _ = context.backend.op("relu", {"x": array}, {}, None)
     except (RuntimeError, TypeError, ImportError) as problem:
-        text = "{}: {}".format(type(problem).__name__, problem)
+        text = f"{type(problem).__name__}: {problem}"
         if GPU.search(text):
             raise
-        return failed("{}; {}".format(text, advice), "numpy {} works".format(numpy.__version__), text)
+        return failed(f"{text}; {advice}", f"numpy {numpy.__version__} works", text)
     if back.dtype != array.dtype or not (back == array).all():
         return failed(advice, array.tolist(), back.tolist())
     return passed("numpy " + numpy.__version__)

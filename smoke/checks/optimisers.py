@@ -42,7 +42,7 @@ def run(context):
         best = min(sizes, key=sizes.get)
         if not sizes[best] <= TOLERANCE:
             raise FailedError(
-                "{} takes another step than its formula: the update is wrong".format(rule),
+                f"{rule} takes another step than its formula: the update is wrong",
                 {"definitions": sorted(sizes), "relative difference": TOLERANCE},
                 sizes,
             )

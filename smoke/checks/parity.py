@@ -43,7 +43,7 @@ def run(context):
             found[name] = sizes(observed, expected)
             context.record("parity", document)
             for what, size in found[name].items():
-                compare.judge(size, TOLERANCE[tf32][what], "{} ({})".format(what, name), differences=found)
+                compare.judge(size, TOLERANCE[tf32][what], f"{what} ({name})", differences=found)
     return passed(found, TOLERANCE[False])
 
 

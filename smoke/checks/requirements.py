@@ -19,9 +19,9 @@ def run(context):
     for required, rest in judged:
         exact = re.match(r"^===?\s*([^,*\s]+)$", rest)
         if required not in installed:
-            wrong.append("{}{} is missing".format(required, rest))
+            wrong.append(f"{required}{rest} is missing")
         elif exact and exact.group(1).partition("+")[0] != installed[required].partition("+")[0]:
-            wrong.append("{}{} is required, {} is installed".format(required, rest, installed[required]))
+            wrong.append(f"{required}{rest} is required, {installed[required]} is installed")
     if wrong:
         reason = "{}; rebuild from the lock with hashes".format("; ".join(wrong))
         return failed(reason, [required + rest for required, rest in judged], wrong)

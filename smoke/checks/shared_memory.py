@@ -24,6 +24,6 @@ def run(context):
     size, free = status.f_frsize * status.f_blocks, status.f_frsize * status.f_bavail
     found = {"bytes": size, "free": free, "batches of 64x3x224x224": free // BATCH}
     if size < LEAST:
-        reason = "{} has {} MiB; workers die of SIGBUS: run with --shm-size=1g".format(FOLDER, size // 2**20)
+        reason = f"{FOLDER} has {size // 2**20} MiB; workers die of SIGBUS: run with --shm-size=1g"
         return failed(reason, LEAST, found)
     return passed(found, LEAST)

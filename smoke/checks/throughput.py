@@ -20,7 +20,7 @@ def run(context):
     figures = {row["id"]: row["images_per_second"]["median"] for row in rows if row["outcome"] == "measured"}
     best = {row["id"]: figures[row["id"]] for row in rows if row["best"]}
     if measured.errors:
-        reason = "; ".join("{}: {}".format(row, why) for row, why in measured.errors)
+        reason = "; ".join(f"{row}: {why}" for row, why in measured.errors)
         return Result("error", reason, found=best)
     counts = {"measured": len(figures), "left out": len(rows) - len(figures)}
     return passed(best, unit="images/s", rows=counts, marks=measured.document["machine"]["marks"])

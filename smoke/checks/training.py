@@ -20,7 +20,7 @@ def run(context):
     parameters = networks.parameters(trained.classifier.shapes())
     context.record("training", {"parameters": parameters, "epochs": epochs, "test_accuracy": accuracy})
     losses = [epoch["loss"] for epoch in epochs]
-    expected = "accuracy >= {}, a falling loss".format(ACCURACY)
+    expected = f"accuracy >= {ACCURACY}, a falling loss"
     found = {"accuracy": accuracy, "first_loss": losses[0], "last_loss": losses[-1]}
     if trained.not_finite:
         return failed("not finite: {}".format(", ".join(trained.not_finite)), expected, found)

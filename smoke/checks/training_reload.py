@@ -31,7 +31,7 @@ def run(context):
     classifier.save(context.folder)
     wrong = context.once(ID, lambda: interpreter.Interpreter(context, "smoke.reload")).run(context.folder)
     if wrong:
-        return failed("the fresh process did not come to its end: {}".format(wrong), "", wrong)
+        return failed(f"the fresh process did not come to its end: {wrong}", "", wrong)
     with numpy.load(os.path.join(context.folder, reload.RESTORED)) as restored:
         return judge(weights, logits, restored, TOLERANCE["gpu" if context.backend.gpus() else "cpu"])
 
@@ -44,7 +44,7 @@ def judge(weights, logits, restored, tolerance):
     found = restored["logits"]
     size = compare.difference(found, logits)
     if not size <= tolerance:
-        return failed("equal weights compute something else in a fresh process", "<= {:g}".format(tolerance), size)
+        return failed("equal weights compute something else in a fresh process", f"<= {tolerance:g}", size)
     return passed({"difference": size, "same bits": bool((found == logits).all())})
 
 

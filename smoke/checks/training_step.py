@@ -31,10 +31,10 @@ def run(context):
         for name, gradient in gradients.items():
             moved = after[name] - before[name]
             if not numpy.abs(gradient).max() > 0:
-                return failed("{} ({}) gets no gradient".format(name, mode), "a gradient", 0.0)
+                return failed(f"{name} ({mode}) gets no gradient", "a gradient", 0.0)
             if not numpy.allclose(moved, -RATE * gradient, rtol=1e-3, atol=1e-6 * RATE + 1e-7):
-                return failed("{} ({}) is not updated by its gradient".format(name, mode))
+                return failed(f"{name} ({mode}) is not updated by its gradient")
         if abs(stepped - loss) > 1e-4 * abs(loss) or not later < loss:
-            return failed("the loss does not get smaller", "< {}".format(loss), {"step": stepped, "after": later})
+            return failed("the loss does not get smaller", f"< {loss}", {"step": stepped, "after": later})
         found[mode] = {"before": loss, "after": later}
     return passed(found)

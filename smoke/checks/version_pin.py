@@ -22,15 +22,12 @@ def run(context):
     pin, name = context.want("version"), context.want("distribution")
     installed = context.distributions().get(name.lower())
     if installed != pin:
-        return failed(
-            "{} {} is installed, the pin is {}; rebuild from the lock".format(name, installed, pin), pin, installed
-        )
+        return failed(f"{name} {installed} is installed, the pin is {pin}; rebuild from the lock", pin, installed)
     for module, own in context.backend.versions().items():
         if not agrees(own, pin, context.expect.get("cuda")):
             return failed(
-                "{}.__version__ is {} although {} {} is installed; another copy comes first on sys.path ({})".format(
-                    module, own, name, installed, context.backend.module.__file__
-                ),
+                f"{module}.__version__ is {own} although {name} {installed} is installed; another copy "
+                f"comes first on sys.path ({context.backend.module.__file__})",
                 pin,
                 own,
             )

@@ -34,7 +34,7 @@ def main():
         with open(options.json, "w") as stream:
             stream.write(text)
     except OSError as error:
-        sys.stderr.write("smoke.detect: cannot write %s: %s\n" % (options.json, error.strerror))
+        sys.stderr.write(f"smoke.detect: cannot write {options.json}: {error.strerror}\n")
         return 2
     return 0
 

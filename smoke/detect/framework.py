@@ -51,7 +51,7 @@ def _try(notes, key, function):
     try:
         value = function()
     except Exception as error:  # a framework may raise anything at all; what it says is the fact
-        notes.put(key + "_error", clip("%s: %s" % (type(error).__name__, error), 2000))
+        notes.put(key + "_error", clip(f"{type(error).__name__}: {error}", 2000))
         return None
     notes.put(key, value)
     return value
@@ -62,7 +62,7 @@ def _import(notes, name):
     try:
         return __import__(name)
     except Exception as error:
-        notes.put("import_error", clip("%s: %s" % (type(error).__name__, error), 2000))
+        notes.put("import_error", clip(f"{type(error).__name__}: {error}", 2000))
         return None
 
 

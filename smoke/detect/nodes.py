@@ -51,7 +51,7 @@ def _node(path):
     facts = {
         "present": True,
         "char": stat.S_ISCHR(status.st_mode),
-        "mode": "%04o" % stat.S_IMODE(status.st_mode),
+        "mode": f"{stat.S_IMODE(status.st_mode):04o}",
         "uid": status.st_uid,
         "gid": status.st_gid,
         "major": os.major(status.st_rdev),

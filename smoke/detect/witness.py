@@ -100,20 +100,20 @@ class Inquiry:
         try:
             code = self.child.wait(max(0.0, self.limit - (time.monotonic() - self.started)))
         except subprocess.TimeoutExpired:
-            status, detail = "hang", "no answer after %g s" % self.limit
+            status, detail = "hang", f"no answer after {self.limit:g} s"
             self._kill()
         else:
             if code < 0:
-                status, detail = "crash", "died with signal %d (%s)" % (-code, _signal_name(-code))
+                status, detail = "crash", f"died with signal {-code} ({_signal_name(-code)})"
             elif code:
-                status, detail = "error", "ended with exit code %d" % code
+                status, detail = "error", f"ended with exit code {code}"
         for reader in self.readers:
             reader.join(1.0)
         facts = dict(self.facts)
         facts["messages"] = [line for line in list(self.log) if line]
         facts["witness"] = {
             "status": status,
-            "detail": detail if status == "ok" or not self.calling else "%s in %s" % (detail, self.calling),
+            "detail": detail if status == "ok" or not self.calling else f"{detail} in {self.calling}",
             "calling": None if status == "ok" else self.calling,
             "seconds": round(time.monotonic() - self.started, 3),
             "pid": self.child.pid,

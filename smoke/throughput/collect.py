@@ -201,7 +201,7 @@ def entry(tally, device, roofs, budget, stopped):
     )
     for where in ("host", "device"):
         peaks = [peak for peak in getattr(tally, "peaks_" + where) if peak is not None]
-        found["peak_{}_bytes".format(where)] = min(peaks) if peaks else None
+        found[f"peak_{where}_bytes"] = min(peaks) if peaks else None
     if tally.samples and not tally.error:
         stat = stats.stat(tally.samples)
         reached = roofs.get(tally.row.precision)
@@ -237,7 +237,7 @@ def settings(device="cpu"):
         found["lap_seconds"] = short["least"]
     for network in networks.NETWORKS.values():
         rule, numbers = network.optimiser
-        text = " ".join([rule, *("{} {:g}".format(key, value) for key, value in sorted(numbers.items()))])
+        text = " ".join([rule, *(f"{key} {value:g}" for key, value in sorted(numbers.items()))])
         found[network.name + " optimiser"] = text
         found[network.name + " padding"] = network.padding
     found["padding"] = networks.NETWORKS["cnn"].padding

@@ -98,7 +98,7 @@ class Sampler:
             if words:
                 found.append("throttled: GPU {}: {}".format(index, ", ".join(words)))
             if used > BUSY:
-                found.append("busy: GPU {} was used to {} % when it started".format(index, used))
+                found.append(f"busy: GPU {index} was used to {used} % when it started")
         return found
 
 

@@ -74,11 +74,11 @@ def marks(*, online, cpus, load_start, others, throttled):
     """Why the figures are not to be trusted, one sentence each."""
     found = []
     if load_start > online:
-        found.append("busy: load {:.1f} on {} processors when it started".format(load_start, online))
+        found.append(f"busy: load {load_start:.1f} on {online} processors when it started")
     if others is not None and online - others < (1 - OTHERS) * cpus:
-        found.append("busy: other programs took {:.2f} of {} processors while it measured".format(others, online))
+        found.append(f"busy: other programs took {others:.2f} of {online} processors while it measured")
     if throttled:
-        found.append("throttled: the processor slowed down for heat {} times while it measured".format(throttled))
+        found.append(f"throttled: the processor slowed down for heat {throttled} times while it measured")
     return found
 
 

@@ -41,7 +41,7 @@ def _resnet18():
     for stage, filters in enumerate((64, 128, 256, 512), 1):
         for block in (1, 2):
             stride = 2 if stage > 1 and block == 1 else 1
-            name = "stage{}_{}".format(stage, block)
+            name = f"stage{stage}_{block}"
             inner = [("conv", name + "a", 3, stride, 1, filters, False), ("norm", name + "a_norm"), ("relu",)]
             inner += [("conv", name + "b", 3, 1, 1, filters, False), ("norm", name + "b_norm")]
             shortcut = []

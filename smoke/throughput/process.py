@@ -67,7 +67,7 @@ class Measuring:
             try:
                 rates = windows.measure(figure.make(), **how).windows
             except SkipError as problem:
-                print("no roof {}: {}".format(figure.detail, problem))
+                print(f"no roof {figure.detail}: {problem}")
                 continue
             self.emit(event="roof", figure=figure.described(), samples=[figure.value(rate) for rate in rates])
         self.emit(event="roof_done", seconds=time.perf_counter() - started)
@@ -128,15 +128,15 @@ def refusal(problem, row):
     lines = [line.strip() for line in str(problem).split("\n") if line.strip()]
     said = "{}: {}".format(type(problem).__name__, (lines or [""])[0])[:300]
     if type(problem).__name__ in FULL or gpu.NO_ROOM.search(str(problem)):
-        return "batch {} does not fit in the memory that is there: {}".format(row.batch, said)
+        return f"batch {row.batch} does not fit in the memory that is there: {said}"
     if row.precision == "bf16" and any(words in str(problem) for words in NO_KERNEL):
-        return "this framework has no bfloat16 kernel for it: {}".format(said)
+        return f"this framework has no bfloat16 kernel for it: {said}"
     if row.mode not in OPTIONAL or isinstance(problem, WrongNetworkError):
         return None
     name = OPTIONAL[row.mode]
     if "compiler" in said.lower() and "c++" in str(problem).lower():
-        return "{} needs a C++ compiler, which is not here: {}".format(name, said)
-    return "{} does not work here: {}".format(name, said)
+        return f"{name} needs a C++ compiler, which is not here: {said}"
+    return f"{name} does not work here: {said}"
 
 
 def turns(options, measuring, elapsed):

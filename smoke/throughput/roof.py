@@ -46,13 +46,13 @@ def planned(device, memory, speed, backend, capability=None):
     for precision in precisions:
         detail, kind = PRODUCTS[precision]
         make = lambda kind=kind: speed.matmul(backend, size, kind)  # noqa: E731
-        words = "{0}x{0} {1}".format(size, detail)
+        words = f"{size}x{size} {detail}"
         found.append(Roof("matmul", "FLOP/s", words, 2 * size**3, make, tf32=precision == "tf32"))
     numbers = min(COPY_BYTES, memory // 8) // 4
-    moved = "{:.2f} GiB added in place to as much: three times as much moved".format(4 * numbers / 2**30)
+    moved = f"{4 * numbers / 2**30:.2f} GiB added in place to as much: three times as much moved"
     found.append(Roof("copy", "B/s", moved, 12 * numbers, lambda: speed.add(backend, numbers)))
     if gpu:
-        sent = "{} MiB at a time".format(TRANSFER_BYTES >> 20)
+        sent = f"{TRANSFER_BYTES >> 20} MiB at a time"
         make = lambda: speed.host_to_device(backend, TRANSFER_BYTES // 4)  # noqa: E731
         found.append(Roof("host_to_device", "B/s", sent, TRANSFER_BYTES, make))
     found.append(Roof("launch", "s", "one number added in place", 1, lambda: speed.launch(backend)))

@@ -101,5 +101,5 @@ def parse(text, framework):
     known = {row.id: row for full in cards.FULL for row in planned(framework, "cuda", full)}
     if text not in known:
         first = planned(framework, "cpu")[0]
-        raise ValueError("no row {!r}; one of them is {}".format(text, first.id))
+        raise ValueError(f"no row {text!r}; one of them is {first.id}")
     return known[text]

@@ -202,5 +202,5 @@ class Shared(schedule.Schedule):
     def arguments(self, chosen, left):
         """What the process is told beside its rows."""
         costs = self.costs()
-        told = ",".join("{:.3f}".format(costs.of(row)) for row in chosen)
-        return ["--seconds", "{:.3f}".format(self.share), "--costs", told]
+        told = ",".join(f"{costs.of(row):.3f}" for row in chosen)
+        return ["--seconds", f"{self.share:.3f}", "--costs", told]

@@ -45,4 +45,4 @@ def narrow(found, width):
 
 
 def _short(value):
-    return float("{:.6g}".format(value))
+    return float(f"{value:.6g}")
