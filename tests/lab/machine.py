@@ -6,11 +6,9 @@ A place (the host, or the inside of a container) is a table; what it does not sa
 from __future__ import annotations
 
 import copy
-import json
 import os
 import shutil
 import socket
-import struct
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from smoke.detect.surroundings import VARIABLES
+from tests.lab.packages import install
 
 STUBS = Path(__file__).parent / "stubs"
 LIBRARY_FOLDER = "/usr/lib/x86_64-linux-gnu"
@@ -151,7 +150,7 @@ def build(spec: Mapping[str, Any], folder: Path, stubs: Path) -> Place:
     }
     if spec["framework"]:
         packages = folder / "packages"
-        _framework(spec["framework"], packages)
+        install(spec["framework"], packages)
         variables["PYTHONPATH"] = str(packages)
     return Place(root, variables, spec["framework"]["name"] if spec["framework"] else None)
 
@@ -285,35 +284,3 @@ def _stub_lines(spec: Mapping[str, Any]) -> str:
             continue
         lines.update({f"node.{path}.{key}": value for key, value in shown.items()})
     return "".join(f"{key} {value}\n" for key, value in lines.items())
-
-
-def _framework(facts: Mapping[str, Any], packages: Path) -> None:
-    """A package of the framework's name that gives these answers, and the metadata of installed distributions."""
-    package = "torch" if facts["name"] == "torch" else "tensorflow"
-    packages.mkdir()
-    (packages / f"{package}.py").write_text((Path(__file__).parent / f"fake_{package}.py").read_text(encoding="utf-8"))
-    (packages / "lab_framework.json").write_text(json.dumps(dict(facts)))
-    for name, version in {package: facts.get("version", "0"), **facts.get("distributions", {})}.items():
-        (packages / f"{name.replace('-', '_')}-{version.replace('-', '_')}.dist-info").mkdir()
-    for name, files in facts.get("wheels", {}).items():
-        _wheel(packages, name, files)
-
-
-def _wheel(packages: Path, name: str, files: Mapping[str, str]) -> None:
-    """The files of an installed wheel, each whole, empty, cut off or missing, and its RECORD of them."""
-    contents = {"whole": _elf64(), "empty": b"", "cut": _elf64()[:80]}
-    for path, state in files.items():
-        target = packages / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if state in contents:
-            target.write_bytes(contents[state])
-    record = "".join(f"{path},sha256=x,{len(_elf64())}\n" for path in files)
-    _write(packages / f"{name}.dist-info" / "RECORD", record)
-
-
-def _elf64() -> bytes:
-    """A shared object with one segment that ends with the file."""
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, 120 + 400, 120 + 400, 4096)
-    return b"\x7fELF\x02\x01\x01" + b"\0" * 9 + struct.pack(
-        "<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0
-    ) + segment + b"\0" * 400  # fmt: skip
