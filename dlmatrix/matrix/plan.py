@@ -75,7 +75,7 @@ def quick(env: Env) -> Measuring:
     """Training and inference the plain way, in one process: figures without an interval, in seconds."""
     mode = {"torch": "eager", "tf2": "graph", "tf1": "session"}[env.framework]
     rows = tuple(f"cnn/{kind}/{mode}/128/fp32/device" for kind in ("train", "infer"))
-    return Measuring(seconds=20.0, processes=1, rows=rows)
+    return Measuring(seconds=60.0, processes=1, rows=rows)
 
 
 @dataclass(frozen=True, kw_only=True)

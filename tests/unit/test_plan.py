@@ -153,7 +153,7 @@ def test_the_checks_are_told_what_to_expect(plan: Plan) -> None:
 def test_what_is_measured_is_told_and_given_time(plan: Plan) -> None:
     fast = replace(plan, measuring=quick(plan.env))
     rows = "cnn/train/session/128/fp32/device,cnn/infer/session/128/fp32/device"
-    assert fast.measuring.arguments() == ["--throughput", "20", "--processes", "1", "--rows", rows]
+    assert fast.measuring.arguments() == ["--throughput", "60", "--processes", "1", "--rows", rows]
     assert Measuring(processes=1, only=True).arguments()[-2:] == ["--only", "throughput"]
     assert replace(plan, measuring=Measuring(seconds=0)).ends_within == plan.limits.timeout_seconds
     later = replace(plan, measuring=Measuring(later=True))
