@@ -4,7 +4,7 @@ The ratio of two sets of processes is that of the geometric means of their media
 Welch's t interval of the logarithms. Between two sets of five processes it holds the truth in 95 to 98 %
 of cases, on normal, skewed and heavy-tailed figures (in 92 % where one side varies twice as much and is
 skewed). A bootstrap of the same ratio holds it in 86 %: resampling five processes leaves out a fifth of
-their variance. tests/unit/test_comparison_intervals.py measures what is said here.
+their variance. tests/unit/comparison/test_intervals.py measures what is said here.
 
 Where others share the processors, figures of processes are far too wide for that, but only ever too low: of
 each process the fastest lap is taken, and of those the fastest few decide. Were B r times as fast as A in all

@@ -20,7 +20,7 @@ from smoke.checks import (
 from smoke.context import Context, SkipError
 from tests.unit.smoke.facts import Backend, context
 
-#: The cases that the host side's rule is held against too (tests/unit/test_kernels.py).
+#: The cases that the host side's rule is held against too (tests/unit/gpu/test_kernels.py).
 with open(os.path.join(os.path.dirname(__file__), "kernels.json")) as _stream:
     KERNELS = json.load(_stream)
 

@@ -20,8 +20,8 @@ from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.page import report_html
 from dlmatrix.report.page.source import FORMS, Source
-from tests.unit.page import sample
-from tests.unit.page.tree import Page
+from tests.unit.report.page import sample
+from tests.unit.report.page.tree import Page
 
 #: The page of a full matrix is to stay below this.
 LONGEST = 3_000_000

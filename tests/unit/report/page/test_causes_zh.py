@@ -13,7 +13,7 @@ from dlmatrix.report import page
 from dlmatrix.report import write as report
 from dlmatrix.report.page.texts import in_chinese
 from dlmatrix.system.toml import read_toml
-from tests.unit.page import sample
+from tests.unit.report.page import sample
 
 CHINESE = read_toml(Path(page.__file__).with_name("causes_zh.toml"))
 ROWS = catalogue().rows

@@ -14,7 +14,7 @@ from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.page.texts import read_texts, text
 from dlmatrix.system.toml import read_toml
-from tests.unit.page import sample
+from tests.unit.report.page import sample
 
 FOLDER = Path(page.__file__).parent
 PALETTE = read_toml(FOLDER / "palette.toml")

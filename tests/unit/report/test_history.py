@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dlmatrix.report import history
-from tests.unit.page import sample
+from tests.unit.report.page import sample
 
 
 def entry(env: str, **more: Any) -> dict[str, Any]:

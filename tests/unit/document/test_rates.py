@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dlmatrix.document import rates
-from tests.unit.page import sample
+from tests.unit.report.page import sample
 
 
 def document(*rows: dict[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def test_shows_a_diff_and_writes_only_when_told(copy: Matrix) -> None:
     assert locker(copy).relock(["cpu-torch-2.6"], write=True, say=said.append) is True
     assert lock.read_text() == good
     assert sorted(file.name for file in lock.parent.iterdir()) == sorted(
-        file.name for file in (Path(__file__).parents[2] / "envs" / "locks").iterdir()
+        file.name for file in (Path(__file__).parents[3] / "envs" / "locks").iterdir()
     )
 
 

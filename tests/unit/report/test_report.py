@@ -28,7 +28,7 @@ from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
 from dlmatrix.run.course import EnvResult
 from tests.unit import reports as made
-from tests.unit.page import sample
+from tests.unit.report.page import sample
 
 NOW = datetime.datetime(2026, 11, 24, 8, 0, 0, tzinfo=datetime.timezone.utc)
 ENGINE = {"engine": "host", "version": "Linux 6"}

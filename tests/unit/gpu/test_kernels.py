@@ -12,7 +12,7 @@ from dlmatrix.gpu.kernels import best
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.model import Matrix
 
-CASES = json.loads((Path(__file__).parent / "smoke" / "kernels.json").read_text(encoding="utf-8"))
+CASES = json.loads((Path(__file__).parents[1] / "smoke" / "kernels.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("capability", "architectures", "how"), CASES)

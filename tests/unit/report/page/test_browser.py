@@ -12,8 +12,8 @@ import pytest
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.page import comparison_html, report_html
-from tests.unit.page import sample
-from tests.unit.page.browser import INSTALL, Browser, browser, find
+from tests.unit.report.page import sample
+from tests.unit.report.page.browser import INSTALL, Browser, browser, find
 
 pytestmark = [
     pytest.mark.browser,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dlmatrix.report.page import comparison_html
-from tests.unit.page import sample
-from tests.unit.page.tree import Page
+from tests.unit.report.page import sample
+from tests.unit.report.page.tree import Page
 
 
 @pytest.fixture(scope="module")
