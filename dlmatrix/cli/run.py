@@ -77,10 +77,12 @@ def run_envs(options: Options) -> int:
 
     from dlmatrix.cli.output import make_console
     from dlmatrix.engines.choose import choose_engine
+    from dlmatrix.engines.venv import VenvEngine
     from dlmatrix.matrix.load import load_matrix, select
     from dlmatrix.matrix.plan import ALL
     from dlmatrix.report import history
     from dlmatrix.report import write as report
+    from dlmatrix.run.at_hand import AtHand
     from dlmatrix.run.course import run_all
     from dlmatrix.run.outside import Outside
     from dlmatrix.run.verdict import exit_code
@@ -100,6 +102,9 @@ def run_envs(options: Options) -> int:
     _check_engine(options, engine)
     for line in (*remarks, *_visible(options, engine, envs)):
         console.print(line, soft_wrap=True)
+    if isinstance(engine, VenvEngine) and not options.newest:
+        chooser = AtHand(matrix=matrix, pythons=engine.pythons)
+        envs = chooser.choose(options.envs, envs, partial(console.print, soft_wrap=True))
     bare = _bare_metal(engine) if options.bare_metal else None
     about = engine.about()
     past = history.read(matrix.root)
@@ -180,8 +185,9 @@ def _plan(matrix: Matrix, env: Env, options: Options) -> Plan:
     from dlmatrix.matrix.plan import make_plan
 
     limits = replace(limits_of(options.memory, options.cpus, options.shm_size), timeout_seconds=options.timeout)
-    plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), limits)
-    return replace(plan, measuring=_measuring(env, options))
+    own = next(one for one in matrix.envs if one.name == env.name)  # env may be on another Python than its base's
+    plan = make_plan(matrix, own, lock_of(matrix, own), metadata.version("uv"), limits)
+    return replace(plan, env=env, measuring=_measuring(env, options))
 
 
 def _measuring(env: Env, options: Options) -> Measuring:

@@ -11,6 +11,7 @@ from dlmatrix.engines.failures import explain
 from dlmatrix.engines.host import run_smoke
 from dlmatrix.engines.places import venv_place
 from dlmatrix.engines.protocol import Completed, Prepared
+from dlmatrix.engines.pythons import Pythons
 from dlmatrix.errors import SkippedEnv
 from dlmatrix.inspection.closure import site_packages
 from dlmatrix.inspection.installed import changed
@@ -18,7 +19,6 @@ from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import local_wheels, uv_config, uv_environment
-from dlmatrix.system.interpreters import find_python
 from dlmatrix.system.process import Say, run_lines
 from dlmatrix.system.state import recall, remember, scratch, state_dir
 
@@ -32,6 +32,7 @@ class VenvEngine:
 
     def __init__(self, site: Site, uv: str) -> None:
         self._site, self._uv = site, uv
+        self.pythons = Pythons(site=site, uv=uv)
 
     def about(self) -> dict[str, str]:
         """The machine's own kernel; nothing is contained."""
@@ -41,12 +42,7 @@ class VenvEngine:
     def prepare(self, plan: Plan, say: Say) -> Prepared:
         """Install the lock, unless an environment of exactly this lock, Python and uv is there."""
         started = time.perf_counter()
-        python = find_python(plan.env.python)
-        if python is None:
-            raise SkippedEnv(
-                f"Python {plan.env.python} is not on this machine",
-                f"install it (pyenv install {plan.env.python}), or use a Docker engine, whose base brings it",
-            )
+        python = self._python(plan, say)
         folder = state_dir(plan.root) / "venvs" / plan.env.name
         key = f"{plan.lock.sha256} {plan.sources.build_lock} {python} {plan.uv_version}"
         built = recall(plan.root, "venv", plan.env.name) != {"key": key} or not (folder / "bin" / "python").exists()
@@ -68,6 +64,17 @@ class VenvEngine:
     def place(self, plan: Plan) -> Place:
         """The environment's folder on this machine."""
         return venv_place(plan, state_dir(plan.root) / "venvs" / plan.env.name)
+
+    def _python(self, plan: Plan, say: Say) -> Path:
+        version = plan.env.python
+        python = self.pythons.find(plan.root, version)
+        why = "" if python else self.pythons.bring(plan.root, version, say)
+        if python := python or self.pythons.find(plan.root, version):
+            return python
+        raise SkippedEnv(
+            f"Python {version} is not on this machine, and uv could not bring it: {why}",
+            f"install it (pyenv install {version}), or use a Docker engine, whose base brings it",
+        )
 
     def _install(self, plan: Plan, python: Path, folder: Path, say: Say) -> None:
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 _PROBE = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable, sys.prefix == sys.base_prefix, sep='\\n')"
 
 
-def find_python(version: str, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The first interpreter of this ``major.minor`` that really runs, or None."""
-    for candidate in _candidates(version, environ):
+def find_python(version: str, environ: Mapping[str, str] = os.environ, more: Iterable[Path] = ()) -> Path | None:
+    """The first interpreter of this ``major.minor`` that really runs, or None; ``more`` folders may hold one."""
+    for candidate in _candidates(version, environ, more):
         try:
             found = subprocess.run(
                 [candidate, "-I", "-c", _PROBE],
@@ -33,12 +34,12 @@ def find_python(version: str, environ: Mapping[str, str] = os.environ) -> Path |
     return None
 
 
-def _candidates(version: str, environ: Mapping[str, str]) -> Iterator[str]:
+def _candidates(version: str, environ: Mapping[str, str], more: Iterable[Path]) -> Iterator[str]:
     name = f"python{version}"
     pyenv = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME", "/")) / ".pyenv")
     folders = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder]
     folders += [*pyenv.glob(f"versions/{version}.*/bin"), Path("/usr/local/bin"), Path("/usr/bin")]
     folders += Path(environ.get("HOME", "/")).glob(f".local/share/uv/python/cpython-{version}.*/bin")
-    for folder in folders:
+    for folder in (*folders, *more, Path(sys.base_prefix) / "bin"):  # at last what this runs on itself
         if (folder / name).is_file():
             yield str(folder / name)
