@@ -43,7 +43,7 @@ def test_a_python_that_is_not_here_is_a_skip_that_says_so(root: Path, tmp_path: 
     hidden |= {"UV_PYTHON_DOWNLOADS": "never"}
     done = run(root, root, "cpu-tf1-1.15", "--report", str(tmp_path / "report"), **hidden)
     assert done.returncode == 77, done.stdout + done.stderr
-    assert "Python 3.7 is not on this machine, and uv could not bring it: Python downloads are not" in done.stdout
+    assert "Python 3.7 is not on this machine, and uv could not bring it: " in done.stdout
     assert "pyenv install 3.7" in done.stdout
     assert '"outcome": "skipped"' in (tmp_path / "report" / "result.json").read_text()
 
