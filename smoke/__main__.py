@@ -4,17 +4,20 @@ The parent process imports no framework: whatever the framework does to its proc
 a document is written.  ``--run-events FD`` is how it starts its child.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
 import shutil
 import sys
 import tempfile
+from typing import Any, Callable
 
 from smoke import cgroup, document, gpu, supervise
 from smoke.throughput import collect, machine, rows
 
-EXPECTED_KEYS = {
+EXPECTED_KEYS: dict[str, type | tuple[type, ...]] = {
     "env": str,
     "series": str,
     "variant": str,
@@ -29,7 +32,7 @@ THROUGHPUT_SECONDS = 120.0
 PROCESSES = 10
 
 
-def expectations(text):
+def expectations(text: str) -> dict[str, Any]:
     """The value of ``--expect``, or ArgumentTypeError naming the key that is not understood."""
     try:
         expect = json.loads(text)
@@ -48,10 +51,10 @@ def expectations(text):
     return expect
 
 
-def positive(kind):
+def positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     """An argparse type: a number of this kind above zero."""
 
-    def parse(text):
+    def parse(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
@@ -63,12 +66,12 @@ def positive(kind):
     return parse
 
 
-def seconds(text):
+def seconds(text: str) -> float:
     """An argparse type: seconds, from zero on."""
     return 0.0 if text == "0" else positive(float)(text)
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
     """The command line."""
     this = argparse.ArgumentParser(prog="python -m smoke", description=__doc__.split("\n")[0])
     this.add_argument("--framework", required=True, choices=("torch", "tf1", "tf2"))
@@ -94,7 +97,7 @@ def parser():
     return this
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> int:
     """Run, write the document, return the exit code (0, 1, 2 usage, 13 hang, 14 killed)."""
     this = parser()
     options = this.parse_args(arguments)
@@ -121,7 +124,7 @@ def main(arguments=None):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def verdict(options, named, threads, load):
+def verdict(options: argparse.Namespace, named: list[str], threads: int, load: float) -> int:
     """Check, measure and write the document; the exit code."""
     outcome = done() if options.only else checks(options, threads)
     job = collect.Job(options.framework, threads, options.throughput, options.processes, named)
@@ -138,14 +141,14 @@ def verdict(options, named, threads, load):
     return document.exit_code(found, outcome, measured)
 
 
-def done():
+def done() -> supervise.Outcome:
     """The outcome of no checks at all."""
     outcome = supervise.Outcome()
     outcome.ended = "done"
     return outcome
 
 
-def checks(options, threads):
+def checks(options: argparse.Namespace, threads: int) -> supervise.Outcome:
     """Run every check in a child; its Outcome."""
     command = [sys.executable, "-m", "smoke", "--framework", options.framework, "--json", "-"]
     command += ["--expect", json.dumps(options.expect), "--threads", str(threads), "--run-events"]
@@ -153,7 +156,7 @@ def checks(options, threads):
     return supervise.supervise(command, options.timeout, collect.environment(threads), supervise.progress)
 
 
-def measure(job, outcome, load, later):
+def measure(job: collect.Job, outcome: supervise.Outcome, load: float, later: bool) -> collect.Measured | str | bool:
     """The throughput, or a sentence why there is none to measure; True where that is only left for later."""
     if job.budget == 0:
         return "not asked for: --throughput 0"
@@ -172,7 +175,7 @@ def measure(job, outcome, load, later):
     return collect.Collector(job, supervise.progress, load).run()
 
 
-def write(target, text):
+def write(target: str, text: str) -> None:
     """Write the document whole or not at all; ``-`` is the real stdout."""
     if target == "-":
         sys.stdout.write(text + "\n")

@@ -12,8 +12,11 @@ and where it needs to:
   AFTER = True  it judges the framework's log or its throughput, so the parent runs it when the child has ended
 """
 
+from __future__ import annotations
+
 import importlib
 import pkgutil
+from typing import Any
 
 from smoke import variants
 
@@ -23,7 +26,7 @@ KINDS = ("verify", "smoke", "detection", "throughput")
 class Check:
     """One check module, its attributes checked."""
 
-    def __init__(self, module):
+    def __init__(self, module: Any) -> None:
         self.id = module.ID
         self.kind = module.KIND
         self.asserts = module.ASSERTS
@@ -36,13 +39,13 @@ class Check:
         if self.kind not in KINDS or unknown:
             raise ValueError(f"{module.__name__}: KIND {self.kind!r}, APPLIES {self.applies!r}")
 
-    def applies_to(self, framework, variant):
+    def applies_to(self, framework: str, variant: str) -> bool:
         """Whether this check belongs to the framework and variant."""
         return framework in self.applies.get("frameworks", (framework,)) and variant in self.applies.get(
             "variants", (variant,)
         )
 
-    def described(self):
+    def described(self) -> dict[str, Any]:
         """The entry of the document before anything has run."""
         return {
             "id": self.id,
@@ -57,7 +60,7 @@ class Check:
         }
 
 
-def every():
+def every() -> list[Check]:
     """All checks, in the order in which they run."""
     from smoke import checks
 
@@ -66,7 +69,7 @@ def every():
     return sorted(found, key=lambda check: (KINDS.index(check.kind), not check.fresh))
 
 
-def applying(framework, expect):
+def applying(framework: str, expect: dict[str, Any]) -> list[Check]:
     """The checks for this framework and for the variant expected, or the installed one where none is."""
     variant = expect.get("variant") or variants.installed(framework)
     return [check for check in every() if check.applies_to(framework, variant)]

@@ -4,10 +4,13 @@ A framework that counts the machine's cores instead of its quota runs tens of ti
 slower (https://github.com/ollama/ollama/issues/17916), so the thread count is always set.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Iterator
 
 
-def _read(path):
+def _read(path: str) -> str:
     try:
         with open(path) as stream:
             return stream.read()
@@ -15,7 +18,7 @@ def _read(path):
         return ""
 
 
-def _group(root, controller):
+def _group(root: str, controller: str) -> Iterator[str]:
     """This process's own folder for a controller ("" is the unified hierarchy), best first."""
     base = os.path.join(root, "sys/fs/cgroup")
     for line in _read(os.path.join(root, "proc/self/cgroup")).splitlines():
@@ -29,7 +32,7 @@ def _group(root, controller):
     yield os.path.join(root, "sys/fs/cgroup", controller)
 
 
-def quota(root="/"):
+def quota(root: str = "/") -> float | None:
     """Processors' worth of time allowed (a float), by cpu.max or cpu.cfs_quota_us; None without a limit."""
     for folder in _group(root, ""):
         words = _read(os.path.join(folder, "cpu.max")).split()
@@ -43,14 +46,14 @@ def quota(root="/"):
     return None
 
 
-def cpus(root="/"):
+def cpus(root: str = "/") -> int:
     """How many threads to use: the affinity mask, cut down to the quota, and at least one."""
     allowed = len(os.sched_getaffinity(0))
     limit = quota(root)
     return allowed if limit is None else max(1, min(allowed, int(limit + 0.5)))
 
 
-def memory_limit(root="/"):
+def memory_limit(root: str = "/") -> int | None:
     """Bytes that this group may take, by memory.max or memory.limit_in_bytes; None without a limit."""
     for controller, name in (("", "memory.max"), ("memory", "memory.limit_in_bytes")):
         for folder in _group(root, controller):
@@ -61,7 +64,7 @@ def memory_limit(root="/"):
     return None
 
 
-def memory_kills(root="/"):
+def memory_kills(root: str = "/") -> int | None:
     """How often the kernel has killed in this group for memory; None where it does not say."""
     for controller, name in (("", "memory.events"), ("memory", "memory.oom_control")):
         for folder in _group(root, controller):

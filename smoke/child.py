@@ -1,5 +1,7 @@
 """The process that imports the framework: runs the checks, tells the parent event by event."""
 
+from __future__ import annotations
+
 import ctypes
 import json
 import math
@@ -9,19 +11,20 @@ import sys
 import tempfile
 import time
 import traceback
+from typing import Any, NoReturn
 
 from smoke import catalog, gpu
 from smoke.context import Context, FailedError, NoRoomError, Result, SkipError
 
 
-def run(framework, expect, threads, events):
+def run(framework: str, expect: dict[str, Any], threads: int, events: int) -> NoReturn:
     """Run every check that applies and write the events to the file descriptor ``events``."""
     # A parent that is killed takes this process with it (prctl PR_SET_PDEATHSIG).
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     os.set_inheritable(events, False)
     stream = os.fdopen(events, "w")
 
-    def emit(**event):
+    def emit(**event: Any) -> None:
         stream.write(json.dumps(plain(event), allow_nan=False) + "\n")
         stream.flush()
 
@@ -45,7 +48,7 @@ def run(framework, expect, threads, events):
     os._exit(0)
 
 
-def prepare(checks, context):
+def prepare(checks: list[catalog.Check], context: Context) -> None:
     """Let every check prepare; one that cannot meets its loss when it runs."""
     for check in checks:
         if check.prepare:
@@ -55,7 +58,7 @@ def prepare(checks, context):
                 traceback.print_exc()
 
 
-def one(check, context):
+def one(check: catalog.Check, context: Context) -> dict[str, Any]:
     """Run one check; whatever it raises becomes its outcome."""
     started = time.perf_counter()
     try:
@@ -72,12 +75,12 @@ def one(check, context):
     return described
 
 
-def skipped(reason):
+def skipped(reason: SkipError) -> Result:
     """The result of a SkipError; what was skipped for want of memory on the GPU is marked as not tried."""
     return Result("skipped", str(reason), data={"no_room": True} if isinstance(reason, NoRoomError) else None)
 
 
-def broken(problem, context):
+def broken(problem: Exception, context: Context) -> Result:
     """The result of any other exception, whose stack goes to the log unless a full GPU explains it."""
     try:
         gpu.refuse_without_room(context, str(problem))
@@ -91,7 +94,7 @@ def broken(problem, context):
     return Result("error", f"{type(problem).__name__}: {first} ({where})")
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """The same value in JSON's own types: NumPy scalars and arrays become numbers, NaN a string."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}

@@ -1,9 +1,16 @@
 """Compare a framework's numbers with the float64 reference."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy
 
 from smoke import conditions, precision, reference
-from smoke.context import FailedError, passed
+from smoke.context import Context, FailedError, Result, passed
+
+if TYPE_CHECKING:
+    from smoke.reference import Arrays, Attributes
 
 #: Largest difference allowed, relative to the largest absolute value of the reference.
 #: Float32 carries 6e-8; a convolution's sums of thousands of products lose two digits of it.
@@ -21,7 +28,7 @@ STEPS = 8
 MULTIPLIES = ("conv2d", "dense")
 
 
-def difference(found, expected):
+def difference(found: Any, expected: Any) -> float:
     """max |found - expected| / max |expected|; infinite where the shapes differ or a value is not finite."""
     found, expected = numpy.asarray(found, float), numpy.asarray(expected, float)
     if found.shape != expected.shape or not numpy.isfinite(found).all():
@@ -29,12 +36,12 @@ def difference(found, expected):
     return float(numpy.abs(found - expected).max() / max(numpy.abs(expected).max(), 1e-30))
 
 
-def within(found, expected, tolerance, what, **data):
+def within(found: Any, expected: Any, tolerance: float, what: str, **data: Any) -> float:
     """The difference; FailedError where it is above the tolerance."""
     return judge(difference(found, expected), tolerance, what, **data)
 
 
-def judge(size, tolerance, what, **data):
+def judge(size: float, tolerance: float, what: str, **data: Any) -> float:
     """The size; FailedError where it is above the tolerance (or not a number)."""
     if not size <= tolerance:
         raise FailedError(
@@ -53,13 +60,13 @@ class Problem:
     The reference starts from the rounded numbers, as the framework does: what rounding them costs is no fault of it.
     """
 
-    def __init__(self, name, arrays, attributes, form, base):
+    def __init__(self, name: str, arrays: Arrays, attributes: Attributes, form: str, base: dict[str, float]) -> None:
         self.name, self.attributes, self.form = name, attributes, form
         self.arrays = {key: precision.rounded(array, form) for key, array in arrays.items()}
         output, backward = reference.OPS[name](self.arrays, attributes)
         self.upstream = precision.rounded(numpy.random.RandomState(7).standard_normal(output.shape), form)
         self.expected = dict(backward(self.upstream), output=output)
-        self.tolerance = dict.fromkeys(self.expected, base.get(form))
+        self.tolerance: dict[str, Any] = dict.fromkeys(self.expected, base.get(form))
         if form not in base:
             condition = conditions.of(name, self.arrays, self.expected, self.upstream, backward)
             for key, size in condition.items():
@@ -67,12 +74,15 @@ class Problem:
                 self.tolerance[key] = base["float32"] + STEPS * precision.step(form) * size
 
 
-def operation(context, name, cases):
+def operation(context: Context, name: str, cases: dict[str, tuple[Arrays, Attributes]]) -> Result:
     """Hold one operation, forward and gradient, in every mode and precision, against the reference.
 
     ``cases`` is {case's name: (arrays, attributes)}.
     """
-    backend, worst, allowed, limits = context.backend, {}, {}, {}
+    backend = context.backend
+    worst: dict[str, float] = {}
+    allowed: dict[str, float] = {}
+    limits: dict[str, str] = {}
     base = TOLERANCE["gpu" if backend.gpus() else "cpu"]
     forms = [form for form in backend.precisions() if form != "tf32" or name in MULTIPLIES]
     for case, (arrays, attributes) in sorted(cases.items()):
@@ -92,7 +102,7 @@ def operation(context, name, cases):
     return passed(worst, allowed, cases=sorted(cases), forward_only=limits)
 
 
-def _observe(backend, problem, mode):
+def _observe(backend: Any, problem: Problem, mode: str) -> tuple[Arrays, str | None]:
     """{"output" or array's name: what the framework found}, and the words in which it refuses gradients, or None."""
     tf32 = problem.form == "tf32"
     call = (problem.name, problem.arrays, problem.attributes)

@@ -5,10 +5,17 @@ rounded to the factors' format is what one kernel hands to the next: a product b
 gradient, a partial sum. Where such numbers cancel, the result has less digits than the format.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy
 
+if TYPE_CHECKING:
+    from smoke.reference import Arrays, Backward
 
-def of(name, arrays, results, upstream, backward):
+
+def of(name: str, arrays: Arrays, results: Arrays, upstream: numpy.ndarray, backward: Backward) -> dict[str, float]:
     """{"output" or array's name: largest rounded number / largest of the result, at least 1} of one operation.
 
     ``results`` are the reference's output and gradients, ``backward`` what gives it another upstream gradient's.
@@ -20,21 +27,21 @@ def of(name, arrays, results, upstream, backward):
     }
 
 
-def _biased(arrays, results, upstream, backward):
+def _biased(arrays: Arrays, results: Arrays, upstream: numpy.ndarray, backward: Backward) -> Arrays:
     """The product, then the bias on top."""
     return {"output": numpy.abs(results["output"] - arrays["bias"]) + numpy.abs(arrays["bias"])}
 
 
-def _windows(arrays, results, upstream, backward):
+def _windows(arrays: Arrays, results: Arrays, upstream: numpy.ndarray, backward: Backward) -> Arrays:
     """Each pixel's gradient adds up what the windows over it got."""
     return backward(numpy.abs(upstream))
 
 
-def _exact(arrays, results, upstream, backward):
+def _exact(arrays: Arrays, results: Arrays, upstream: numpy.ndarray, backward: Backward) -> Arrays:
     return {}
 
 
-def _powers(x):
+def _powers(x: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
     """How far each number is below the largest, and softmax's shares, as often as that rounds them."""
     below = x.max(-1, keepdims=True) - x
     powers = numpy.exp(-below)
@@ -42,14 +49,14 @@ def _powers(x):
     return below, powers / powers.sum(-1, keepdims=True) * (1 + below)
 
 
-def _softmax(arrays, results, upstream, backward):
+def _softmax(arrays: Arrays, results: Arrays, upstream: numpy.ndarray, backward: Backward) -> Arrays:
     """Gradients are differences of a gradient and the mean of all."""
     _, share = _powers(arrays["x"])
     size = numpy.abs(upstream)
     return {"output": share, "x": share * (size + (share * size).sum(-1, keepdims=True))}
 
 
-def _cross_entropy(arrays, results, upstream, backward):
+def _cross_entropy(arrays: Arrays, results: Arrays, upstream: numpy.ndarray, backward: Backward) -> Arrays:
     """The loss is a logarithm and a logit; the gradient a share less one for the label."""
     below, share = _powers(arrays["logits"])
     rows = numpy.arange(len(below))

@@ -4,16 +4,22 @@
 operations: it is the whole process's, and TensorFlow's cannot be taken back, so no other check runs in there.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import sys
+from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from smoke import backends, digits
 from smoke.checks.conv2d import case
 from smoke.training import BATCH
+
+if TYPE_CHECKING:
+    from smoke.reference import Arrays, Attributes
 
 STEPS = 30
 ANSWER = "determinism.json"
@@ -22,7 +28,7 @@ ANSWER = "determinism.json"
 REFUSAL = re.compile("determinis", re.I)
 
 
-def losses(backend, data, seed=5):
+def losses(backend: Any, data: digits.Digits, seed: int = 5) -> list[float]:
     """The loss of every step of a short training from a seed."""
     classifier = backend.classifier(seed=seed)
     batches = list(digits.batches(data.train_x, data.train_y, BATCH, seed))
@@ -32,13 +38,13 @@ def losses(backend, data, seed=5):
         classifier.close()
 
 
-def twice(backend, data):
+def twice(backend: Any, data: digits.Digits) -> dict[str, Any]:
     """Two trainings from one seed: the last loss, and from which step on and by how much at most they differ.
 
     ``start`` is the relative difference of the losses before any step: of two networks that should be one.
     """
     first, second = losses(backend, data), losses(backend, data)
-    found = {"steps": len(first), "last": first[-1], "same bits": first == second}
+    found: dict[str, Any] = {"steps": len(first), "last": first[-1], "same bits": first == second}
     found["start"] = abs(first[0] - second[0]) / abs(first[0])
     if first != second:
         found["step"] = next(index for index, pair in enumerate(zip(first, second)) if pair[0] != pair[1])
@@ -46,7 +52,7 @@ def twice(backend, data):
     return found
 
 
-def operations():
+def operations() -> dict[str, tuple[Arrays, Attributes]]:
     """The CNN's operations on batches of its size."""
     generator = numpy.random.RandomState(0)
     dense = {"x": (BATCH, 1600), "kernel": (1600, 128), "bias": (128,)}
@@ -59,14 +65,14 @@ def operations():
     }
 
 
-def unstable(backend, repeats=4):
+def unstable(backend: Any, repeats: int = 4) -> list[str]:
     """Names of the operations whose output or gradient changes its bits when it is repeated."""
     return sorted(
         name for name, call in operations().items() if len({_bits(backend, name, *call) for _ in range(repeats)}) > 1
     )
 
 
-def _bits(backend, name, arrays, attributes):
+def _bits(backend: Any, name: str, arrays: Arrays, attributes: Attributes) -> bytes:
     """An operation's output and gradients, as bytes."""
     output, _ = backend.op(name, arrays, attributes, None)
     upstream = numpy.random.RandomState(1).standard_normal(output.shape)
@@ -74,7 +80,7 @@ def _bits(backend, name, arrays, attributes):
     return output.tobytes() + b"".join(grads[key].tobytes() for key in sorted(grads))
 
 
-def switched(backend, data):
+def switched(backend: Any, data: digits.Digits) -> dict[str, Any]:
     """The same with the switch on: what ``twice`` finds, or ``refused``, {operation: the framework's words}.
 
     ``promised`` says whether the framework promises equal bits then.
@@ -93,7 +99,7 @@ def switched(backend, data):
     return found
 
 
-def refused(backend):
+def refused(backend: Any) -> dict[str, str]:
     """{operation: the words} of those of the CNN that the framework does not compute deterministically."""
     found = {}
     for name, call in operations().items():
@@ -106,11 +112,11 @@ def refused(backend):
     return found
 
 
-def _first_line(problem):
+def _first_line(problem: Exception) -> str:
     return str(problem).strip().split("\n")[0][:300]
 
 
-def main(framework, threads, folder):
+def main(framework: str, threads: str, folder: str) -> None:
     """Turn the switch, look, and write the answer into ``folder``."""
     found = switched(backends.load(framework, int(threads)), digits.Digits())
     with open(os.path.join(folder, ANSWER), "w") as stream:

@@ -4,7 +4,10 @@
 Repository; CC BY 4.0), see data/NOTICE.md and data/make_digits.py.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Iterator
 
 import numpy
 
@@ -16,7 +19,7 @@ TRAIN = 1437
 class Digits:
     """train_x, train_y, test_x, test_y; float32 NHWC and int64."""
 
-    def __init__(self, seed=0):
+    def __init__(self, seed: int = 0) -> None:
         with numpy.load(os.path.join(DATA, "digits.npz")) as stored:
             small, labels = stored["images"], stored["labels"]
         images = small.repeat(3, axis=1).repeat(3, axis=2).astype("float32") / 16
@@ -27,7 +30,7 @@ class Digits:
         self.train_y, self.test_y = labels[:TRAIN], labels[TRAIN:]
 
 
-def batches(x, y, size, seed):
+def batches(x: numpy.ndarray, y: numpy.ndarray, size: int, seed: int) -> Iterator[tuple[numpy.ndarray, numpy.ndarray]]:
     """One epoch in a shuffled order; the last, incomplete batch included."""
     order = numpy.random.RandomState(seed).permutation(len(x))
     for start in range(0, len(x), size):

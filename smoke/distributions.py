@@ -1,17 +1,20 @@
 """Installed distributions, read from their metadata folders (Python 3.7 has no importlib.metadata)."""
 
+from __future__ import annotations
+
 import os
 import platform
 import re
 import sys
+from typing import Any, Iterable, Iterator
 
 
-def normalised(name):
+def normalised(name: str) -> str:
     """PEP 503's form of a distribution's name."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def folders(path=None):
+def folders(path: Iterable[str] | None = None) -> Iterator[tuple[str, str, str]]:
     """(normalised name, version, metadata folder) of every ``*.dist-info`` on sys.path, in its order."""
     seen = set()
     for folder in sys.path if path is None else path:
@@ -31,20 +34,20 @@ def folders(path=None):
 _CUDA = re.compile(r"nvidia-(?!nvml)(cu|nccl|npp|nv|.+-cu(da)?\d)")
 
 
-def cuda(names):
+def cuda(names: Iterable[str]) -> list[str]:
     """Those of the distributions' names that are CUDA libraries, in order."""
     return sorted(name for name in names if _CUDA.match(name))
 
 
-def installed(path=None):
+def installed(path: Iterable[str] | None = None) -> dict[str, str]:
     """{normalised name: version}, the first of a name winning, as for import."""
-    found = {}
+    found: dict[str, str] = {}
     for name, version, _ in folders(path):
         found.setdefault(name, version)
     return found
 
 
-def requirements(name, path=None):
+def requirements(name: str, path: Iterable[str] | None = None) -> list[tuple[str, str]]:
     """The Requires-Dist lines of a distribution that apply to this machine and to no extra, as (name, rest) pairs.
 
     A marker of a form that is not understood counts as not applying: this is no resolver.
@@ -61,9 +64,9 @@ def requirements(name, path=None):
     return [(normalised(who), rest.strip(" ()")) for who, rest, marker in lines if applies(marker)]
 
 
-def applies(marker):
+def applies(marker: str) -> bool:
     """Whether an environment marker of comparisons joined by ``and`` holds here."""
-    values = {
+    values: dict[str, Any] = {
         "platform_system": platform.system(),
         "sys_platform": sys.platform,
         "platform_machine": platform.machine(),
@@ -83,12 +86,12 @@ def applies(marker):
     return True
 
 
-def release(version):
+def release(version: str) -> tuple[int, ...]:
     """A version's leading numbers, for an order of its own."""
     return tuple(int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:4])
 
 
-def compare(left, operator, right):
+def compare(left: Any, operator: str, right: Any) -> bool:
     """left <operator> right."""
     return {
         "==": left == right,

@@ -1,18 +1,34 @@
 """Assemble the document from what the child told, judge the log, and say how it went."""
 
+from __future__ import annotations
+
 import json
 import os
 import platform
+import signal
+from typing import TYPE_CHECKING, Any, Callable
 
 from smoke import SCHEMA_VERSION, catalog, child, supervise, validate
 from smoke.context import Context, Result
+
+if TYPE_CHECKING:
+    from smoke.throughput.collect import Measured
 
 SCHEMA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "schema.json")
 
 EXIT_FAILED, EXIT_HANG, EXIT_KILLED = 1, 13, 14
 
 
-def assemble(framework, expect, threads, timeout, outcome, *, measured=None, only=None):
+def assemble(
+    framework: str,
+    expect: dict[str, Any],
+    threads: int,
+    timeout: float,
+    outcome: supervise.Outcome,
+    *,
+    measured: Measured | str | bool | None = None,
+    only: str | None = None,
+) -> dict[str, Any]:
     """The document of a child's Outcome; a child that did not come to its end is an error of the check it was in.
 
     ``measured`` is what smoke/throughput found, why there is nothing, or True where that comes later; ``only`` leaves
@@ -20,7 +36,7 @@ def assemble(framework, expect, threads, timeout, outcome, *, measured=None, onl
     """
     log = outcome.log + getattr(measured, "log", [])
     seconds = getattr(measured, "seconds", 0.0)
-    document = {
+    document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "framework": framework,
         "expect": expect,
@@ -63,7 +79,7 @@ def assemble(framework, expect, threads, timeout, outcome, *, measured=None, onl
     return document
 
 
-def how(outcome, timeout, option="--timeout"):
+def how(outcome: supervise.Outcome, timeout: float, option: str = "--timeout") -> str:
     """One sentence: how the child ended, and what to do; ``option`` is what gives it more time."""
     last = next((line for line in reversed(outcome.log) if line.strip()), "")
     if outcome.ended == "hang":
@@ -72,7 +88,7 @@ def how(outcome, timeout, option="--timeout"):
     if outcome.ended == "killed":
         number = -outcome.returncode
         try:
-            name = supervise.signal.Signals(number).name
+            name = signal.Signals(number).name
         except ValueError:
             name = f"signal {number}"
         if outcome.memory:
@@ -81,7 +97,7 @@ def how(outcome, timeout, option="--timeout"):
     return f"ended with exit code {outcome.returncode} before it was through; last line of its log: {last}"
 
 
-def _interrupted(checks, running, outcome, timeout):
+def _interrupted(checks: list[dict[str, Any]], running: str | None, outcome: supervise.Outcome, timeout: float) -> None:
     reason = how(outcome, timeout)
     for check in checks:
         if check["id"] == running:
@@ -106,7 +122,7 @@ def _interrupted(checks, running, outcome, timeout):
             check["reason"] = "not reached: {} {}".format(running or "the process", reason.split(";")[0])
 
 
-def finish(document, report):
+def finish(document: dict[str, Any], report: Callable[[str], object]) -> None:
     """Hold the document against its schema; what does not fit becomes an error in it."""
     with open(SCHEMA) as stream:
         problems = validate.problems(document, json.load(stream))
@@ -120,7 +136,9 @@ def finish(document, report):
         report(supervise.describe(entry))
 
 
-def exit_code(document, outcome, measured=None):
+def exit_code(
+    document: dict[str, Any], outcome: supervise.Outcome, measured: Measured | str | bool | None = None
+) -> int:
     """0 nothing failed, 1 failed or error, 13 hang, 14 killed."""
     for ended in (outcome.ended, getattr(measured, "ended", "done")):
         if ended in ("hang", "killed"):

@@ -1,12 +1,15 @@
 """What several checks ask about GPUs: the witnesses' counts, architectures, library versions and loaded files."""
 
+from __future__ import annotations
+
 import ctypes
 import glob
 import os
 import re
 import sys
+from typing import Any, Iterable
 
-from smoke.context import NoRoomError, SkipError
+from smoke.context import Context, NoRoomError, SkipError
 
 #: What this process has loaded.
 MAPS = "/proc/self/maps"
@@ -25,10 +28,10 @@ ECHO = re.compile(r"CU(BLAS|DNN)_STATUS_NOT_INITIALIZED|bfc_allocator\.cc:\d+\] 
 ROOM = 2 << 30
 
 
-def facts(context):
+def facts(context: Context) -> dict[str, Any]:
     """The detection facts, collected once."""
 
-    def collect():
+    def collect() -> dict[str, Any]:
         from smoke import detect
 
         return detect.collect(framework=context.framework, here=context.expect.get("variant") == "cpu")
@@ -36,29 +39,29 @@ def facts(context):
     return context.once("detection", collect)
 
 
-def require(context):
+def require(context: Context) -> None:
     """SkipError unless this run was promised a GPU."""
     if not context.want("gpu"):
         raise SkipError("no GPU was given to this run; on a machine with one, run the gpu env there")
 
 
-def counts(found):
+def counts(found: dict[str, Any]) -> dict[str, int | None]:
     """{witness: number of GPUs it sees}; None where the witness could not count."""
     return {name: (found.get(name) or {}).get("count") for name in ("nvml", "cuda", "framework")}
 
 
-def capabilities(found):
+def capabilities(found: dict[str, Any]) -> dict[int, tuple[int, ...]]:
     """{index: (major, minor)} by the CUDA driver."""
     devices = (found.get("cuda") or {}).get("devices") or []
     return {d["index"]: tuple(d["compute_capability"]) for d in devices if d.get("compute_capability")}
 
 
-def place(device):
+def place(device: dict[str, Any]) -> str:
     """What NVML and CUDA both say of where a GPU is: domain, bus and device, in lower case and without zeros."""
     return (device.get("pci") or "").lower().lstrip("0")
 
 
-def ours(found):
+def ours(found: dict[str, Any]) -> list[dict[str, Any]]:
     """NVML's entries of the GPUs that CUDA offers to this process, in CUDA's order; all where that cannot be told.
 
     CUDA_VISIBLE_DEVICES hides GPUs from CUDA, and none from NVML.
@@ -70,7 +73,7 @@ def ours(found):
     return chosen or entries
 
 
-def no_room(found, words):
+def no_room(found: dict[str, Any] | None, words: str) -> str | None:
     """Why a check cannot be carried out on a GPU whose memory others hold, or None where ``words`` tell of a fault.
 
     ``found`` are the detection facts, looked up before this run had taken memory; None where there are none.
@@ -84,7 +87,7 @@ def no_room(found, words):
     return "{} of {} MiB free on the GPU, and this needs more; end what holds the rest".format(*mebibytes)
 
 
-def refuse_without_room(context, words):
+def refuse_without_room(context: Context, words: str) -> None:
     """NoRoomError where ``words``, an exception's or a process's, are those of a GPU that others have filled."""
     if context.expect.get("gpu") and (NO_ROOM.search(words) or ECHO.search(words)):
         reason = no_room(facts(context), words)
@@ -92,7 +95,7 @@ def refuse_without_room(context, words):
             raise NoRoomError(reason)
 
 
-def runs_on(capability, architectures):
+def runs_on(capability: tuple[int, ...], architectures: Iterable[str]) -> str | None:
     """How a wheel built for ``architectures`` (sm_86, compute_90, sm_90a, …) runs on a capability: sass, ptx or None.
 
     Machine code runs on the same major with an equal or later minor, PTX on anything as new or newer. Code for an
@@ -118,13 +121,13 @@ def runs_on(capability, architectures):
     return how
 
 
-def cudnn_version(number):
+def cudnn_version(number: int) -> tuple[int, int, int]:
     """(major, minor, patch) of cudnnGetVersion(), which counts differently from 9 on: 8902 is 8.9.2, 90100 is 9.1.0."""
     base = 10000 if number >= 90000 else 1000
     return number // base, number % base // 100, number % 100
 
 
-def libraries(stem):
+def libraries(stem: str) -> list[str]:
     """Files of a CUDA library: those this process has loaded, then those of the nvidia wheels."""
     found = []
     # PyTorch's own wheels up to 2.0 hold them under names like libcudart-e409450e.so.11.0.
@@ -140,7 +143,7 @@ def libraries(stem):
     return list(dict.fromkeys(os.path.realpath(path) for path in found))
 
 
-def loadable(stem):
+def loadable(stem: str) -> tuple[ctypes.CDLL | None, str | None, str | None]:
     """(the library, its file or name, the loader's own words): ``libraries``, else what the loader finds by itself.
 
     The latter is CUDA as a distribution, conda or NVIDIA's images install it: by soname, the newest first.
@@ -156,7 +159,7 @@ def loadable(stem):
     return None, None, "no file of that name"
 
 
-def opened(path):
+def opened(path: str) -> tuple[ctypes.CDLL | None, str | None]:
     """The library, or the loader's own words."""
     try:
         return ctypes.CDLL(path), None

@@ -1,8 +1,11 @@
 """Which lines of a framework's log are warnings or errors, and which of those are known."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
+from typing import Any
 
 from smoke.digits import DATA
 
@@ -25,7 +28,7 @@ SUSPICIOUS = re.compile(
 EMPTY = re.compile(r"(Warning|Error):\s*$")
 
 
-def known_lines():
+def known_lines() -> list[dict[str, Any]]:
     """The data file: a list of {"pattern", "frameworks", "reason", "source"}, and of some entries
 
     "mark": true        the machine at this moment (little memory, a busy processor), and so nothing that the
@@ -36,14 +39,16 @@ def known_lines():
         return [dict(entry, pattern=re.compile(entry["pattern"])) for entry in json.load(stream)]
 
 
-def judge(lines, framework, gpu=False):
+def judge(lines: list[str], framework: str, gpu: bool = False) -> tuple[dict[str, int], dict[str, int], list[str]]:
     """({reason: number of lines}, {reason of a mark: number of lines}, [unknown lines]).
 
     ``gpu`` says whether the run was given a GPU.
     """
     entries = [entry for entry in known_lines() if framework in entry["frameworks"]]
     entries = [entry for entry in entries if not (gpu and entry.get("without_gpu"))]
-    known, marks, unknown = {}, {}, []
+    known: dict[str, int] = {}
+    marks: dict[str, int] = {}
+    unknown = []
     for index, line in enumerate(lines):
         if not SUSPICIOUS.search(line):
             continue

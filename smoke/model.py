@@ -3,6 +3,8 @@
 conv32 - pool - conv64 - pool - dense128 - dense10 on 28x28x1, 3x3 kernels, valid padding.
 """
 
+from __future__ import annotations
+
 INPUT = (28, 28, 1)
 CLASSES = 10
 KERNEL = 3
@@ -12,9 +14,9 @@ DENSE = (("dense1", 128), ("dense2", CLASSES))
 PARAMETERS = 225034
 
 
-def shapes():
+def shapes() -> dict[str, tuple[int, ...]]:
     """{weight's name: shape} in the order of the layers: kernels HWIO or (in, out), as TensorFlow keeps them."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     size, channels = INPUT[0], INPUT[2]
     for name, filters in CONVOLUTIONS:
         found[name + "/kernel"] = (KERNEL, KERNEL, channels, filters)
@@ -28,7 +30,7 @@ def shapes():
     return found
 
 
-def last_map():
+def last_map() -> tuple[int, int, int]:
     """(height, width, channels) of what is flattened into the first dense layer."""
     size = INPUT[0]
     for _ in CONVOLUTIONS:

@@ -3,7 +3,10 @@
 Data: data/parity.npz, made by data/make_parity.py.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import numpy
 
@@ -21,7 +24,7 @@ SAMPLES = 32
 class Problem:
     """Initial weights, batches, and the float64 answers that are shipped: logits and the loss of every step."""
 
-    def __init__(self, data):
+    def __init__(self, data: digits.Digits) -> None:
         with numpy.load(os.path.join(digits.DATA, "parity.npz")) as stored:
             arrays = {name: stored[name] for name in stored.files}
         self.logits, self.losses = arrays.pop("logits"), arrays.pop("losses")
@@ -30,16 +33,16 @@ class Problem:
         self.batches = batches(data)
 
 
-def batches(data):
+def batches(data: digits.Digits) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
     """The first 50 whole batches of 64 of three epochs, each in its own order."""
-    found = []
+    found: list[tuple[numpy.ndarray, numpy.ndarray]] = []
     for epoch in range(3):
         whole = digits.batches(data.train_x, data.train_y, BATCH, seed=100 + epoch)
         found += [(x, y) for x, y in whole if len(x) == BATCH]
     return found[:STEPS]
 
 
-def initial():
+def initial() -> dict[str, numpy.ndarray]:
     """Uniform within 3/sqrt(fan-in), small biases; in float16, so that every framework starts from the same bits."""
     generator = numpy.random.RandomState(2026)
     found = {}
@@ -50,7 +53,7 @@ def initial():
     return found
 
 
-def observe(backend, problem, mode):
+def observe(backend: Any, problem: Problem, mode: str) -> dict[str, Any]:
     """logits, gradients of the first batch and the losses of 50 SGD steps, as arrays."""
     classifier = backend.classifier(optimiser="sgd", rate=RATE, mode=mode)
     try:
@@ -63,10 +66,10 @@ def observe(backend, problem, mode):
     return found
 
 
-def short(found):
+def short(found: dict[str, Any]) -> dict[str, Any]:
     """What the document carries: all logits and losses; of each gradient its largest value and 32 samples."""
 
-    def rounded(values):
+    def rounded(values: Any) -> list[float]:
         # Nine digits give back every float32.
         return [float(f"{value:.9g}") for value in numpy.ravel(values)]
 

@@ -5,12 +5,24 @@ arrays and attributes that returns its output and a function from the upstream g
 the gradients of its arrays.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+
 import numpy
 
 from smoke import model
 
+if TYPE_CHECKING:
+    Arrays = dict[str, numpy.ndarray]
+    Attributes = dict[str, Any]
+    Backward = Callable[[numpy.ndarray], Arrays]
+    Operation = Callable[[Arrays, Attributes], tuple[numpy.ndarray, Backward]]
 
-def _patches(x, window, stride, dilation):
+
+def _patches(
+    x: numpy.ndarray, window: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
+) -> numpy.ndarray:
     """A view of shape (n, rows, columns, window rows, window columns, channels)."""
     count, height, width, channels = x.shape
     rows = (height - dilation[0] * (window[0] - 1) - 1) // stride[0] + 1
@@ -24,7 +36,12 @@ def _patches(x, window, stride, dilation):
     )
 
 
-def _spread(parts, shape, stride, dilation):
+def _spread(
+    parts: Iterable[tuple[int, int, numpy.ndarray]],
+    shape: tuple[int, ...],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+) -> numpy.ndarray:
     """The transpose of _patches: add (row, column, part) of each window position to where it came from."""
     found = numpy.zeros(shape)
     for row, column, part in parts:
@@ -34,7 +51,7 @@ def _spread(parts, shape, stride, dilation):
     return found
 
 
-def conv2d(arrays, attributes):
+def conv2d(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """Cross-correlation with zero padding, stride and dilation, and a bias."""
     x, kernel = arrays["x"], arrays["kernel"]
     (top, left), stride, dilation = attributes["pad"], attributes["stride"], attributes["dilation"]
@@ -42,7 +59,7 @@ def conv2d(arrays, attributes):
     patches = _patches(padded, kernel.shape[:2], stride, dilation)
     output = numpy.tensordot(patches, kernel, 3) + arrays["bias"]
 
-    def backward(upstream):
+    def backward(upstream: numpy.ndarray) -> Arrays:
         parts = (
             (row, column, upstream.dot(kernel[row, column].T))
             for row in range(kernel.shape[0])
@@ -58,17 +75,17 @@ def conv2d(arrays, attributes):
     return output, backward
 
 
-def max_pool(arrays, attributes):
+def max_pool(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """The largest of each window; its gradient goes to the first that is as large."""
     return _pool(arrays["x"], attributes, largest=True)
 
 
-def avg_pool(arrays, attributes):
+def avg_pool(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """The mean of each window."""
     return _pool(arrays["x"], attributes, largest=False)
 
 
-def _pool(x, attributes, largest):
+def _pool(x: numpy.ndarray, attributes: Attributes, largest: bool) -> tuple[numpy.ndarray, Backward]:
     size, stride = attributes["size"], (attributes["stride"],) * 2
     patches = _patches(x, (size, size), stride, (1, 1))
     flat = patches.reshape((*patches.shape[:3], size * size, x.shape[-1]))
@@ -78,7 +95,7 @@ def _pool(x, attributes, largest):
     else:
         output, share = flat.mean(3), numpy.full(flat.shape, 1.0 / size**2)
 
-    def backward(upstream):
+    def backward(upstream: numpy.ndarray) -> Arrays:
         parts = (
             (row, column, share[..., row * size + column, :] * upstream)
             for row in range(size)
@@ -89,14 +106,14 @@ def _pool(x, attributes, largest):
     return output, backward
 
 
-def global_avg_pool(arrays, attributes):
+def global_avg_pool(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """The mean over rows and columns."""
     x = arrays["x"]
     area = x.shape[1] * x.shape[2]
     return x.mean((1, 2)), lambda upstream: {"x": numpy.broadcast_to(upstream[:, None, None] / area, x.shape)}
 
 
-def dense(arrays, attributes):
+def dense(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """x kernel + bias."""
     x, kernel = arrays["x"], arrays["kernel"]
     return x.dot(kernel) + arrays["bias"], lambda upstream: {
@@ -106,31 +123,31 @@ def dense(arrays, attributes):
     }
 
 
-def relu(arrays, attributes):
+def relu(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """The positive part."""
     x = arrays["x"]
     return numpy.maximum(x, 0), lambda upstream: {"x": upstream * (x > 0)}
 
 
-def _softmax(x):
+def _softmax(x: numpy.ndarray) -> numpy.ndarray:
     powers = numpy.exp(x - x.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
 
 
-def softmax(arrays, attributes):
+def softmax(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """Exponentials that add up to one along the last axis."""
     share = _softmax(arrays["x"])
     return share, lambda upstream: {"x": share * (upstream - (share * upstream).sum(-1, keepdims=True))}
 
 
-def cross_entropy(arrays, attributes):
+def cross_entropy(arrays: Arrays, attributes: Attributes) -> tuple[numpy.ndarray, Backward]:
     """Minus the logarithm of the label's softmax, one loss per row."""
     logits, labels = arrays["logits"], arrays["labels"]
     rows = numpy.arange(len(labels))
     shifted = logits - logits.max(-1, keepdims=True)
     losses = numpy.log(numpy.exp(shifted).sum(-1)) - shifted[rows, labels]
 
-    def backward(upstream):
+    def backward(upstream: numpy.ndarray) -> Arrays:
         found = _softmax(logits)
         found[rows, labels] -= 1
         return {"logits": found * upstream[:, None]}
@@ -150,17 +167,18 @@ OPS = {
 }
 
 
-def _layers(weights, x):
+def _layers(weights: Arrays, x: numpy.ndarray) -> tuple[numpy.ndarray, list[tuple[str | None, Backward]]]:
     """The network's output, and its operations' backward functions with the weights' prefix of each."""
-    steps, hidden = [], numpy.asarray(x, float)
+    steps: list[tuple[str | None, Backward]] = []
+    hidden = numpy.asarray(x, float)
     same = {"pad": (0, 0), "stride": (1, 1), "dilation": (1, 1)}
 
-    def apply(operation, arrays, attributes, name=None):
+    def apply(operation: Operation, arrays: Arrays, attributes: Attributes, name: str | None = None) -> numpy.ndarray:
         output, backward = operation(arrays, attributes)
         steps.append((name, backward))
         return output
 
-    def with_weights(name):
+    def with_weights(name: str) -> Arrays:
         return {"x": hidden, "kernel": weights[name + "/kernel"], "bias": weights[name + "/bias"]}
 
     for name, _ in model.CONVOLUTIONS:
@@ -177,12 +195,12 @@ def _layers(weights, x):
     return hidden, steps
 
 
-def logits(weights, x):
+def logits(weights: Arrays, x: numpy.ndarray) -> numpy.ndarray:
     """The CNN's output."""
     return _layers(weights, x)[0]
 
 
-def loss_and_gradients(weights, x, y):
+def loss_and_gradients(weights: Arrays, x: numpy.ndarray, y: numpy.ndarray) -> tuple[float, Arrays]:
     """The mean cross-entropy, and its gradient for every weight."""
     output, steps = _layers(weights, x)
     losses, backward = cross_entropy({"logits": output, "labels": y}, {})
@@ -196,7 +214,9 @@ def loss_and_gradients(weights, x, y):
     return losses.mean(), found
 
 
-def train(weights, batches, rate):
+def train(
+    weights: Arrays, batches: Iterable[tuple[numpy.ndarray, numpy.ndarray]], rate: float
+) -> tuple[list[float], Arrays]:
     """Plain SGD: each batch's loss before its step, and the weights after the last."""
     weights = {name: numpy.asarray(weight, float) for name, weight in weights.items()}
     losses = []

@@ -1,7 +1,10 @@
 """The fresh process of the check ``reload``: ``python -m smoke.reload FRAMEWORK THREADS FOLDER``."""
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import Any
 
 import numpy
 
@@ -12,12 +15,12 @@ RESTORED = "restored.npz"
 IMAGES = 100
 
 
-def main(framework, threads, folder):
+def main(framework: str, threads: str, folder: str) -> None:
     """Import the framework and restore."""
     restore(backends.load(framework, int(threads)), folder)
 
 
-def restore(backend, folder):
+def restore(backend: Any, folder: str) -> None:
     """Restore what ``folder`` holds into a network from another seed; its weights and logits go into RESTORED."""
     classifier = backend.classifier(seed=99)
     classifier.restore(folder)

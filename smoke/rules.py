@@ -1,16 +1,24 @@
 """Optimisers, batch normalisation and learning-rate decay in float64, with what frameworks define differently."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy
 
 
-def optimise(rule, s, weight, gradients, definition=None):
+def optimise(
+    rule: str, s: dict[str, float], weight: numpy.ndarray, gradients: list[numpy.ndarray], definition: Any = None
+) -> list[numpy.ndarray]:
     """The weight after each step; ``definition`` names a framework's variant of the rule.
 
     adam: "epsilon after" adds epsilon to the root of the corrected second moment (the paper's
     algorithm 1, PyTorch); "epsilon before" folds the correction into the rate (TensorFlow, Keras).
     rmsprop: (where epsilon stands, what the mean square starts from).
     """
-    w, first, second, found = numpy.asarray(weight, float), 0.0, 0.0, []
+    w, found = numpy.asarray(weight, float), []
+    first: Any = 0.0
+    second: Any = 0.0
     if rule == "rmsprop":
         second = definition[1]
     for step, gradient in enumerate(gradients, 1):
@@ -37,7 +45,7 @@ def optimise(rule, s, weight, gradients, definition=None):
     return found
 
 
-def batch_norm(x, s, steps, unbiased):
+def batch_norm(x: numpy.ndarray, s: dict[str, Any], steps: int, unbiased: bool) -> dict[str, numpy.ndarray]:
     """What smoke/backends' batch_norm returns; ``unbiased`` is the running variance's definition."""
     x = numpy.asarray(x, float)
     mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
@@ -59,7 +67,7 @@ def batch_norm(x, s, steps, unbiased):
     }
 
 
-def decay(schedule, s, steps):
+def decay(schedule: str, s: dict[str, Any], steps: int) -> list[float]:
     """The learning rate at each step: in stairs, or smoothly."""
     exponents = [step // s["every"] if schedule == "step" else step / float(s["every"]) for step in range(steps)]
     return [s["rate"] * s["factor"] ** exponent for exponent in exponents]

@@ -4,18 +4,21 @@ To what it then runs it is a fresh process, without the seconds of an import. On
 asked, does not survive a fork.
 """
 
+from __future__ import annotations
+
 import ctypes
 import json
 import os
 import signal
 import sys
 import traceback
+from typing import Any, Callable, NoReturn
 
 
 class Spare:
     """One fork; ``work(*arguments)`` is what ``run`` lets it do, once."""
 
-    def __init__(self, work):
+    def __init__(self, work: Callable[..., object]) -> None:
         orders, self._orders = os.pipe()
         self._answer, answer = os.pipe()
         sys.stdout.flush()
@@ -28,7 +31,7 @@ class Spare:
         os.close(orders)
         os.close(answer)
 
-    def run(self, *arguments):
+    def run(self, *arguments: Any) -> str:
         """Let it work with these arguments (JSON's types); "" when it came to its end, else how it ended."""
         with os.fdopen(self._orders, "w") as stream:
             stream.write(json.dumps(arguments) + "\n")
@@ -40,7 +43,7 @@ class Spare:
         return answer if os.WEXITSTATUS(status) else ""
 
 
-def _serve(work, orders, answer):
+def _serve(work: Callable[..., object], orders: int, answer: int) -> NoReturn:
     """Wait for a line, do the work, never return. What goes wrong is told in one line, and whole in the log."""
     code = 1
     try:

@@ -5,6 +5,8 @@ log.  The child leads a process group, which is killed at the deadline and at th
 that no worker of it is left.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import selectors
@@ -12,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any, Callable
 
 from smoke import cgroup
 
@@ -22,31 +25,32 @@ TAIL = 200
 class Outcome:
     """How the child ended (done, hang, killed or exited), what it said, and its log."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.ended = "exited"
-        self.returncode = None
+        #: a number once the child has ended
+        self.returncode: Any = None
         self.memory = False
         self.seconds = 0.0
-        self.events = []
-        self.log = []
+        self.events: list[dict[str, Any]] = []
+        self.log: list[str] = []
 
 
 class _Lines:
     """Bytes in, whole lines out; what has no newline yet waits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rest = b""
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> list[str]:
         parts = (self.rest + data).split(b"\n")
         self.rest = parts.pop()
         return [part.decode("utf-8", "replace").rstrip("\r") for part in parts]
 
-    def end(self):
+    def end(self) -> list[str]:
         return self.feed(b"\n") if self.rest else []
 
 
-def environment(threads):
+def environment(threads: int) -> dict[str, str]:
     """The child's environment: the same, with every thread pool set to the number that is recorded."""
     child = dict(os.environ)
     for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR"):
@@ -72,12 +76,12 @@ def environment(threads):
     return child
 
 
-def progress(line):
+def progress(line: str) -> None:
     """One line for the person who waits."""
     print("smoke: " + line, file=sys.stderr, flush=True)
 
 
-def supervise(command, timeout, environ, report):
+def supervise(command: list[str], timeout: float, environ: dict[str, str], report: Callable[[str], object]) -> Outcome:
     """Run ``command`` + [event pipe's number] for at most ``timeout`` seconds; return the Outcome.
 
     ``report`` is called with one line per event.  Ctrl-C and SIGTERM end the child too.
@@ -88,7 +92,7 @@ def supervise(command, timeout, environ, report):
     started = time.monotonic()
     previous = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        child = subprocess.Popen(
+        child: Any = subprocess.Popen(
             [*command, str(write_end)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -119,7 +123,13 @@ def supervise(command, timeout, environ, report):
     return outcome
 
 
-def _listen(child, events, deadline, outcome, report):
+def _listen(
+    child: Any,
+    events: int,
+    deadline: float,
+    outcome: Outcome,
+    report: Callable[[str], object],
+) -> bool:
     """Read until the child has ended; False when the deadline came first."""
     streams = {events: _Lines(), child.stdout.fileno(): _Lines()}
     with selectors.DefaultSelector() as selector:
@@ -148,7 +158,7 @@ def _listen(child, events, deadline, outcome, report):
                 return True
 
 
-def _take(line, is_event, outcome, report):
+def _take(line: str, is_event: bool, outcome: Outcome, report: Callable[[str], object]) -> None:
     if not is_event:
         outcome.log.append(line)
         return
@@ -164,18 +174,18 @@ def _take(line, is_event, outcome, report):
         report(describe(event["check"]))
 
 
-def describe(check):
+def describe(check: dict[str, Any]) -> str:
     """``<id> <outcome> <seconds>s <one line>``."""
     detail = check["reason"] or _short(check["found"])
     return "{id} {outcome} {seconds:.1f}s ".format(**check) + detail.split("\n")[0]
 
 
-def _short(value):
+def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def _kill_group(leader):
+def _kill_group(leader: int) -> None:
     try:
         os.killpg(leader, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):

@@ -1,6 +1,10 @@
 """The part of JSON Schema 2020-12 that schema.json uses; the host validates with jsonschema."""
 
-TYPES = {
+from __future__ import annotations
+
+from typing import Any, Callable
+
+TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
     "string": lambda value: isinstance(value, str),
@@ -17,7 +21,7 @@ KEYWORDS = {
 }  # fmt: skip
 
 
-def problems(value, schema, root=None, where="$"):
+def problems(value: Any, schema: dict[str, Any], root: dict[str, Any] | None = None, where: str = "$") -> list[str]:
     """What of ``value`` does not fit ``schema``, as a list of sentences; ValueError for a keyword not known here."""
     root = schema if root is None else root
     unknown = set(schema) - KEYWORDS
@@ -47,7 +51,7 @@ def problems(value, schema, root=None, where="$"):
     return found
 
 
-def _members(value, schema, root, where):
+def _members(value: dict[str, Any], schema: dict[str, Any], root: dict[str, Any], where: str) -> list[str]:
     found = [f"{where} lacks {key!r}" for key in schema.get("required", []) if key not in value]
     known, others = schema.get("properties", {}), schema.get("additionalProperties", True)
     for key, item in value.items():

@@ -1,5 +1,7 @@
 """Whether the installed framework is a cpu or a gpu env, read from its own files: nothing of it is imported."""
 
+from __future__ import annotations
+
 import importlib.util
 import os
 import re
@@ -18,7 +20,7 @@ BUILDS = {
 NODES = ("dev/nvidiactl", "dev/dxg")
 
 
-def installed(framework, root="/"):
+def installed(framework: str, root: str = "/") -> str:
     """``gpu`` for a CUDA build, else ``cpu``, also where nothing is installed (the check ``imports`` fails then).
 
     TensorFlow's plain wheel is a CUDA build that serves a CPU too: without any CUDA library it counts as ``gpu``
@@ -31,7 +33,7 @@ def installed(framework, root="/"):
     return "gpu" if any(os.path.exists(os.path.join(root, node)) for node in NODES) else "cpu"
 
 
-def _cuda_build(package, name, pattern):
+def _cuda_build(package: str, name: str, pattern: str) -> bool:
     try:
         spec = importlib.util.find_spec(package)
     except ValueError:  # a module in sys.modules without a spec

@@ -1,7 +1,9 @@
 """The wheel has code for the GPU."""
 
+from __future__ import annotations
+
 from smoke import gpu
-from smoke.context import SkipError, failed, passed
+from smoke.context import Context, Result, SkipError, failed, passed
 
 ID = "arch-gate"
 KIND = "verify"
@@ -9,7 +11,7 @@ ASSERTS = "for the GPU that computes, the build holds machine code of its archit
 APPLIES = {"variants": ("gpu",)}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare compute capabilities with the build's list; without a GPU the list must at least be there.
 
     GPU 0 computes, which is the fastest unless CUDA_DEVICE_ORDER says otherwise. One beside it that the build has

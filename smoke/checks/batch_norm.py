@@ -1,14 +1,18 @@
 """Batch normalisation in training and at inference."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy
 
 from smoke import compare, precision, rules
-from smoke.context import FailedError, passed
+from smoke.context import Context, FailedError, Result, passed
 
 ID = "batch-norm"
 KIND = "smoke"
 ASSERTS = "batch normalisation equals float64 NumPy: training, gradient, running statistics, inference"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 #: Keras keeps this share of the running statistics at each step; torch calls one minus it momentum.
 KEEP = 0.9
@@ -18,11 +22,11 @@ TOLERANCE = 5e-5
 UNBIASED = {"torch": (True,), "tf1": (True,), "tf2": (True, False)}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare; the definition of the running variance that fits is named."""
     generator = numpy.random.RandomState(0)
     x = (3 + 2 * generator.standard_normal((4, 3, 2, 5))).astype("float32")
-    settings = {"keep": KEEP, "epsilon": 1e-3}
+    settings: dict[str, Any] = {"keep": KEEP, "epsilon": 1e-3}
     arrays = (1 + generator.rand(5), generator.standard_normal(5), generator.standard_normal(x.shape))
     for key, array in zip(("gamma", "beta", "upstream"), arrays):
         settings[key] = precision.rounded(array, "float32")

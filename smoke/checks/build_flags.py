@@ -1,14 +1,16 @@
 """What the build says of itself fits the variant."""
 
-from smoke.context import failed, passed
+from __future__ import annotations
+
+from smoke.context import Context, Result, failed, passed
 
 ID = "build-flags"
 KIND = "verify"
 ASSERTS = "the build's flags fit the variant: a cpu env holds a build without CUDA, a gpu env one with"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare is-built-with-CUDA with the variant."""
     expected = context.want("variant") == "gpu"
     build = context.backend.build()

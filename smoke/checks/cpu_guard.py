@@ -1,9 +1,11 @@
 """A cpu env carries nothing of CUDA."""
 
+from __future__ import annotations
+
 import os
 
 from smoke import distributions
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "cpu-guard"
 KIND = "verify"
@@ -13,7 +15,7 @@ APPLIES = {"variants": ("cpu",)}
 TOOLKIT = "/usr/local/cuda"
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Look at the distributions, and in an image for the toolkit's folder."""
     installed = context.distributions()
     names = distributions.cuda(installed) + (["triton"] if "triton" in installed else [])

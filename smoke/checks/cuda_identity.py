@@ -1,6 +1,8 @@
 """The CUDA that the env promises is the one the build has, and it is available where a GPU is."""
 
-from smoke.context import failed, passed
+from __future__ import annotations
+
+from smoke.context import Context, Result, failed, passed
 
 ID = "cuda-identity"
 KIND = "verify"
@@ -8,13 +10,13 @@ ASSERTS = "the build's CUDA version is the env's; where a GPU was given to the r
 APPLIES = {"variants": ("gpu",)}
 
 
-def same(found, pin):
+def same(found: str | None, pin: str | None) -> bool:
     """Whether two versions agree in every number that both name (12.5 and 12.5.1 do)."""
     pairs = list(zip((found or "").split("."), (pin or "").split(".")))
     return bool(found and pin) and all(one == two for one, two in pairs)
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare; then ask the framework for its GPUs."""
     found = context.backend.build()["cuda"]
     if found is None:

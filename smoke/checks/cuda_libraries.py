@@ -1,9 +1,11 @@
 """The CUDA libraries load."""
 
+from __future__ import annotations
+
 import shutil
 
 from smoke import gpu
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "cuda-libraries"
 KIND = "verify"
@@ -11,7 +13,7 @@ ASSERTS = "libcudart and libcudnn are there and load; a runtime image holds no n
 APPLIES = {"variants": ("gpu",)}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """dlopen each, and keep the loader's words."""
     found, missing = {}, []
     for stem in ("libcudart", "libcudnn"):

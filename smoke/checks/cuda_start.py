@@ -1,9 +1,11 @@
 """CUDA starts soon, and its errors come out."""
 
+from __future__ import annotations
+
 import time
 
 from smoke import gpu
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "cuda-start"
 KIND = "verify"
@@ -13,7 +15,7 @@ APPLIES = {"variants": ("gpu",)}
 LIMIT = 20.0
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Allocate on GPU 0, then on one past the last."""
     gpu.require(context)
     started = time.monotonic()
@@ -32,7 +34,7 @@ def run(context):
     return failed(f"an allocation on GPU {beyond} of {beyond} did not raise: errors are lost")
 
 
-def compiles(context):
+def compiles(context: Context) -> bool:
     """Whether the build has nothing but PTX for GPU 0; the first start then takes minutes."""
     capability = gpu.capabilities(gpu.facts(context)).get(0)
     return capability is not None and gpu.runs_on(capability, context.backend.architectures()) == "ptx"

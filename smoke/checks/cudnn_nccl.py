@@ -1,7 +1,11 @@
 """cuDNN and NCCL: what is loaded is what the framework was compiled for."""
 
+from __future__ import annotations
+
+from typing import Iterable
+
 from smoke import distributions, gpu
-from smoke.context import SkipError, failed, passed
+from smoke.context import Context, Result, SkipError, failed, passed
 
 ID = "cudnn-nccl"
 KIND = "verify"
@@ -9,12 +13,12 @@ ASSERTS = "cuDNN is of the major version compiled for and at least its minor; th
 APPLIES = {"variants": ("gpu",)}
 
 
-def compatible(loaded, compiled):
+def compatible(loaded: tuple[int, ...], compiled: tuple[int, ...]) -> bool:
     """cuDNN's rule: the same major version, and at least the minor."""
     return loaded[0] == compiled[0] and loaded[1:2] >= compiled[1:2]
 
 
-def wheels(installed, stem, required=()):
+def wheels(installed: dict[str, str], stem: str, required: Iterable[str] = ()) -> dict[str, tuple[int, ...]]:
     """{name: release} of the nvidia wheels for a library, whatever their CUDA suffixes.
 
     Where the framework's metadata requires one of them (``required``), that one alone: another package may have
@@ -25,7 +29,7 @@ def wheels(installed, stem, required=()):
     return {name: distributions.release(installed[name])[:3] for name in sorted(named)}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Ask the library itself for its version, and compare with the build's and the wheel's."""
     library, name, problem = gpu.loadable("libcudnn")
     if name is None:

@@ -1,18 +1,20 @@
 """The framework's loader delivers every sample once."""
 
+from __future__ import annotations
+
 import numpy
 
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "data-loading"
 KIND = "smoke"
 ASSERTS = "a DataLoader with two workers, or tf.data with prefetch, delivers every sample exactly once, shuffled"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 SAMPLES, BATCH, WIDTH = 1000, 64, 784
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Load numbered samples, each as wide as an image."""
     samples = numpy.repeat(numpy.arange(SAMPLES, dtype="float32")[:, None], WIDTH, axis=1)
     given = context.backend.load_all(samples, BATCH)

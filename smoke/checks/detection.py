@@ -1,15 +1,17 @@
 """What NVML, the CUDA driver, the kernel and the framework each see."""
 
+from __future__ import annotations
+
 from smoke import gpu
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "detection"
 KIND = "detection"
 ASSERTS = "every witness of a GPU (nvml, cuda, kernel, framework) answers within its time"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Collect the facts; the verdict on them is the host's."""
     facts = gpu.facts(context)
     context.record("detection", facts)

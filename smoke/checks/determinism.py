@@ -1,10 +1,13 @@
 """The same seed gives the same bits: always on a CPU, on a GPU where the framework is asked for it."""
 
+from __future__ import annotations
+
 import json
 import os
+from typing import Any
 
 from smoke import determinism, digits
-from smoke.context import Result, failed, passed
+from smoke.context import Context, Result, failed, passed
 from smoke.interpreter import Interpreter
 
 ID = "determinism"
@@ -13,13 +16,13 @@ ASSERTS = (
     "two trainings from one seed give the same loss bits on a CPU, and on a GPU with the framework's own switch for "
     "deterministic operations; what differs, or what the framework refuses, is named"
 )
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 #: Relative difference of the first losses up to which the order of sums explains it; parity holds logits to 1e-5.
 SAME_START = 1e-4
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Train twice; on a GPU once more in a process with the switch on."""
     default = determinism.twice(context.backend, context.once("digits", digits.Digits))
     if context.backend.gpus():
@@ -30,7 +33,7 @@ def run(context):
     return passed(default)
 
 
-def with_the_switch(context, default):
+def with_the_switch(context: Context, default: dict[str, Any]) -> Result:
     """The verdict on a GPU.
 
     By default cuDNN's algorithms and atomic additions promise no equal bits: that is said, and held against nobody.
@@ -44,7 +47,7 @@ def with_the_switch(context, default):
     return judge(default, answer)
 
 
-def judge(default, answer):
+def judge(default: dict[str, Any], answer: dict[str, Any]) -> Result:
     """The verdict on what smoke.determinism found with the switch on."""
     found = {"by default": default, "with the switch": answer}
     expected = {"with the switch": {"same bits": True}}
@@ -61,7 +64,7 @@ def judge(default, answer):
     return failed(reason, expected, found)
 
 
-def where(found):
+def where(found: dict[str, Any]) -> str:
     """From which step on, and because of what."""
     names = ", ".join(found["operations"]) or "none alone: the order of sums between them"
     return "from step {} on; operations whose bits change: {}".format(found["step"], names)

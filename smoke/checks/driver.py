@@ -1,9 +1,11 @@
 """The driver's user-mode library and a device node are inside."""
 
+from __future__ import annotations
+
 import os
 
 from smoke import gpu
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "driver"
 KIND = "verify"
@@ -13,7 +15,7 @@ APPLIES = {"variants": ("gpu",)}
 NODES = ("/dev/nvidiactl", "/dev/dxg", "/dev/nvgpu")
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Load and look."""
     gpu.require(context)
     library, problem = gpu.opened("libcuda.so.1")

@@ -1,20 +1,22 @@
 """Dropout drops, scales, and is off at inference."""
 
+from __future__ import annotations
+
 import math
 
 import numpy
 
-from smoke.context import FailedError, passed
+from smoke.context import Context, FailedError, Result, passed
 
 ID = "dropout"
 KIND = "smoke"
 ASSERTS = "dropout zeroes the rate's share, scales the rest by 1/(1-rate), follows the seed and is off at inference"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 RATE = 0.3
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Drop from an array of ones and look."""
     ones = numpy.ones((200, 500), "float32")
     dropped = context.backend.dropout(ones, RATE, True, seed=1)

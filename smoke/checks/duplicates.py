@@ -1,12 +1,14 @@
 """One TensorFlow, one torch: two distributions write into the same folder, and the last one wins by halves."""
 
+from __future__ import annotations
+
 from smoke import distributions
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "duplicates"
 KIND = "verify"
 ASSERTS = "exactly one distribution provides the framework, and it is there once"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 FRESH = True
 
 PROVIDERS = {
@@ -24,7 +26,7 @@ PROVIDERS = {
 }
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Look for every name that puts a framework's package on the path."""
     names = PROVIDERS["torch" if context.framework == "torch" else "tensorflow"]
     found = [f"{name} {version}" for name, version, _ in distributions.folders() if name in names]

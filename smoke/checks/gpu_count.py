@@ -1,9 +1,12 @@
 """All witnesses see the GPUs that this run was given."""
 
+from __future__ import annotations
+
 import os
+from typing import Any, Mapping
 
 from smoke import gpu
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "gpu-count"
 KIND = "verify"
@@ -14,7 +17,7 @@ ASSERTS = (
 APPLIES = {"variants": ("gpu",)}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare the witnesses of detection."""
     gpu.require(context)
     found = gpu.facts(context)
@@ -31,13 +34,13 @@ def run(context):
     return passed(dict(counts, note="; ".join(hidden)) if hidden and nvml != cuda else counts)
 
 
-def closed(found):
+def closed(found: dict[str, Any]) -> int:
     """How many GPUs NVML counts, and may not open: a container's, or a scheduler's, neighbours (NO_PERMISSION, 4)."""
     devices = (found.get("nvml") or {}).get("devices") or []
     return len([device for device in devices if (device.get("error") or {}).get("code") == 4])
 
 
-def hiding(found, variables):
+def hiding(found: dict[str, Any], variables: Mapping[str, str]) -> list[str]:
     """Why CUDA may offer fewer GPUs than NVML knows, each a sentence."""
     reasons = []
     if "CUDA_VISIBLE_DEVICES" in variables:

@@ -1,7 +1,9 @@
 """A gpu env carries a CUDA build and its libraries."""
 
+from __future__ import annotations
+
 from smoke import distributions, gpu
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "gpu-guard"
 KIND = "verify"
@@ -9,7 +11,7 @@ ASSERTS = "a gpu env holds no CPU build of the framework, and the CUDA libraries
 APPLIES = {"variants": ("gpu",)}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Look at the distribution's name, its local version, its neighbours and, without them, the loader."""
     name, installed = context.want("distribution"), context.distributions()
     version = installed.get(name, "")

@@ -1,9 +1,12 @@
 """The GPU keeps its clocks and its memory under load."""
 
+from __future__ import annotations
+
 import time
+from typing import Any
 
 from smoke import backends, gpu
-from smoke.context import SkipError, failed, passed
+from smoke.context import Context, Result, SkipError, failed, passed
 from smoke.detect.nvml import Nvml
 from smoke.detect.witness import Notes
 from smoke.throughput import gpus, rows
@@ -19,7 +22,7 @@ APPLIES = {"variants": ("gpu",)}
 SECONDS = 3.0
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Sample NVML while the CNN trains."""
     gpu.require(context)
     pynvml = started()
@@ -48,7 +51,7 @@ def run(context):
     return passed(found)
 
 
-def started():
+def started() -> Any:
     """pynvml with NVML awake; CUDA does without either, so that a skip says what is missing."""
     try:
         import pynvml
@@ -61,7 +64,7 @@ def started():
     return pynvml
 
 
-def uncorrected(ask, index):
+def uncorrected(ask: Nvml, index: int) -> Any:
     """Uncorrected errors since the driver was loaded; None where the card has no ECC, or MIG does not tell."""
     constants = ask.pynvml
     return ask(

@@ -1,6 +1,9 @@
 """The network of TensorFlow 2's guides."""
 
+from __future__ import annotations
+
 from smoke import guides
+from smoke.context import Context, Result
 
 ID = "guide-keras-sequential"
 KIND = "verify"
@@ -9,6 +12,6 @@ APPLIES = {"frameworks": ("tf2",)}
 FRESH = True
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Run it as written."""
     return guides.judge(context, "keras_sequential", "225034")

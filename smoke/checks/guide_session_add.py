@@ -1,6 +1,9 @@
 """The second program of TensorFlow 1's guides."""
 
+from __future__ import annotations
+
 from smoke import guides
+from smoke.context import Context, Result
 
 ID = "guide-session-add"
 KIND = "verify"
@@ -9,6 +12,6 @@ APPLIES = {"frameworks": ("tf1", "tf2")}
 FRESH = True
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Run it as written, and where that broke with 2.0 the working form."""
     return guides.judge_forms(context, "session_add", "5", "The Session graph is empty")

@@ -1,6 +1,9 @@
 """A graph that is built while it runs."""
 
+from __future__ import annotations
+
 from smoke import guides
+from smoke.context import Context, Result
 
 ID = "guide-torch-add"
 KIND = "verify"
@@ -9,6 +12,6 @@ APPLIES = {"frameworks": ("torch",)}
 FRESH = True
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Run it as written."""
     return guides.judge(context, "torch_add", "3.0 1.0")

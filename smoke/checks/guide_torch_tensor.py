@@ -1,6 +1,9 @@
 """The first program of PyTorch's guides."""
 
+from __future__ import annotations
+
 from smoke import guides
+from smoke.context import Context, Result
 
 ID = "guide-torch-tensor"
 KIND = "verify"
@@ -9,6 +12,6 @@ APPLIES = {"frameworks": ("torch",)}
 FRESH = True
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Run it as written."""
     return guides.judge(context, "torch_tensor", "tensor([[1, 2],\n        [3, 4]])")

@@ -1,16 +1,19 @@
 """The container is closed."""
 
-import os
+from __future__ import annotations
 
-from smoke.context import SkipError, failed, passed
+import os
+from typing import Any
+
+from smoke.context import Context, Result, SkipError, failed, passed
 
 ID = "hermetic"
 KIND = "verify"
 ASSERTS = "no network but loopback, a read-only root, no capability, no new privileges, a user that is not root"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 
-def observe(root="/"):
+def observe(root: str = "/") -> dict[str, Any]:
     """The five facts, from /proc and /sys below ``root``."""
     with open(os.path.join(root, "proc/self/status")) as stream:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
@@ -27,7 +30,7 @@ def observe(root="/"):
     }
 
 
-def judge(found):
+def judge(found: dict[str, Any]) -> list[str]:
     """What of the facts is open."""
     return [
         name
@@ -42,7 +45,7 @@ def judge(found):
     ]
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Look, and name what is open."""
     if not context.expect.get("hermetic"):
         raise SkipError("only a container is closed; this run is not said to be in one")

@@ -1,17 +1,19 @@
 """The framework and NumPy import, and the framework's own test of itself does not refuse."""
 
+from __future__ import annotations
+
 import numpy
 
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "imports"
 KIND = "verify"
 ASSERTS = "the framework and NumPy can be imported in one process"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 FRESH = True
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Import; the exception is the finding."""
     try:
         backend = context.load()

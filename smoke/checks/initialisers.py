@@ -1,27 +1,29 @@
 """Glorot and He initialisation."""
 
+from __future__ import annotations
+
 import math
 
 import numpy
 
-from smoke.context import FailedError, passed
+from smoke.context import Context, FailedError, Result, passed
 
 ID = "initialisers"
 KIND = "smoke"
 ASSERTS = "Glorot and He, uniform and normal, have the mean, spread and bounds of their formulas; a seed repeats them"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 SHAPES = {"conv": (3, 3, 32, 64), "dense": (1600, 128)}
 
 
-def deviation(scheme, shape):
+def deviation(scheme: str, shape: tuple[int, ...]) -> float:
     """The formula's standard deviation."""
     field = int(numpy.prod(shape[:-2]))
     fan_in, fan_out = shape[-2] * field, shape[-1] * field
     return math.sqrt(2.0 / (fan_in + fan_out) if scheme.startswith("glorot") else 2.0 / fan_in)
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Statistics of large kernels; the bounds leave five standard errors."""
     found = {}
     for scheme in ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal"):
@@ -35,7 +37,7 @@ def run(context):
     return passed(found)
 
 
-def judge(scheme, name, array, sigma):
+def judge(scheme: str, name: str, array: numpy.ndarray, sigma: float) -> dict[str, float]:
     """{mean, deviation} relative to the formula's, or FailedError."""
     mean, spread = float(array.mean()) / sigma, float(array.std()) / sigma
     error = 5 / math.sqrt(array.size)

@@ -1,16 +1,18 @@
 """The framework's log holds no warning or error that is not known."""
 
+from __future__ import annotations
+
 from smoke import gpu, logs
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "log-clean"
 KIND = "verify"
 ASSERTS = "no warning or error in the framework's log that is neither known, with its reason, nor the machine's moment"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 AFTER = True
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Judge the log of the whole run; what tells of the machine's moment alone is shown and fails nothing."""
     known, marks, unknown = logs.judge(context.log, context.framework, bool(context.expect.get("gpu")))
     full = [line for line in unknown if gpu.no_room(context.detection, line)]

@@ -1,17 +1,19 @@
 """Learning-rate decay."""
 
+from __future__ import annotations
+
 from smoke import compare, rules
-from smoke.context import passed
+from smoke.context import Context, Result, passed
 
 ID = "lr-decay"
 KIND = "smoke"
 ASSERTS = "decay by steps and exponential decay give the rates of their formulas"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 SETTINGS = {"rate": 0.1, "every": 4, "factor": 0.5}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Ask the framework's schedule for twelve rates."""
     found = {}
     for schedule in ("step", "exponential"):

@@ -1,16 +1,18 @@
 """The CNN has the size it should have."""
 
+from __future__ import annotations
+
 from smoke import model
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 from smoke.throughput import networks
 
 ID = "model-parameters"
 KIND = "smoke"
 ASSERTS = "conv32-pool-conv64-pool-dense128-dense10 on 28x28x1 with valid padding has 225,034 parameters"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Count what the framework built."""
     classifier = context.backend.classifier()
     shapes = classifier.shapes()

@@ -1,14 +1,18 @@
 """The same numbers as the float64 reference, and so as every other framework."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy
 
 from smoke import compare, digits, parity, reference
-from smoke.context import passed
+from smoke.context import Context, Result, passed
 
 ID = "parity"
 KIND = "smoke"
 ASSERTS = "from the shipped weights: logits within 1e-5, gradients within 1e-4, the losses of 50 SGD steps within 1e-3"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 #: Largest relative difference. Weights and images have at most 10 bits of mantissa (initial() and the digits' 16
 #: levels), so TF32 rounds only what one layer hands to the next: by half a step of 1e-3 to the nearest, by a whole one
@@ -21,7 +25,7 @@ TOLERANCE = {
 }
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Every mode of the framework; on a GPU with TF32 off and on."""
     problem = context.once("parity", lambda: parity.Problem(context.once("digits", digits.Digits)))
     weights = {name: weight.astype(float) for name, weight in problem.weights.items()}
@@ -47,7 +51,7 @@ def run(context):
     return passed(found, TOLERANCE[False])
 
 
-def sizes(observed, expected):
+def sizes(observed: dict[str, Any], expected: dict[str, Any]) -> dict[str, float]:
     """The largest relative difference of logits, of any weight's gradient and of any step's loss."""
     gradients = [
         compare.difference(observed["gradients"].get(name, ()), wanted)

@@ -1,17 +1,19 @@
 """Max, average and global average pooling."""
 
+from __future__ import annotations
+
 import numpy
 
 from smoke import compare
-from smoke.context import passed
+from smoke.context import Context, Result, passed
 
 ID = "pooling"
 KIND = "smoke"
 ASSERTS = "max, average and global average pooling equal float64 NumPy, forward and gradient, overlapping windows too"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare the three."""
     x = numpy.random.RandomState(0).standard_normal((3, 11, 13, 5))
     cases = {

@@ -1,17 +1,19 @@
 """What the framework's own metadata requires is installed."""
 
+from __future__ import annotations
+
 import re
 
 from smoke import distributions
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "requirements"
 KIND = "verify"
 ASSERTS = "every requirement of the framework's metadata is installed, in the version where it names one with =="
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare Requires-Dist with what is there; libraries of a CUDA build are such requirements."""
     installed = context.distributions()
     name = context.want("distribution")

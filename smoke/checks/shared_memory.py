@@ -1,13 +1,15 @@
 """Shared memory holds what data loaders hand over."""
 
+from __future__ import annotations
+
 import os
 
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "shared-memory"
 KIND = "verify"
 ASSERTS = "shared memory can be written and holds at least 64 MiB: a data loader's workers hand batches over in it"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 FOLDER = "/dev/shm"  # noqa: S108 - the folder itself is under test
 #: Docker's default.
@@ -16,7 +18,7 @@ LEAST = 64 * 2**20
 BATCH = 64 * 3 * 224 * 224 * 4
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Its size, and whether it takes a file."""
     if not os.path.isdir(FOLDER) or not os.access(FOLDER, os.W_OK):
         return failed(FOLDER + " is missing or cannot be written; mount a tmpfs there", "writable", None)

@@ -1,15 +1,17 @@
 """Images per second, measured by processes of their own: see smoke/throughput."""
 
-from smoke.context import Result, SkipError, passed
+from __future__ import annotations
+
+from smoke.context import Context, Result, SkipError, passed
 
 ID = "throughput"
 KIND = "throughput"
 ASSERTS = "every planned row is measured in fresh processes, after a warm-up, or left out for a reason"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 AFTER = True
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Judge what was measured; the document has all of it."""
     measured = context.throughput
     if measured is True:

@@ -1,19 +1,21 @@
 """The CNN learns real digits."""
 
+from __future__ import annotations
+
 from smoke import training
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 from smoke.throughput import networks
 
 ID = "training"
 KIND = "smoke"
 ASSERTS = "ten epochs of 64 on the digits: the loss falls, gradients are finite, held-out accuracy is at least 0.95"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 EPOCHS = 10
 ACCURACY = 0.95
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Train once; other checks reuse the trained network."""
     trained = training.trained(context, EPOCHS)
     epochs, accuracy = trained.epochs, trained.test_accuracy

@@ -1,29 +1,32 @@
 """What training wrote down computes the same in a fresh process."""
 
+from __future__ import annotations
+
 import os
+from typing import Any, Mapping
 
 import numpy
 
 from smoke import compare, digits, interpreter, reload, spare, training
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "reload"
 KIND = "smoke"
 ASSERTS = "the trained network, saved and restored in a fresh process, has the same weights and gives equal outputs"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 #: Largest relative difference of the logits of equal weights. A CPU takes the same way again. A GPU's libraries choose
 #: anew among algorithms in each process, and each may be off by what parity allows float32: 1e-5.
 TOLERANCE = {"cpu": 1e-6, "gpu": 2e-5}
 
 
-def prepare(context):
+def prepare(context: Context) -> None:
     """The fresh process of a cpu env is a fork that has computed nothing; a GPU's driver does not survive one."""
     if context.expect.get("variant") == "cpu":
         context.once(ID, lambda: spare.Spare(lambda folder: reload.restore(context.backend, folder)))
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Save, start a process, restore there, compare its weights and logits."""
     classifier = training.trained(context).classifier
     images = context.once("digits", digits.Digits).test_x[: reload.IMAGES]
@@ -36,7 +39,9 @@ def run(context):
         return judge(weights, logits, restored, TOLERANCE["gpu" if context.backend.gpus() else "cpu"])
 
 
-def judge(weights, logits, restored, tolerance):
+def judge(
+    weights: dict[str, numpy.ndarray], logits: numpy.ndarray, restored: Mapping[str, Any], tolerance: float
+) -> Result:
     """The verdict on ``restored``: "logits", and each weight with dots for the slashes of its name."""
     lost = sorted(name for name, array in weights.items() if not _equal(array, restored, name.replace("/", ".")))
     if lost:
@@ -48,5 +53,5 @@ def judge(weights, logits, restored, tolerance):
     return passed({"difference": size, "same bits": bool((found == logits).all())})
 
 
-def _equal(array, restored, name):
+def _equal(array: numpy.ndarray, restored: Mapping[str, Any], name: str) -> bool:
     return name in restored and numpy.array_equal(array, restored[name])

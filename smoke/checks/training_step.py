@@ -1,21 +1,23 @@
 """One step of training changes every weight, in the direction of a smaller loss."""
 
+from __future__ import annotations
+
 import numpy
 
 from smoke import digits
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 ID = "training-step"
 KIND = "smoke"
 ASSERTS = (
     "forward, loss, backward and update: the update is minus the rate times the gradient, and the loss gets smaller"
 )
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 
 RATE = 0.01
 
 
-def run(context):
+def run(context: Context) -> Result:
     """One SGD step in every mode."""
     data = context.once("digits", digits.Digits)
     x, y = data.train_x[:64], data.train_y[:64]

@@ -1,23 +1,25 @@
 """The version is the pin, exactly."""
 
-from smoke.context import failed, passed
+from __future__ import annotations
+
+from smoke.context import Context, Result, failed, passed
 
 ID = "version-pin"
 KIND = "verify"
 ASSERTS = "the installed version equals the pin exactly, local part included"
-APPLIES = {}
+APPLIES: dict[str, tuple[str, ...]] = {}
 FRESH = True
 
 
-def agrees(own, pin, cuda):
+def agrees(own: str, pin: str, cuda: str | None) -> bool:
     """Whether ``__version__`` is the pin; PyPI's torch wheels say +cuXYZ where their metadata does not."""
     public, plus, local = own.partition("+")
     if own == pin:
         return True
-    return "+" not in pin and public == pin and bool(plus and cuda) and local == "cu" + cuda.replace(".", "")
+    return bool("+" not in pin and public == pin and plus and cuda and local == "cu" + cuda.replace(".", ""))
 
 
-def run(context):
+def run(context: Context) -> Result:
     """Compare the metadata's version and the module's own word with the pin."""
     pin, name = context.want("version"), context.want("distribution")
     installed = context.distributions().get(name.lower())

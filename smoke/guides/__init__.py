@@ -4,6 +4,8 @@ Each program runs in a fork of this process, made before the framework has compu
 anything: to the program that is a fresh interpreter, without the seconds of an import.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import runpy
@@ -11,15 +13,16 @@ import selectors
 import signal
 import sys
 import time
+from typing import NoReturn
 
 from smoke import gpu
-from smoke.context import failed, passed
+from smoke.context import Context, Result, failed, passed
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 TIMEOUT = 60.0
 
 
-def run(program, timeout=TIMEOUT):
+def run(program: str, timeout: float = TIMEOUT) -> tuple[int | None, str, str]:
     """(exit code, stdout, last line of stderr) of smoke/guides/<program>.py; exit code None when it hangs."""
     path = os.path.join(FOLDER, program + ".py")
     ends = [os.pipe(), os.pipe()]
@@ -39,7 +42,7 @@ def run(program, timeout=TIMEOUT):
     return code, texts[0], last[-1] if last else ""
 
 
-def _become(path, outputs):
+def _become(path: str, outputs: list[int]) -> NoReturn:
     """Run the program with these file descriptors as its stdout and stderr, and never return."""
     code = 1
     try:
@@ -58,7 +61,7 @@ def _become(path, outputs):
         os._exit(code)
 
 
-def _read(streams, deadline):
+def _read(streams: list[int], deadline: float) -> tuple[list[str], bool]:
     """What each stream gave, and whether all ended before the deadline."""
     data = dict.fromkeys(streams, b"")
     with selectors.DefaultSelector() as selector:
@@ -76,7 +79,7 @@ def _read(streams, deadline):
     return [data[stream].decode("utf-8", "replace") for stream in streams], in_time
 
 
-def judge(context, program, expected):
+def judge(context: Context, program: str, expected: str) -> Result:
     """A program that must run as the guide writes it, and print ``expected`` (commas between digits do not count)."""
     # Imported here once, every fork has it for nothing.
     versions = context.backend.versions()
@@ -92,7 +95,7 @@ def judge(context, program, expected):
     return passed({"as written": "\n".join(lines) or text.strip()}, expected, versions=versions)
 
 
-def judge_forms(context, program, expected, breaks):
+def judge_forms(context: Context, program: str, expected: str, breaks: str) -> Result:
     """A program of TensorFlow 1, where it runs as written; since 2.0 it ``breaks``, and its working form runs."""
     if context.backend.versions()["tensorflow"].startswith("1."):
         return judge(context, program, expected)
