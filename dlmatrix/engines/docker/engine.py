@@ -10,13 +10,14 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import docker
 
+from dlmatrix.engines.docker.answers import ANSWERS_WITHIN, engine_errors, first_line
 from dlmatrix.engines.docker.builds import Builds
 from dlmatrix.engines.docker.container import container_options, refuse_limits, said, with_processors
 from dlmatrix.engines.docker.gpus import first_to_start, ways
@@ -54,7 +55,7 @@ class DockerEngine:
 
     def about(self) -> dict[str, str]:
         """The engine's version, image store and address."""
-        with _engine_errors():
+        with engine_errors():
             info, version = self.client.info(), self.client.version()
         store = dict(info.get("DriverStatus") or []).get("driver-type", "")
         return {
@@ -69,15 +70,15 @@ class DockerEngine:
     def prepare(self, plan: Plan, say: Say) -> Prepared:
         """Build the image, unless one with the plan's content key, built from here, is on the engine."""
         started = time.perf_counter()
-        with _engine_errors():
+        with engine_errors():
             refuse_limits(plan.limits, self.client.info())
             base = self.choose_base(plan.base)
             image_id = self.up_to_date(plan, base)
         built = image_id is None
         image_id = image_id or self._build_in_turn(plan, base, say)
-        with _engine_errors():
+        with engine_errors():
             image = self.client.images.get(image_id)
-        with _engine_errors():
+        with engine_errors():
             found = examine(self.images, self._site, plan, base, image.id)
             layers = layers_of(image.history())
         facts = {"base": base.ref, "base kind": base.kind, "size": image.attrs["Size"], "key": plan.key(base)}
@@ -98,7 +99,7 @@ class DockerEngine:
             self.build(plan, base, watch)
         if changed_since(plan):
             raise BuildError(f"{plan.env.name}: files of the checkout changed while it was built", "run it again")
-        with _engine_errors():
+        with engine_errors():
             image_id = str(self.client.images.get(plan.env.tag).id)
         key, framework = plan.key(base), plan.framework_key(base)
         remember(plan.root, "docker", plan.env.name, key=key, framework=framework, image=image_id)
@@ -153,7 +154,7 @@ class DockerEngine:
         """Run the checks in a container that is always removed."""
         started = time.perf_counter()
         timed_out = threading.Event()
-        with contextlib.ExitStack() as made, _engine_errors():
+        with contextlib.ExitStack() as made, engine_errors():
             self.remove_leftovers(plan)
             container, stream, gpus = self._start(plan, prepared.what, made)
             start_seconds = time.perf_counter() - started
@@ -196,7 +197,7 @@ class DockerEngine:
 
     def place(self, plan: Plan) -> Place:
         """The built image's file system, read from a container that never starts."""
-        with _engine_errors():
+        with engine_errors():
             image = self.client.images.get(plan.env.tag)
             # The image's label would make it a leftover of a run, for another run to remove.
             container = self.client.containers.create(image.id, labels={"dlmatrix.env": ""})
@@ -242,9 +243,9 @@ def connect(site: Site, bases: str) -> DockerEngine:
         where = os.environ.get("DOCKER_HOST") or "the current context"
         raise EngineError(
             f"no Docker engine answers on {where}",
-            f"start one, or use --engine venv; the Docker SDK says: {_first_line(error)}",
+            f"start one, or use --engine venv; the Docker SDK says: {first_line(error)}",
         ) from None
-    client.api.timeout = 60
+    client.api.timeout = ANSWERS_WITHIN
     return DockerEngine(client, site, bases)
 
 
@@ -273,28 +274,3 @@ def _end(container: Any, timed_out: threading.Event | None = None) -> None:
         timed_out.set()
     with contextlib.suppress(Exception):
         container.kill()
-
-
-@contextlib.contextmanager
-def _engine_errors() -> Iterator[None]:
-    """Turn the SDK's and the connection's errors into one that says what to do."""
-    import requests  # noqa: PLC0415 - the SDK's own dependency
-
-    try:
-        yield
-    except docker.errors.APIError as error:
-        said = str(error.explanation or error)
-        raise (
-            explain(said, "container", "the Docker engine")
-            if "space left" in said
-            else BuildError(f"the Docker engine refused: {said}", "`docker version` and `docker info` show its state")
-        ) from None
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-        raise EngineError(
-            f"the Docker engine went away: {_first_line(error)}",
-            "start it again (`docker version` must answer), then run the same command",
-        ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
