@@ -25,10 +25,14 @@ What is timed is in a module beside it, `speed(framework)`, which has
   capability(backend): the GPU's compute capability, (major, minor), None where it is not said
 """
 
+from __future__ import annotations
+
 import importlib
+from types import ModuleType
+from typing import Any
 
 
-def load(framework, threads, at_once=1):
+def load(framework: str, threads: int, at_once: int = 1) -> Any:
     """The adapter of ``torch``, ``tf1`` or ``tf2``; imports the framework and sets its threads.
 
     ``at_once`` is how many operations TensorFlow may run at a time; PyTorch runs one after the other.
@@ -36,6 +40,6 @@ def load(framework, threads, at_once=1):
     return importlib.import_module(f"smoke.backends.{framework}_backend").Backend(threads, at_once)
 
 
-def speed(framework):
+def speed(framework: str) -> ModuleType:
     """What ``torch``, ``tf1`` or ``tf2`` does while it is timed."""
     return importlib.import_module(f"smoke.backends.{framework}_speed")

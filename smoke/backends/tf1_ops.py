@@ -1,20 +1,27 @@
 """What a course uses beside the layers, as TensorFlow 1 graphs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+
 import numpy
 import tensorflow.compat.v1 as tf
+
+if TYPE_CHECKING:
+    from smoke.backends.tf1_backend import Backend
 
 
 class AbsentError(Exception):
     """This TensorFlow no longer has the component; the text says since when."""
 
 
-def placeholder(array, dtype):
+def placeholder(array: Any, dtype: str) -> Any:
     """A placeholder for the array; floats in ``dtype``."""
     array = numpy.asarray(array)
     return tf.placeholder(dtype if array.dtype.kind == "f" else array.dtype, array.shape)
 
 
-def optimiser(rule, s):
+def optimiser(rule: str, s: dict[str, Any]) -> Any:
     """The framework's optimiser for a rule and its settings."""
     if rule == "sgd":
         return tf.train.GradientDescentOptimizer(s["rate"])
@@ -27,7 +34,9 @@ def optimiser(rule, s):
     raise KeyError(rule)
 
 
-def optimise(backend, rule, settings, weight, gradients):
+def optimise(
+    backend: Backend, rule: str, settings: dict[str, Any], weight: numpy.ndarray, gradients: Iterable[numpy.ndarray]
+) -> list[numpy.ndarray]:
     """The weight after each step."""
     with tf.Graph().as_default() as graph:
         variable = tf.get_variable("weight", initializer=tf.constant(weight), use_resource=True)
@@ -43,7 +52,7 @@ def optimise(backend, rule, settings, weight, gradients):
     return found
 
 
-def decay(backend, schedule, s, steps):
+def decay(backend: Backend, schedule: str, s: dict[str, Any], steps: int) -> list[float]:
     """The learning rate at each step."""
     with tf.Graph().as_default() as graph:
         step = tf.placeholder(tf.int64, ())
@@ -53,19 +62,19 @@ def decay(backend, schedule, s, steps):
             return [float(session.run(rate, {step: number})) for number in range(steps)]
 
 
-def initial(backend, scheme, shape, seed):
+def initial(backend: Backend, scheme: str, shape: tuple[int, ...], seed: int) -> numpy.ndarray:
     """tf.initializers' Glorot, and variance scaling by fan-in for He."""
-    make = {
+    make: dict[str, Callable[[], Any]] = {
         "glorot_uniform": lambda: tf.glorot_uniform_initializer(seed),
         "glorot_normal": lambda: tf.glorot_normal_initializer(seed),
         "he_uniform": lambda: tf.initializers.he_uniform(seed),
         "he_normal": lambda: tf.initializers.he_normal(seed),
-    }[scheme]
+    }
     with tf.Graph().as_default() as graph, backend.session(graph) as session:
-        return session.run(make()(shape))
+        return session.run(make[scheme]()(shape))
 
 
-def batch_norm(backend, x, s, steps):
+def batch_norm(backend: Backend, x: numpy.ndarray, s: dict[str, Any], steps: int) -> dict[str, numpy.ndarray]:
     """Training outputs and gradients, running statistics and the output at inference, of tf.layers."""
     with tf.Graph().as_default() as graph:
         images = tf.placeholder(tf.float32, x.shape)
@@ -99,7 +108,7 @@ def batch_norm(backend, x, s, steps):
     return found
 
 
-def dropout(backend, x, rate, training, seed):
+def dropout(backend: Backend, x: numpy.ndarray, rate: float, training: bool, seed: int) -> numpy.ndarray:
     """tf.nn.dropout, which a program of 1.x leaves out at inference by a condition."""
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(seed)
@@ -109,7 +118,7 @@ def dropout(backend, x, rate, training, seed):
             return session.run(output, {images: x})
 
 
-def load_all(backend, samples, batch):
+def load_all(backend: Backend, samples: Any, batch: int) -> list[numpy.ndarray]:
     """Batches from tf.data, shuffled and prefetched, through a one-shot iterator."""
     with tf.Graph().as_default() as graph:
         data = tf.data.Dataset.from_tensor_slices(numpy.asarray(samples))

@@ -1,17 +1,25 @@
 """What TensorFlow 1 does while it is timed: one step of a graph in a Session."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING, Any, Callable
 
 import tensorflow.compat.v1 as tf
 
 from smoke.backends import tf1_ops, tf_speed
 from smoke.throughput import feeds, networks
 
+if TYPE_CHECKING:
+    from smoke.backends.tf1_backend import Backend
+    from smoke.throughput.networks import Network
+    from smoke.throughput.rows import Row
+
 
 class Workload:
     """One row: ``run(n)`` takes n steps and waits for them; it holds a Session until it is closed."""
 
-    def __init__(self, backend, row):
+    def __init__(self, backend: Backend, row: Row) -> None:
         if row.precision == "bf16" and backend.gpus():
             tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum)
         network = networks.NETWORKS[row.model]
@@ -38,17 +46,17 @@ class Workload:
         batches = [{x: x_, y: y_} for x_, y_ in made] if row.feed == "host" else [None]
         self.feeds = itertools.cycle(batches)
 
-    def run(self, count):
+    def run(self, count: int) -> None:
         """Take ``count`` steps; a Session returns when a step is done."""
         for _ in range(count):
             self.session.run(self.target, next(self.feeds))
 
-    def close(self):
+    def close(self) -> None:
         """Let go of the Session."""
         self.session.close()
 
 
-def _target(network, row, images, labels):
+def _target(network: Network, row: Row, images: Any, labels: Any) -> Any:
     """The operation of one step."""
     net, half = tf_speed.Net(tf, network, networks.count(network).shapes, _variable), row.precision == "amp"
     logits, updates = net.forward(images, row.kind == "train", row.precision)
@@ -64,14 +72,14 @@ def _target(network, row, images, labels):
     return tf.group(step, *updates)
 
 
-def _variable(name, shape, kind, dtype=tf.float32):
+def _variable(name: str, shape: Any, kind: str, dtype: Any = tf.float32) -> Any:
     initial = {"kernel": tf.glorot_uniform_initializer(seed=0), "ones": tf.ones_initializer()}
-    initial = initial.get(kind.split(" ")[-1], tf.zeros_initializer())
+    initial = initial.get(kind.rsplit(" ", maxsplit=1)[-1], tf.zeros_initializer())
     trainable = not kind.startswith("running")
     return tf.get_variable(name, shape, dtype, initializer=initial, trainable=trainable, use_resource=True)
 
 
-def matmul(backend, size, kind):
+def matmul(backend: Backend, size: int, kind: str) -> Callable[[int], None]:
     """run(n): n products of two square matrices of float32, float16 or bfloat16."""
     if kind == "bfloat16" and backend.gpus():
         tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum, ("MatMul",))
@@ -81,14 +89,14 @@ def matmul(backend, size, kind):
         return _repeated(backend, graph, tf.matmul(left, left).op)
 
 
-def add(backend, size):
+def add(backend: Backend, size: int) -> Callable[[int], None]:
     """run(n): n times one array of ``size`` numbers added to another, in place."""
     with tf.Graph().as_default() as graph:
         total, other = (tf.Variable(tf.ones(size), use_resource=True) for _ in range(2))
         return _repeated(backend, graph, total.assign_add(other, read_value=False))
 
 
-def host_to_device(backend, size):
+def host_to_device(backend: Backend, size: int) -> Callable[[int], None]:
     """run(n): n copies of ``size`` numbers from the host's memory."""
     with tf.Graph().as_default() as graph:
         with tf.device("/CPU:0"):
@@ -97,37 +105,37 @@ def host_to_device(backend, size):
             return _repeated(backend, graph, tf.identity(source).op)
 
 
-def launch(backend):
+def launch(backend: Backend) -> Callable[[int], None]:
     """run(n): n additions of one number."""
     with tf.Graph().as_default() as graph:
         one = tf.Variable(tf.ones(1), use_resource=True)
         return _repeated(backend, graph, one.assign_add(tf.ones(1), read_value=False))
 
 
-def _repeated(backend, graph, operation):
+def _repeated(backend: Backend, graph: Any, operation: Any) -> Callable[[int], None]:
     session = backend.session(graph)
     session.run(tf.global_variables_initializer())
 
-    def run(count):
+    def run(count: int) -> None:
         for _ in range(count):
             session.run(operation)
 
     return run
 
 
-def device_memory(backend):
+def device_memory(backend: Backend) -> int | None:
     """Bytes of the GPU's memory that TensorFlow may use, None on a CPU."""
     return tf_speed.gpu().memory_limit if backend.gpus() else None
 
 
-def capability(backend):
+def capability(backend: Backend) -> tuple[int, int] | None:
     """The GPU's compute capability, None on a CPU."""
     return tf_speed.capability(tf_speed.gpu().physical_device_desc) if backend.gpus() else None
 
 
-def forget_peak(backend):
+def forget_peak(backend: Backend) -> None:
     """A Session's peak cannot be forgotten."""
 
 
-def peak(backend):
+def peak(backend: Backend) -> int | None:
     """The most that tensors took of the device's memory: a Session does not say."""

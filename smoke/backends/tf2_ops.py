@@ -1,21 +1,25 @@
 """What a course uses beside the layers, from tf.keras."""
 
+from __future__ import annotations
+
+from typing import Any, Iterable
+
 import numpy
 import tensorflow as tf
 
 
-def constant(array, dtype):
+def constant(array: Any, dtype: str) -> Any:
     """A tensor; floats in ``dtype``."""
     array = numpy.asarray(array)
     return tf.constant(array.astype(dtype) if array.dtype.kind == "f" else array)
 
 
-def seed(number):
+def seed(number: int) -> None:
     """Seed everything; Keras 3 draws its initialisers' seeds from Python's generator, not from tf.random."""
     getattr(tf.keras.utils, "set_random_seed", tf.random.set_seed)(number)
 
 
-def optimiser(rule, s):
+def optimiser(rule: str, s: dict[str, Any]) -> Any:
     """The framework's optimiser for a rule and its settings."""
     optimizers = tf.keras.optimizers
     if rule == "sgd":
@@ -31,7 +35,9 @@ def optimiser(rule, s):
     raise KeyError(rule)
 
 
-def optimise(rule, settings, weight, gradients):
+def optimise(
+    rule: str, settings: dict[str, Any], weight: numpy.ndarray, gradients: Iterable[numpy.ndarray]
+) -> list[numpy.ndarray]:
     """The weight after each step."""
     variable = tf.Variable(weight)
     stepper = optimiser(rule, settings)
@@ -42,14 +48,14 @@ def optimise(rule, settings, weight, gradients):
     return found
 
 
-def decay(schedule, s, steps):
+def decay(schedule: str, s: dict[str, Any], steps: int) -> list[float]:
     """The learning rate at each step."""
     staircase = {"step": True, "exponential": False}[schedule]
     rate = tf.keras.optimizers.schedules.ExponentialDecay(s["rate"], s["every"], s["factor"], staircase)
     return [float(rate(tf.constant(number))) for number in range(steps)]
 
 
-def initial(scheme, shape, seed):
+def initial(scheme: str, shape: tuple[int, ...], seed: int) -> numpy.ndarray:
     """A kernel filled by the framework's initialiser."""
     make = {
         "glorot_uniform": tf.keras.initializers.GlorotUniform,
@@ -60,7 +66,7 @@ def initial(scheme, shape, seed):
     return make(seed=seed)(shape).numpy()
 
 
-def batch_norm(x, s, steps):
+def batch_norm(x: numpy.ndarray, s: dict[str, Any], steps: int) -> dict[str, numpy.ndarray]:
     """Training outputs and gradients, running statistics and the output at inference, of tf.keras.layers."""
     layer = tf.keras.layers.BatchNormalization(momentum=s["keep"], epsilon=s["epsilon"])
     layer.build(x.shape)

@@ -1,6 +1,9 @@
 """What TensorFlow 2 does while it is timed: one step in a tf.function (graph, jit) or eagerly."""
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy
 import tensorflow as tf
@@ -8,11 +11,15 @@ import tensorflow as tf
 from smoke.backends import tf2_ops, tf_speed
 from smoke.throughput import feeds, networks
 
+if TYPE_CHECKING:
+    from smoke.backends.tf2_backend import Backend
+    from smoke.throughput.rows import Row
+
 
 class Workload:
     """One row: ``run(n)`` takes n steps and waits for them."""
 
-    def __init__(self, backend, row):
+    def __init__(self, backend: Backend, row: Row) -> None:
         if row.precision == "bf16" and row.mode != "jit" and backend.gpus():
             tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum)
         tf2_ops.seed(0)
@@ -35,13 +42,13 @@ class Workload:
         self.step = step
 
     @staticmethod
-    def _placed(images, labels):
+    def _placed(images: Any, labels: Any) -> tuple[Any, Any]:
         return tf.constant(images), tf.constant(labels)
 
-    def _forward(self, images, labels):
+    def _forward(self, images: Any, labels: Any) -> Any:
         return self.net.forward(images, False, self.precision)[0]
 
-    def _update(self, images, labels):
+    def _update(self, images: Any, labels: Any) -> Any:
         half, scale = self.precision == "amp", tf_speed.LOSS_SCALE
         with tf.GradientTape() as tape:
             logits, _ = self.net.forward(images, True, self.precision)
@@ -53,18 +60,18 @@ class Workload:
         self.optimiser.apply_gradients(zip(grads, self.variables))
         return loss
 
-    def run(self, count):
+    def run(self, count: int) -> None:
         """Take ``count`` steps; the last one's result is waited for."""
         for _ in range(count):
             images, labels = self.batch if self.host is None else self._placed(*next(self.host))
             found = self.step(images, labels)
         found.numpy()
 
-    def close(self):
+    def close(self) -> None:
         """Nothing is held open."""
 
 
-def _variable(name, shape, kind):
+def _variable(name: str, shape: tuple[int, ...], kind: str) -> Any:
     if kind == "kernel":
         value = tf.keras.initializers.GlorotUniform(seed=0)(shape)
     else:
@@ -72,7 +79,7 @@ def _variable(name, shape, kind):
     return tf.Variable(value, trainable=not kind.startswith("running"), name=name.replace("/", "_"))
 
 
-def matmul(backend, size, kind):
+def matmul(backend: Backend, size: int, kind: str) -> Callable[[int], None]:
     """run(n): n products of two square matrices of float32, float16 or bfloat16."""
     if kind == "bfloat16" and backend.gpus():
         tf_speed.require_kernels(tf_speed.kernels_of, tf.bfloat16.as_datatype_enum, ("MatMul",))
@@ -80,35 +87,37 @@ def matmul(backend, size, kind):
     return _repeated(lambda: tf.matmul(left, left))
 
 
-def add(backend, size):
+def add(backend: Backend, size: int) -> Callable[[int], None]:
     """run(n): n times one array of ``size`` numbers added to another, in place."""
     total, other = tf.Variable(tf.ones(size)), tf.ones(size)
     return _in_place(total, other)
 
 
-def host_to_device(backend, size):
+def host_to_device(backend: Backend, size: int) -> Callable[[int], None]:
     """run(n): n copies of ``size`` numbers from the host's memory."""
     with tf.device("/CPU:0"):
         source = tf.ones(size)
 
-    def copy():
+    def copy() -> Any:
         with tf.device("/GPU:0"):
             return tf.identity(source)[:1]
 
     return _repeated(copy)
 
 
-def launch(backend):
+def launch(backend: Backend) -> Callable[[int], None]:
     """run(n): n additions of one number."""
     return _in_place(tf.Variable(tf.ones(1)), tf.ones(1))
 
 
-def _in_place(total, other):
+def _in_place(total: Any, other: Any) -> Callable[[int], None]:
     return _repeated(lambda: total.assign_add(other, read_value=False), lambda _: total[:1].numpy())
 
 
-def _repeated(operation, wait=lambda found: found[:1].numpy()):
-    def run(count):
+def _repeated(
+    operation: Callable[[], Any], wait: Callable[[Any], Any] = lambda found: found[:1].numpy()
+) -> Callable[[int], None]:
+    def run(count: int) -> None:
         for _ in range(count):
             found = operation()
         wait(found)
@@ -116,22 +125,22 @@ def _repeated(operation, wait=lambda found: found[:1].numpy()):
     return run
 
 
-def device_memory(backend):
+def device_memory(backend: Backend) -> int | None:
     """Bytes of the GPU's memory that TensorFlow may use, None on a CPU."""
     return tf_speed.gpu().memory_limit if backend.gpus() else None
 
 
-def capability(backend):
+def capability(backend: Backend) -> tuple[int, int] | None:
     """The GPU's compute capability, None on a CPU."""
     return tf_speed.capability(tf_speed.gpu().physical_device_desc) if backend.gpus() else None
 
 
-def forget_peak(backend):
+def forget_peak(backend: Backend) -> None:
     """From now on count the peak of device memory anew."""
     if backend.gpus() and hasattr(tf.config.experimental, "reset_memory_stats"):
         tf.config.experimental.reset_memory_stats("GPU:0")
 
 
-def peak(backend):
+def peak(backend: Backend) -> int | None:
     """The most that tensors took of the device's memory, None on a CPU."""
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] if backend.gpus() else None

@@ -1,9 +1,15 @@
 """The networks of smoke/throughput/networks.py as TensorFlow's operations: one text for graphs, functions and eager."""
 
+from __future__ import annotations
+
 import functools
 import re
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 from smoke.context import SkipError
+
+if TYPE_CHECKING:
+    from smoke.throughput.networks import Network
 
 #: What the loss is multiplied with in float16, so that small gradients are not lost; bfloat16 has float32's range.
 LOSS_SCALE = 1024.0
@@ -22,7 +28,13 @@ EPSILON = 1e-5
 class Net:
     """A network's variables and its forward pass; ``tf`` is tensorflow.compat.v1, which 2.x executes eagerly too."""
 
-    def __init__(self, tf, network, shapes, variable):
+    def __init__(
+        self,
+        tf: Any,
+        network: Network,
+        shapes: dict[str, tuple[int, ...]],
+        variable: Callable[[str, tuple[int, ...], str], Any],
+    ) -> None:
         """``variable(name, shape, kind)`` makes one; kind is kernel, ones, zeros, running ones or running zeros."""
         self.tf = tf
         self.network = network
@@ -35,19 +47,19 @@ class Net:
                 self.running[layer + "/mean"] = variable(layer + "/mean", shape, "running zeros")
                 self.running[layer + "/variance"] = variable(layer + "/variance", shape, "running ones")
 
-    def forward(self, x, training, precision="fp32"):
+    def forward(self, x: Any, training: bool, precision: str = "fp32") -> tuple[Any, list[Any]]:
         """(logits in float32, the updates of running statistics)."""
-        updates = []
+        updates: list[Any] = []
         dtype = self.tf.as_dtype(DTYPES.get(precision, "float32"))
         output = self._walk(self.network.layers, self.tf.cast(x, dtype), training, dtype, updates)
         return self.tf.cast(output, self.tf.float32), updates
 
-    def loss(self, logits, labels):
+    def loss(self, logits: Any, labels: Any) -> Any:
         """The mean cross entropy."""
         tf = self.tf
         return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits))
 
-    def _walk(self, layers, x, training, dtype, updates):
+    def _walk(self, layers: Iterable[tuple[Any, ...]], x: Any, training: bool, dtype: Any, updates: list[Any]) -> Any:
         tf = self.tf
         for kind, *rest in layers:
             if kind == "conv":
@@ -74,10 +86,10 @@ class Net:
                 raise ValueError(f"no layer {kind!r}")
         return x
 
-    def _padded(self, x, pad):
+    def _padded(self, x: Any, pad: int) -> Any:
         return self.tf.pad(x, [[0, 0], [pad, pad], [pad, pad], [0, 0]]) if pad else x
 
-    def _conv(self, x, dtype, layer):
+    def _conv(self, x: Any, dtype: Any, layer: list[Any]) -> Any:
         tf = self.tf
         name, kernel, stride, pad, _, bias = layer
         # With a stride TensorFlow's SAME pads one side only; without, it is the same as padding both.
@@ -90,7 +102,7 @@ class Net:
         )
         return tf.nn.bias_add(x, tf.cast(self.trained[name + "/bias"], dtype)) if bias else x
 
-    def _norm(self, x, name, training, updates):
+    def _norm(self, x: Any, name: str, training: bool, updates: list[Any]) -> Any:
         tf = self.tf
         mean, variance = self.running[name + "/mean"], self.running[name + "/variance"]
         scale, offset = self.trained[name + "/scale"], self.trained[name + "/offset"]
@@ -106,7 +118,9 @@ class Net:
         return x
 
 
-def require_kernels(kernels_of, dtype, operations=OPERATIONS):
+def require_kernels(
+    kernels_of: Callable[[str], Iterable[Any]], dtype: int, operations: Iterable[str] = OPERATIONS
+) -> None:
     """SkipError where an operation has no kernel for a GPU in this type: it would be computed on the CPU unsaid.
 
     ``kernels_of(operation)`` are TensorFlow's KernelDefs; ``dtype`` is the number of a DataType. Compiled by XLA
@@ -117,12 +131,12 @@ def require_kernels(kernels_of, dtype, operations=OPERATIONS):
             raise SkipError(f"this TensorFlow has no kernel of {operation} in bfloat16 for a GPU")
 
 
-def _takes(kernel, dtype):
+def _takes(kernel: Any, dtype: int) -> bool:
     allowed = [constraint.allowed_values.list.type for constraint in kernel.constraint if constraint.name == "T"]
     return all(dtype in types for types in allowed)
 
 
-def kernels_of(operation):
+def kernels_of(operation: str) -> Any:
     """The KernelDefs of an operation, as this build has them (there since 1.14; not a public name)."""
     from tensorflow.python.framework import kernels
 
@@ -130,14 +144,14 @@ def kernels_of(operation):
 
 
 @functools.lru_cache(maxsize=1)
-def gpu():
+def gpu() -> Any:
     """The first GPU as TensorFlow describes it (DeviceAttributes); listing wakes every device, once is enough."""
     from tensorflow.python.client import device_lib
 
     return next(device for device in device_lib.list_local_devices() if device.device_type == "GPU")
 
 
-def capability(description):
+def capability(description: str) -> tuple[int, int] | None:
     """(major, minor) by a GPU's description, which ends "compute capability: 9.0"; None where it does not say."""
     found = re.search(r"compute capability: (\d+)\.(\d+)", description)
     return (int(found.group(1)), int(found.group(2))) if found else None

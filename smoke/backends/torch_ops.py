@@ -1,26 +1,33 @@
 """PyTorch's single operations in the common layout (NHWC, HWIO, dense kernels as (in, out))."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Iterable
+
 import numpy
 import torch
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+if TYPE_CHECKING:
+    from smoke.backends.torch_backend import Backend
 
-def _nchw(x):
+
+def _nchw(x: Any) -> Any:
     return x.permute(0, 3, 1, 2).contiguous()
 
 
-def _nhwc(x):
+def _nhwc(x: Any) -> Any:
     return x.permute(0, 2, 3, 1)
 
 
-def _conv2d(t, a):
+def _conv2d(t: dict[str, Any], a: dict[str, Any]) -> Any:
     kernel = t["kernel"].permute(3, 2, 0, 1).contiguous()
     output = functional.conv2d(_nchw(t["x"]), kernel, t["bias"], a["stride"], a["pad"], a["dilation"])
     return _nhwc(output)
 
 
-OPS = {
+OPS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
     "conv2d": _conv2d,
     "max_pool": lambda t, a: _nhwc(functional.max_pool2d(_nchw(t["x"]), a["size"], a["stride"])),
     "avg_pool": lambda t, a: _nhwc(functional.avg_pool2d(_nchw(t["x"]), a["size"], a["stride"])),
@@ -32,7 +39,7 @@ OPS = {
 }
 
 
-def optimiser(rule, s, parameters, **more):
+def optimiser(rule: str, s: dict[str, Any], parameters: list[Any], **more: Any) -> Any:
     """The framework's optimiser for a rule and its settings; ``more`` are options of its own."""
     if rule == "sgd":
         return torch.optim.SGD(parameters, lr=s["rate"], **more)
@@ -46,7 +53,9 @@ def optimiser(rule, s, parameters, **more):
     raise KeyError(rule)
 
 
-def optimise(backend, rule, settings, weight, gradients):
+def optimise(
+    backend: Backend, rule: str, settings: dict[str, Any], weight: numpy.ndarray, gradients: Iterable[numpy.ndarray]
+) -> list[numpy.ndarray]:
     """The weight after each step."""
     parameter = torch.nn.Parameter(backend.tensor(weight))
     stepper = optimiser(rule, settings, [parameter])
@@ -58,7 +67,7 @@ def optimise(backend, rule, settings, weight, gradients):
     return found
 
 
-def decay(schedule, s, steps):
+def decay(schedule: str, s: dict[str, Any], steps: int) -> list[float]:
     """The learning rate at each step."""
     stepper = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=s["rate"])
     scheduler = {
@@ -73,7 +82,7 @@ def decay(schedule, s, steps):
     return found
 
 
-def initial(scheme, shape, seed):
+def initial(scheme: str, shape: tuple[int, ...], seed: int) -> numpy.ndarray:
     """torch.nn.init's Xavier and Kaiming, brought from OIHW to HWIO."""
     torch.manual_seed(seed)
     native = torch.empty(*(shape[::-1] if len(shape) == 2 else (shape[3], shape[2], shape[0], shape[1])))
@@ -87,7 +96,7 @@ def initial(scheme, shape, seed):
     return array.T if array.ndim == 2 else array.transpose(2, 3, 1, 0)
 
 
-def batch_norm(backend, x, s, steps):
+def batch_norm(backend: Backend, x: numpy.ndarray, s: dict[str, Any], steps: int) -> dict[str, numpy.ndarray]:
     """Training outputs and gradients, running statistics and the output at inference, of nn.BatchNorm2d."""
     layer = torch.nn.BatchNorm2d(x.shape[-1], eps=s["epsilon"], momentum=1 - s["keep"]).to(backend.device)
     with torch.no_grad():
@@ -113,17 +122,17 @@ def batch_norm(backend, x, s, steps):
 
 
 class _Samples(Dataset):
-    def __init__(self, samples):
+    def __init__(self, samples: Any) -> None:
         self.samples = samples
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         return self.samples[index]
 
 
-def load_all(samples, batch):
+def load_all(samples: Any, batch: int) -> list[numpy.ndarray]:
     """Batches from a shuffling DataLoader whose two workers hand them over in shared memory."""
     torch.manual_seed(0)
     loader = DataLoader(_Samples(numpy.asarray(samples)), batch_size=batch, shuffle=True, num_workers=2)

@@ -1,7 +1,10 @@
 """What PyTorch does while it is timed: the networks of smoke/throughput/networks.py, and the machine's roof."""
 
+from __future__ import annotations
+
 import inspect
 import itertools
+from typing import TYPE_CHECKING, Any, Callable, Iterable
 
 import torch
 from torch.nn import functional
@@ -10,21 +13,26 @@ from smoke.backends import torch_graph, torch_ops
 from smoke.context import SkipError
 from smoke.throughput import feeds, networks
 
+if TYPE_CHECKING:
+    from smoke.backends.torch_backend import Backend
+    from smoke.throughput.networks import Network
+    from smoke.throughput.rows import Row
+
 #: What autocast computes in.
 HALVES = {"amp": torch.float16, "bf16": torch.bfloat16}
 
 
 class _Residual(torch.nn.Module):
-    def __init__(self, inner, shortcut):
+    def __init__(self, inner: Any, shortcut: Any) -> None:
         super().__init__()
         self.inner = inner
         self.shortcut = shortcut
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.inner(x) + self.shortcut(x)
 
 
-def build(layers, shapes, channels):
+def build(layers: Iterable[tuple[Any, ...]], shapes: dict[str, tuple[int, ...]], channels: int) -> tuple[Any, int]:
     """(torch.nn.Sequential of the layers, the channels after it); ``shapes`` is that of the whole network."""
     stack = []
     for kind, *rest in layers:
@@ -56,7 +64,7 @@ def build(layers, shapes, channels):
 class Workload:
     """One row: ``run(n)`` takes n steps and waits for them."""
 
-    def __init__(self, backend, row):
+    def __init__(self, backend: Backend, row: Row) -> None:
         compiled = row.mode.startswith("compiled")
         if compiled and not hasattr(torch, "compile"):
             raise SkipError(f"torch.compile came with PyTorch 2.0; this is {torch.__version__}")
@@ -86,36 +94,36 @@ class Workload:
             with self.around():
                 self.step = torch_graph.captured(torch.cuda, self.step, self._forget)
 
-    def _loaded(self, made):
+    def _loaded(self, made: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
         """Batches in the host's memory; beside a GPU as a DataLoader with pin_memory hands them over."""
         if self.backend.device.type != "cuda":
             return made
         return [tuple(torch.from_numpy(array).pin_memory() for array in arrays) for arrays in made]
 
-    def _placed(self, images, labels):
+    def _placed(self, images: Any, labels: Any) -> tuple[Any, Any]:
         if isinstance(images, torch.Tensor):
             images, labels = (tensor.to(self.backend.device, non_blocking=True) for tensor in (images, labels))
         else:
             images, labels = (torch.tensor(array, device=self.backend.device) for array in (images, labels))
         return images.contiguous(memory_format=self.layout), labels
 
-    def _next(self):
+    def _next(self) -> tuple[Any, Any]:
         return self.batch if self.host is None else self._placed(*next(self.host))
 
-    def _forward(self, images):
+    def _forward(self, images: Any) -> Any:
         if self.half is None:
             return self.call(images)
         with torch.autocast(self.backend.device.type, dtype=self.half):
             return self.call(images).float()
 
-    def run(self, count):
+    def run(self, count: int) -> None:
         """Take ``count`` steps and wait for them."""
         with self.around():
             for _ in range(count):
                 self.step()
         self.backend.synchronise()
 
-    def _train(self):
+    def _train(self) -> None:
         images, labels = self._next()
         self.optimiser.zero_grad()
         loss = functional.cross_entropy(self._forward(images), labels)
@@ -127,20 +135,20 @@ class Workload:
             self.scaler.step(self.optimiser)
             self.scaler.update()
 
-    def _infer(self):
+    def _infer(self) -> None:
         self._forward(self._next()[0])
 
-    def _forget(self):
+    def _forget(self) -> None:
         self.optimiser.zero_grad(set_to_none=True)
 
-    def close(self):
+    def close(self) -> None:
         """Let go of its tensors, and of what was compiled: after eight variants of one code it would run eagerly."""
         if self.compiled:
             torch._dynamo.reset()
         vars(self).clear()
 
 
-def _optimiser(network, mode, parameters):
+def _optimiser(network: Network, mode: str, parameters: list[Any]) -> Any:
     rule, settings = network.optimiser
     found = torch_ops.optimiser(rule, settings, parameters)
     if mode == "cuda_graph":
@@ -149,40 +157,40 @@ def _optimiser(network, mode, parameters):
     return found
 
 
-def _scaler():
+def _scaler() -> Any:
     # torch.amp.GradScaler since 2.3, where the older name began to warn.
     return torch.amp.GradScaler("cuda") if hasattr(torch.amp, "GradScaler") else torch.cuda.amp.GradScaler()
 
 
-def matmul(backend, size, kind):
+def matmul(backend: Backend, size: int, kind: str) -> Callable[[int], None]:
     """run(n): n products of two square matrices of float32, float16 or bfloat16."""
     left = torch.rand(size, size, dtype=torch.float32, device=backend.device).to(getattr(torch, kind))
     result = torch.empty_like(left)
     return _repeated(backend, lambda: torch.mm(left, left, out=result))
 
 
-def add(backend, size):
+def add(backend: Backend, size: int) -> Callable[[int], None]:
     """run(n): n times one array of ``size`` numbers added to another, in place."""
     total = torch.ones(size, device=backend.device)
     other = torch.ones(size, device=backend.device)
     return _repeated(backend, lambda: total.add_(other))
 
 
-def host_to_device(backend, size):
+def host_to_device(backend: Backend, size: int) -> Callable[[int], None]:
     """run(n): n copies of ``size`` numbers from pinned memory."""
     source = torch.ones(size).pin_memory()
     target = torch.empty(size, device=backend.device)
     return _repeated(backend, lambda: target.copy_(source, non_blocking=True))
 
 
-def launch(backend):
+def launch(backend: Backend) -> Callable[[int], None]:
     """run(n): n additions of one number."""
     one = torch.ones(1, device=backend.device)
     return _repeated(backend, lambda: one.add_(1.0))
 
 
-def _repeated(backend, operation):
-    def run(count):
+def _repeated(backend: Backend, operation: Callable[[], Any]) -> Callable[[int], None]:
+    def run(count: int) -> None:
         for _ in range(count):
             operation()
         backend.synchronise()
@@ -190,23 +198,23 @@ def _repeated(backend, operation):
     return run
 
 
-def device_memory(backend):
+def device_memory(backend: Backend) -> int | None:
     """Bytes of the GPU's memory, None on a CPU."""
     return torch.cuda.get_device_properties(0).total_memory if backend.device.type == "cuda" else None
 
 
-def capability(backend):
+def capability(backend: Backend) -> tuple[int, int] | None:
     """The GPU's compute capability, None on a CPU."""
     return torch.cuda.get_device_capability(0) if backend.device.type == "cuda" else None
 
 
-def forget_peak(backend):
+def forget_peak(backend: Backend) -> None:
     """From now on count the peak of device memory anew."""
     if backend.device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
 
-def peak(backend):
+def peak(backend: Backend) -> int | None:
     """The most that tensors took of the device's memory, None on a CPU."""
     return torch.cuda.max_memory_allocated() if backend.device.type == "cuda" else None

@@ -1,7 +1,10 @@
 """Plan, start the processes, and put together ``document["throughput"]``. Imports no framework."""
 
+from __future__ import annotations
+
 import sys
 import time
+from typing import Any, Callable, Iterable
 
 from smoke import document, supervise
 from smoke.throughput import cards, gpus, machine, memory, networks, roof, rows, schedule, sharing, stats, windows
@@ -15,7 +18,7 @@ GRACE = 60.0
 class Job:
     """What is asked for: the framework and its threads, the budget, and the rows where not all."""
 
-    def __init__(self, framework, threads, budget, processes, named=()):
+    def __init__(self, framework: str, threads: int, budget: float, processes: int, named: Iterable[str] = ()) -> None:
         self.framework = framework
         self.threads = threads
         self.budget = budget
@@ -23,26 +26,33 @@ class Job:
         #: ids; the roof belongs to the whole plan only
         self.named = tuple(named)
         #: NVML's indices of the GPUs that are this run's, None where nobody has looked
-        self.gpus = None
+        self.gpus: list[int] | None = None
 
 
 class Measured:
     """The document's object, and what went wrong."""
 
-    def __init__(self):
-        self.document = None
+    def __init__(self) -> None:
+        self.document: dict[str, Any] | None = None
         #: [(row's id, what happened)]
-        self.errors = []
+        self.errors: list[tuple[str, str]] = []
         #: how the first process that went wrong ended: hang, killed or exited
         self.ended = "done"
-        self.log = []
+        self.log: list[str] = []
         self.seconds = 0.0
 
 
 class Collector:
     """One measuring of one framework."""
 
-    def __init__(self, job, report, load_start, clock=time.monotonic, supervised=supervise.supervise):
+    def __init__(
+        self,
+        job: Job,
+        report: Callable[[str], None],
+        load_start: float,
+        clock: Callable[[], float] = time.monotonic,
+        supervised: Callable[..., supervise.Outcome] = supervise.supervise,
+    ) -> None:
         self.job = job
         self.report = report
         self.load_start = load_start
@@ -50,15 +60,15 @@ class Collector:
         self.supervised = supervised
         self.device = "cpu"
         self.schedule = schedule.Schedule(self._rows(None), job.processes, not job.named)
-        self.roof = {}
+        self.roof: dict[tuple[str, str], tuple[dict[str, Any], list[list[float]]]] = {}
         self.result = Measured()
 
-    def _rows(self, card):
+    def _rows(self, card: dict[str, Any] | None) -> list[rows.Row]:
         if self.job.named:
             return [rows.parse(name, self.job.framework) for name in self.job.named]
-        return rows.planned(self.job.framework, self.device, cards.full_batch(card and card["memory"]))
+        return rows.planned(self.job.framework, self.device, cards.full_batch(card["memory"] if card else None))
 
-    def _greeted(self, event):
+    def _greeted(self, event: dict[str, Any]) -> None:
         """The first process has found out what there is; on a GPU that is another plan."""
         self.device = event["device"]
         if self.device == "cuda" and not self.job.named and not isinstance(self.schedule, sharing.Shared):
@@ -68,7 +78,7 @@ class Collector:
             )
         self.schedule.add(self._rows(event.get("card")))
 
-    def run(self):
+    def run(self) -> Measured:
         """Measure until nothing more fits; the Measured."""
         before, started = machine.Moment(self.clock), self.clock()
         with gpus.sampler(self.job.gpus) as sampled:
@@ -81,7 +91,7 @@ class Collector:
         self.result.seconds = self.clock() - started
         return self.result
 
-    def _process(self, wanted, with_roof, left):
+    def _process(self, wanted: list[rows.Row], with_roof: bool, left: float) -> bool:
         """One fresh process; what it told is tallied. False where another is of no use."""
         words = "throughput ... process {}: {} rows, {:.0f} of {:.0f} s left"
         self.report(words.format(self.schedule.round, len(wanted), max(0.0, left), self.job.budget))
@@ -116,7 +126,7 @@ class Collector:
             return True
         return self._failed(running, outcome, limit)
 
-    def _tally(self, event):
+    def _tally(self, event: dict[str, Any]) -> None:
         tally = self.schedule.tallies[event["id"]]
         tally.samples.append(event["samples"])
         tally.fastest.append(event["fastest"])
@@ -127,7 +137,7 @@ class Collector:
         tally.peaks_host.append(event["peak_host_bytes"])
         tally.peaks_device.append(event["peak_device_bytes"])
 
-    def _failed(self, running, outcome, limit):
+    def _failed(self, running: str | None, outcome: supervise.Outcome, limit: float) -> bool:
         """A process that did not come to its end: what it was at is not tried again, and without that nothing is."""
         why = document.how(outcome, limit, "--throughput")
         self.result.errors.append((running or "the measuring process", why))
@@ -144,7 +154,9 @@ class Collector:
                     tally.error = "not reached: the measuring process " + why.split(";")[0]
         return running is not None
 
-    def _document(self, before, after, sampled):
+    def _document(
+        self, before: machine.Moment, after: machine.Moment, sampled: gpus.Sampler | gpus.Nothing
+    ) -> dict[str, Any]:
         cpus, others = machine.cpus(), after.others(before)
         marks = machine.marks(
             online=after.online,
@@ -177,7 +189,7 @@ class Collector:
             "rows": entries,
         }
 
-    def _entries(self):
+    def _entries(self) -> list[dict[str, Any]]:
         roofs = roof.of((*key, stats.stat(samples)["median"]) for key, (_, samples) in self.roof.items())
         entries = []
         for tally in self.schedule.tallies.values():
@@ -187,7 +199,7 @@ class Collector:
         return entries
 
 
-def entry(tally, device, roofs, budget, stopped):
+def entry(tally: schedule.Tally, device: str, roofs: dict[str, float], budget: float, stopped: str) -> dict[str, Any]:
     """One row of the document."""
     found = tally.row.described()
     found.update(device=device, outcome="skipped", reason=tally.error or tally.reason, images_per_second=None)
@@ -215,9 +227,9 @@ def entry(tally, device, roofs, budget, stopped):
     return found
 
 
-def mark_best(entries):
+def mark_best(entries: list[dict[str, Any]]) -> None:
     """Name the fastest mode of each model, kind, batch, precision and feed."""
-    best = {}
+    best: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in entries:
         if row["outcome"] == "measured":
             key = tuple(row[name] for name in ("model", "kind", "batch", "precision", "feed"))
@@ -227,9 +239,14 @@ def mark_best(entries):
         row["best"] = True
 
 
-def settings(device="cpu"):
+def settings(device: str = "cpu") -> dict[str, Any]:
     """What a figure means, as flat values; runs that differ in one of them are not alike."""
-    found = {"tf32": False, "window_seconds": windows.LEAST, "windows": windows.WINDOWS, "narrow": schedule.NARROW}
+    found: dict[str, Any] = {
+        "tf32": False,
+        "window_seconds": windows.LEAST,
+        "windows": windows.WINDOWS,
+        "narrow": schedule.NARROW,
+    }
     found["lap_seconds"] = windows.LAP
     if device == "cuda":
         short = windows.ON_GPU
@@ -247,7 +264,7 @@ def settings(device="cpu"):
     return found
 
 
-def environment(threads):
+def environment(threads: int) -> dict[str, str]:
     """The environment of a process that measures; what the user has set stays, but what would make rows untrue."""
     found = dict(memory.KEPT, **supervise.environment(threads))
     for name in UNTRUE:

@@ -1,12 +1,20 @@
 """Images and labels, the same for every framework."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy
+
+if TYPE_CHECKING:
+    from smoke.throughput.networks import Network
+    from smoke.throughput.rows import Row
 
 #: Host-fed steps take so many batches in turn.
 BATCHES = 2
 
 
-def made(network, row, channels_first=False):
+def made(network: Network, row: Row, channels_first: bool = False) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
     """[(images, labels)] in the host's memory, images as the framework's own pipeline would hand them over."""
     generator = numpy.random.RandomState(0)
     height, width, channels = network.input

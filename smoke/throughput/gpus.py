@@ -1,6 +1,9 @@
 """What NVML says of the GPUs while something measures: clocks, temperature, power, and why a clock was lowered."""
 
+from __future__ import annotations
+
 import threading
+from typing import Any, Sequence
 
 from smoke.detect.nvml import Nvml
 from smoke.detect.witness import Notes
@@ -26,7 +29,7 @@ class Sampler:
     ``only``: NVML's indices of those GPUs, None for all. What the others do is their users' affair, and no mark here.
     """
 
-    def __init__(self, pynvml, only=None):
+    def __init__(self, pynvml: Any, only: Sequence[int] | None = None) -> None:
         self._ask = Nvml(pynvml, Notes())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -35,25 +38,27 @@ class Sampler:
         self.indices = [index for index in every if only is None or index in only]
         self._handles = [self._ask("nvmlDeviceGetHandleByIndex", index) for index in self.indices]
         #: for each GPU: {what: [values]}
-        self.seen = [{"clock": [], "temperature": [], "power": [], "reasons": []} for _ in self._handles]
+        self.seen: list[dict[str, list[Any]]] = [
+            {"clock": [], "temperature": [], "power": [], "reasons": []} for _ in self._handles
+        ]
         use = [self._ask("nvmlDeviceGetUtilizationRates", handle) for handle in self._handles]
         #: for each GPU: per cent used at the start
         self.used = [getattr(rates, "gpu", 0) for rates in use]
 
-    def __enter__(self):
+    def __enter__(self) -> Sampler:
         self._thread.start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join()
         self._ask("nvmlShutdown")
 
-    def _watch(self):
+    def _watch(self) -> None:
         while not self._stop.wait(SECONDS):
             self.sample()
 
-    def sample(self):
+    def sample(self) -> None:
         """Look once at every GPU."""
         ask, constants = self._ask, self._ask.pynvml
         for handle, seen in zip(self._handles, self.seen):
@@ -71,7 +76,7 @@ class Sampler:
                 if value is not None:
                     seen[name].append(value)
 
-    def described(self):
+    def described(self) -> list[dict[str, Any]]:
         """The document's entries, one for each GPU."""
         driver = _text(self._ask("nvmlSystemGetDriverVersion"))
         return [
@@ -87,11 +92,11 @@ class Sampler:
             for handle, seen in zip(self._handles, self.seen)
         ]
 
-    def faults(self):
+    def faults(self) -> list[list[str]]:
         """For each GPU the reasons of FAULTS that lowered its clock."""
         return [_words(seen["reasons"], FAULTS) for seen in self.seen]
 
-    def marks(self):
+    def marks(self) -> list[str]:
         """Why a GPU's figures are not to be trusted."""
         found = []
         for index, words, used in zip(self.indices, self.faults(), self.used):
@@ -105,20 +110,20 @@ class Sampler:
 class Nothing:
     """In place of a Sampler where there is no NVML."""
 
-    def __enter__(self):
+    def __enter__(self) -> Nothing:
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         return None
 
-    def described(self):
+    def described(self) -> list[Any]:
         """No GPUs."""
         return []
 
     marks = described
 
 
-def sampler(only=None):
+def sampler(only: Sequence[int] | None = None) -> Sampler | Nothing:
     """A Sampler of these GPUs, where NVML answers."""
     try:
         import pynvml
@@ -129,13 +134,13 @@ def sampler(only=None):
     return Sampler(pynvml, only)
 
 
-def _words(reasons, mask):
+def _words(reasons: list[int], mask: int) -> list[str]:
     return [word for bit, word in sorted(REASONS.items()) if bit & mask and any(value & bit for value in reasons)]
 
 
-def _text(value):
+def _text(value: str | bytes | None) -> str | None:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _range(values):
+def _range(values: list[float]) -> list[float] | None:
     return [min(values), stats.median(values), max(values)] if values else None

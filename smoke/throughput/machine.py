@@ -1,8 +1,11 @@
 """The machine while it measures: its processors, who else used them, and what makes its figures doubtful."""
 
+from __future__ import annotations
+
 import glob
 import os
 import platform
+from typing import Any, Callable, Iterable
 
 from smoke import cgroup
 from smoke.throughput import stats
@@ -13,7 +16,7 @@ OTHERS = 0.05
 DISTURBED = 0.1
 
 
-def _read(root, path):
+def _read(root: str, path: str) -> str:
     try:
         with open(os.path.join(root, path)) as stream:
             return stream.read()
@@ -21,7 +24,7 @@ def _read(root, path):
         return ""
 
 
-def processor(root="/"):
+def processor(root: str = "/") -> str:
     """The processor's model name, or at least its architecture."""
     for line in _read(root, "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
@@ -30,13 +33,13 @@ def processor(root="/"):
     return platform.machine()
 
 
-def governor(root="/"):
+def governor(root: str = "/") -> str | None:
     """The frequency governor (several are joined), or None where it cannot be read, as in most virtual machines."""
     files = glob.glob(os.path.join(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor"))
     return "+".join(sorted({_read("/", file).strip() for file in files})) or None
 
 
-def load(root="/"):
+def load(root: str = "/") -> float:
     """The load of the last minute, 0 where the kernel does not say."""
     return float((_read(root, "proc/loadavg").split() or ["0"])[0])
 
@@ -44,7 +47,7 @@ def load(root="/"):
 class Moment:
     """Counters at one moment; two of them tell what happened between."""
 
-    def __init__(self, clock, root="/"):
+    def __init__(self, clock: Callable[[], float], root: str = "/") -> None:
         self.at = clock()
         ticks = float(os.sysconf("SC_CLK_TCK"))
         #: seconds: user nice system idle iowait irq softirq steal (guest time is in user time)
@@ -55,7 +58,7 @@ class Moment:
         self.own = own.user + own.system + own.children_user + own.children_system
         self.throttled = _throttled(root)
 
-    def others(self, before):
+    def others(self, before: Moment) -> float | None:
         """Processors that others took since ``before``, the hypervisor's other guests too; None where unknown."""
         if len(self.ticks) < 8 or len(before.ticks) < 8 or self.at <= before.at:
             return None
@@ -63,14 +66,14 @@ class Moment:
         return round(max(0.0, busy - (self.own - before.own)) / (self.at - before.at), 3)
 
 
-def _throttled(root):
+def _throttled(root: str) -> int:
     """How often the processors have slowed down for heat, as far as the kernel counts it."""
     files = glob.glob(os.path.join(root, "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/package_throttle_count"))
     counts = [_read("/", file).strip() for file in files]
     return max([int(count) for count in counts if count.isdigit()] or [0])
 
 
-def marks(*, online, cpus, load_start, others, throttled):
+def marks(*, online: int, cpus: float, load_start: float, others: float | None, throttled: int) -> list[str]:
     """Why the figures are not to be trusted, one sentence each."""
     found = []
     if load_start > online:
@@ -82,7 +85,7 @@ def marks(*, online, cpus, load_start, others, throttled):
     return found
 
 
-def disturbed(rows):
+def disturbed(rows: Iterable[dict[str, Any]]) -> list[str]:
     """The mark of a machine whose rows (the document's) mostly take longer than they need.
 
     The hypervisor's other guests slow down caches and memory, which no counter of the guest shows.
@@ -95,7 +98,7 @@ def disturbed(rows):
     return [words.format(stats.median(lost))]
 
 
-def cpus(root="/"):
+def cpus(root: str = "/") -> float:
     """Processors' worth of time that this group may use."""
     allowed = float(len(os.sched_getaffinity(0)))
     return min(allowed, cgroup.quota(root) or allowed)

@@ -1,5 +1,7 @@
 """Host memory: how much there is, the most that this process has had resident, and what malloc keeps of it."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 
@@ -12,20 +14,20 @@ from smoke import cgroup
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40)}
 
 
-def available(root="/"):
+def available(root: str = "/") -> int:
     """Bytes that a process may still take: the kernel's MemAvailable, cut down to the control group's limit."""
     found = [int(words[1]) * 1024 for words in _fields(root, "proc/meminfo") if words[0] == "MemAvailable:"]
     limit = cgroup.memory_limit(root)
     return min(found + ([limit] if limit else []))
 
 
-def peak(root="/"):
+def peak(root: str = "/") -> int | None:
     """VmHWM of this process in bytes; None where the kernel does not say."""
     found = [int(words[1]) * 1024 for words in _fields(root, "proc/self/status") if words[0] == "VmHWM:"]
     return found[0] if found else None
 
 
-def forget_peak(root="/"):
+def forget_peak(root: str = "/") -> None:
     """Let VmHWM start anew from what is in use now (proc(5), clear_refs); where that is refused, it only grows."""
     give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
     if give_back:
@@ -37,7 +39,7 @@ def forget_peak(root="/"):
         return
 
 
-def _fields(root, path):
+def _fields(root: str, path: str) -> list[list[str]]:
     try:
         with open(os.path.join(root, path)) as stream:
             return [words for words in (line.split() for line in stream) if len(words) > 1]

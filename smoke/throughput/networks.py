@@ -7,13 +7,26 @@ A layer is a tuple:
   ("residual", layers, shortcut)                       sum of both; an empty shortcut is the identity
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from smoke import model
 
 
 class Network:
     """A network, its input and what training it takes."""
 
-    def __init__(self, *, name, layers, size, classes, optimiser, padding):
+    def __init__(
+        self,
+        *,
+        name: str,
+        layers: list[tuple[Any, ...]],
+        size: tuple[int, int, int],
+        classes: int,
+        optimiser: tuple[str, dict[str, float]],
+        padding: str,
+    ) -> None:
         self.name = name
         self.layers = layers
         self.input = size
@@ -23,8 +36,8 @@ class Network:
         self.padding = padding
 
 
-def _cnn():
-    layers = []
+def _cnn() -> list[tuple[Any, ...]]:
+    layers: list[tuple[Any, ...]] = []
     for name, filters in model.CONVOLUTIONS:
         layers += [("conv", name, model.KERNEL, 1, 0, filters, True), ("relu",)]
         layers += [("max_pool", model.POOL, model.POOL, 0)]
@@ -34,17 +47,26 @@ def _cnn():
     return layers[:-1]
 
 
-def _resnet18():
+def _resnet18() -> list[tuple[Any, ...]]:
     """He et al. 2015 as in torchvision: v1 blocks, strides in the first convolution of a block."""
-    layers = [("conv", "stem", 7, 2, 3, 64, False), ("norm", "stem_norm"), ("relu",), ("max_pool", 3, 2, 1)]
+    layers: list[tuple[Any, ...]] = [
+        ("conv", "stem", 7, 2, 3, 64, False),
+        ("norm", "stem_norm"),
+        ("relu",),
+        ("max_pool", 3, 2, 1),
+    ]
     channels = 64
     for stage, filters in enumerate((64, 128, 256, 512), 1):
         for block in (1, 2):
             stride = 2 if stage > 1 and block == 1 else 1
             name = f"stage{stage}_{block}"
-            inner = [("conv", name + "a", 3, stride, 1, filters, False), ("norm", name + "a_norm"), ("relu",)]
+            inner: list[tuple[Any, ...]] = [
+                ("conv", name + "a", 3, stride, 1, filters, False),
+                ("norm", name + "a_norm"),
+                ("relu",),
+            ]
             inner += [("conv", name + "b", 3, 1, 1, filters, False), ("norm", name + "b_norm")]
-            shortcut = []
+            shortcut: list[tuple[Any, ...]] = []
             if stride != 1 or channels != filters:
                 shortcut = [("conv", name + "s", 1, stride, 0, filters, False), ("norm", name + "s_norm")]
             layers += [("residual", inner, shortcut), ("relu",)]
@@ -76,23 +98,23 @@ PARAMETERS = {"cnn": model.PARAMETERS, "resnet18": 11689512}
 class Counted:
     """What walking through a network finds: FLOPs of a forward pass, of its first layer, weights, activations."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.flops = 0
         self.first = 0
         #: {name: shape} of what is trained; kernels are HWIO or (in, out)
-        self.shapes = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
         #: numbers that the layers put out, for one image
         self.activations = 0
 
 
-def count(network):
+def count(network: Network) -> Counted:
     """The Counted of a network, from its layers' shapes."""
     found = Counted()
     _walk(network.layers, network.input, found)
     return found
 
 
-def flops_per_image(network, kind):
+def flops_per_image(network: Network, kind: str) -> int:
     """Multiplications and additions of convolutions and dense layers, as is usual; the rest is a few per cent.
 
     Training does each layer thrice: its output, its kernel's gradient and its input's, which the first has no use for.
@@ -101,7 +123,7 @@ def flops_per_image(network, kind):
     return found.flops if kind == "infer" else 3 * found.flops - found.first
 
 
-def parameters(shapes):
+def parameters(shapes: dict[str, tuple[int, ...]]) -> int:
     """How many numbers {name: shape} holds."""
     total = 0
     for shape in shapes.values():
@@ -112,14 +134,14 @@ def parameters(shapes):
     return total
 
 
-def bytes_needed(network, kind, batch):
+def bytes_needed(network: Network, kind: str, batch: int) -> int:
     """About what a row takes at least: activations (twice when training, with their gradients), weights four times."""
     found = count(network)
     per_image = found.activations * (2 if kind == "train" else 0.5)
     return int(4 * (batch * per_image + 4 * parameters(found.shapes)))
 
 
-def _walk(layers, shape, found):
+def _walk(layers: list[tuple[Any, ...]], shape: tuple[int, ...], found: Counted) -> tuple[int, ...]:
     """The shape after ``layers``; what they cost goes to ``found``."""
     for layer in layers:
         kind, rest = layer[0], layer[1:]
@@ -153,16 +175,16 @@ def _walk(layers, shape, found):
     return shape
 
 
-def _length(length, kernel, stride, pad):
+def _length(length: int, kernel: int, stride: int, pad: int) -> int:
     return (length + 2 * pad - kernel) // stride + 1
 
 
-def _weights(found, name, shape, bias):
+def _weights(found: Counted, name: str, shape: tuple[int, ...], bias: bool) -> None:
     found.shapes[name + "/kernel"] = shape
     if bias:
         found.shapes[name + "/bias"] = shape[-1:]
 
 
-def _add(found, flops):
+def _add(found: Counted, flops: int) -> None:
     found.first = found.first or flops
     found.flops += flops

@@ -3,6 +3,8 @@
 It says what it found event by event, so that what it had measured before a crash is kept.
 """
 
+from __future__ import annotations
+
 import argparse
 import ctypes
 import json
@@ -11,6 +13,7 @@ import signal
 import sys
 import time
 import traceback
+from typing import Any, Callable, NoReturn, Sequence
 
 from smoke import backends, child, gpu
 from smoke.context import SkipError
@@ -36,7 +39,7 @@ class WrongNetworkError(Exception):
 class Measuring:
     """One framework, imported and awake."""
 
-    def __init__(self, framework, threads, emit):
+    def __init__(self, framework: str, threads: int, emit: Callable[..., None]) -> None:
         self.emit = emit
         started = time.perf_counter()
         # As many operations at once as TensorFlow would run if nobody set it.
@@ -57,7 +60,7 @@ class Measuring:
         workload.close()
         emit(event="hello", device=self.device, card=self.card, seconds=time.perf_counter() - started)
 
-    def roof(self):
+    def roof(self) -> None:
         """Measure each figure of the roof."""
         started = time.perf_counter()
         how = dict(windows.ON_GPU, windows=2) if self.device == "cuda" else {"windows": 1}
@@ -72,7 +75,7 @@ class Measuring:
             self.emit(event="roof", figure=figure.described(), samples=[figure.value(rate) for rate in rates])
         self.emit(event="roof_done", seconds=time.perf_counter() - started)
 
-    def row(self, row):
+    def row(self, row: rows.Row) -> float | None:
         """Measure one row and give its images/s, or say why it cannot be measured here and give None."""
         self.emit(event="begin", id=row.id)
         started = time.perf_counter()
@@ -88,7 +91,7 @@ class Measuring:
         self.emit(event="measured", id=row.id, seconds=time.perf_counter() - started, **found)
         return stats.median(found["samples"])
 
-    def _measured(self, row):
+    def _measured(self, row: rows.Row) -> dict[str, Any]:
         refused = cards.refused(row.precision, self.card["capability"])
         if refused:
             raise SkipError(refused)
@@ -121,7 +124,7 @@ class Measuring:
         }
 
 
-def refusal(problem, row):
+def refusal(problem: Exception, row: rows.Row) -> str | None:
     """Why the row cannot be measured here, or None where that is an error."""
     if isinstance(problem, SkipError):
         return str(problem)
@@ -139,7 +142,7 @@ def refusal(problem, row):
     return f"{name} does not work here: {said}"
 
 
-def turns(options, measuring, elapsed):
+def turns(options: argparse.Namespace, measuring: Measuring, elapsed: float) -> sharing.Turns | None:
     """The Turns of a process that shares a GPU's rows with others, None elsewhere."""
     if measuring.device != "cuda" or not (options.share or options.costs):
         return None
@@ -152,7 +155,7 @@ def turns(options, measuring, elapsed):
     return sharing.first(options.framework, planned, measuring.card, options.seconds, **how)
 
 
-def options_of(arguments):
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What the parent asks for."""
     parser = argparse.ArgumentParser(prog="python -m smoke.throughput.process")
     parser.add_argument("--framework", required=True)
@@ -166,7 +169,7 @@ def options_of(arguments):
     return parser.parse_args(arguments)
 
 
-def measure(options, measuring, clock):
+def measure(options: argparse.Namespace, measuring: Measuring, clock: Callable[[], float]) -> None:
     """Measure what is asked for; stop before a row that would begin after ``--seconds`` by ``clock()``."""
     shared = turns(options, measuring, clock())
     if shared is not None:
@@ -181,7 +184,7 @@ def measure(options, measuring, clock):
         measuring.roof()
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Measure, and tell it event by event."""
     started = time.perf_counter()
     options = options_of(arguments)
@@ -190,7 +193,7 @@ def main(arguments=None):
     os.set_inheritable(options.events, False)
     stream = os.fdopen(options.events, "w")
 
-    def emit(**event):
+    def emit(**event: Any) -> None:
         stream.write(json.dumps(child.plain(event), allow_nan=False) + "\n")
         stream.flush()
 

@@ -1,6 +1,9 @@
 """Which rows there are for a framework, in the order in which they are worth measuring."""
 
+from __future__ import annotations
+
 import itertools
+from typing import Any
 
 from smoke.throughput import cards, networks
 
@@ -26,16 +29,16 @@ FIELDS = ("model", "kind", "mode", "batch", "precision", "feed")
 class Row:
     """One thing to measure; ``tier`` 0 comes first."""
 
-    def __init__(self, tier, values):
+    def __init__(self, tier: int, values: tuple[str, str, str, int, str, str]) -> None:
         self.tier = tier
         self.model, self.kind, self.mode, self.batch, self.precision, self.feed = values
 
     @property
-    def id(self):
+    def id(self) -> str:
         """``cnn/train/eager/128/fp32/device``."""
         return "/".join(str(getattr(self, name)) for name in FIELDS)
 
-    def described(self):
+    def described(self) -> dict[str, Any]:
         """The part of its entry that is known before it is measured."""
         found = {name: getattr(self, name) for name in FIELDS}
         found["id"] = self.id
@@ -43,10 +46,10 @@ class Row:
         return found
 
 
-def planned(framework, device, full=cards.FULL[0]):
+def planned(framework: str, device: str, full: int = cards.FULL[0]) -> list[Row]:
     """Every row for the framework on ``cpu`` or ``cuda``, first things first; ``full`` is the batch that fills it."""
     tiers = _gpu(framework, full) if device == "cuda" else _cpu(framework)
-    found = {}
+    found: dict[str, Row] = {}
     for tier, (models, kinds, *rest) in enumerate(tiers):
         for model, mode, batch, precision, feed, kind in itertools.product(models, *rest, kinds):
             row = Row(tier, (model, kind, mode, batch, precision, feed))
@@ -54,7 +57,7 @@ def planned(framework, device, full=cards.FULL[0]):
     return list(found.values())
 
 
-def _cpu(framework):
+def _cpu(framework: str) -> list[tuple[Any, ...]]:
     modes = MODES[framework]
     plain, fp32, device = modes[:1], ("fp32",), ("device",)
     return [
@@ -69,7 +72,7 @@ def _cpu(framework):
     ]
 
 
-def _gpu(framework, full):
+def _gpu(framework: str, full: int) -> list[tuple[Any, ...]]:
     """First what machines are compared by: training ResNet-18 in each precision, then what is best, and launches."""
     modes = MODES[framework]
     layout, plain = (LAYOUT[framework],), modes[:1]
@@ -96,7 +99,7 @@ def _gpu(framework, full):
     ]
 
 
-def parse(text, framework):
+def parse(text: str, framework: str) -> Row:
     """The row that an id names; ValueError says what is not understood."""
     known = {row.id: row for full in cards.FULL for row in planned(framework, "cuda", full)}
     if text not in known:

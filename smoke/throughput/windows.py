@@ -6,9 +6,12 @@ slows down, so the fastest lap, the shortest stretch that is timed, tells progra
 and Revels 2016, "Robust benchmarking in noisy environments"). Both are told.
 """
 
+from __future__ import annotations
+
 import collections
 import math
 import time
+from typing import Any, Callable
 
 #: Seconds that a window lasts at least. On a GPU it is one lap, with one synchronisation at its end.
 LEAST = 0.5
@@ -27,19 +30,28 @@ ON_GPU = {"least": 0.25, "windows": 3, "agree": 0.01, "warm_up": 8}
 Rates = collections.namedtuple("Rates", ["first", "windows", "fastest"])
 
 
-def how(device):
+def how(device: str) -> dict[str, Any]:
     """The arguments of ``measure`` for a row on ``cpu`` or ``cuda``, where a step's call returns before its end."""
     return dict(ON_GPU) if device == "cuda" else {"lap": LAP}
 
 
-def measure(repeat, *, lap=None, windows=WINDOWS, clock=time.perf_counter, least=LEAST, agree=AGREE, warm_up=WARM_UP):
+def measure(
+    repeat: Callable[[int], Any],
+    *,
+    lap: float | None = None,
+    windows: int = WINDOWS,
+    clock: Callable[[], float] = time.perf_counter,
+    least: float = LEAST,
+    agree: float = AGREE,
+    warm_up: int = WARM_UP,
+) -> Rates:
     """The Rates of ``repeat(n)``, which takes n steps and waits.
 
     ``lap``: seconds that a lap lasts at least, None where it is to be a whole window.
     """
     laps = []
 
-    def timed(count):
+    def timed(count: int) -> float:
         start = clock()
         repeat(count)
         return max(clock() - start, 1e-9)
@@ -52,7 +64,7 @@ def measure(repeat, *, lap=None, windows=WINDOWS, clock=time.perf_counter, least
         seconds = timed(count)
     steps = count if lap is None else min(count, math.ceil(lap * count / seconds))
 
-    def window():
+    def window() -> float:
         done, start = 0, clock()
         while not done or clock() - start < least:
             laps.append(timed(steps))
