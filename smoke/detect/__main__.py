@@ -1,18 +1,24 @@
 """`python -m smoke.detect --json FILE|-`: write the facts document."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
 
 from .collect import DRIVER_LIMIT, FRAMEWORK_LIMIT, collect
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def _tell(name, facts):
+
+def _tell(name: str, facts: dict[str, Any]) -> None:
     sys.stderr.write(json.dumps({"witness": name, "facts": facts}) + "\n")
     sys.stderr.flush()
 
 
-def main():
+def main() -> int:
     """Exit code 0 once the document is written, 2 where it cannot be."""
     parser = argparse.ArgumentParser(prog="python -m smoke.detect", description=__doc__)
     parser.add_argument("--json", default="-", metavar="FILE", help="where to write the facts; - is stdout")

@@ -1,5 +1,7 @@
 """The process that asks one witness: `python -m smoke.detect.child NAME --root DIR` (see witness.py)."""
 
+from __future__ import annotations
+
 import argparse
 import os
 
@@ -9,7 +11,7 @@ from .witness import NAMES, Notes
 _WITNESSES = {"kernel": kernel, "nvml": nvml, "cuda": cuda, "framework": framework}
 
 
-def main():
+def main() -> None:
     """Facts go to the real stdout; whatever libraries print goes to stderr, which the parent keeps."""
     parser = argparse.ArgumentParser(prog="smoke.detect.child")
     parser.add_argument("name", choices=NAMES)

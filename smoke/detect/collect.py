@@ -1,5 +1,7 @@
 """One document of facts from four witnesses; no verdict."""
 
+from __future__ import annotations
+
 import os
 import platform
 import time
@@ -7,6 +9,11 @@ import time
 from . import nodes
 from .tree import Tree
 from .witness import Inquiry, testimony
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 SCHEMA_VERSION = 1
 #: Seconds for NVML, libcuda and the kernel: eight GPUs without the persistence daemon take well over ten to start.
@@ -16,8 +23,14 @@ FRAMEWORK_LIMIT = 180.0
 
 
 def collect(
-    root="/", framework=None, timeout=DRIVER_LIMIT, framework_timeout=FRAMEWORK_LIMIT, answered=None, *, here=False
-):
+    root: str = "/",
+    framework: str | None = None,
+    timeout: float = DRIVER_LIMIT,
+    framework_timeout: float = FRAMEWORK_LIMIT,
+    answered: Callable[[str, dict[str, Any]], Any] | None = None,
+    *,
+    here: bool = False,
+) -> dict[str, Any]:
     """Ask the kernel, NVML, the CUDA driver and, if named, the framework (torch, tf1, tf2), each in its own process.
 
     `root` is the file system whose /proc, /sys, /dev and /etc are looked at. Never raises for what it finds: a witness
@@ -27,7 +40,12 @@ def collect(
     """
     answered = answered or (lambda name, facts: None)
     started, tree = time.monotonic(), Tree(root)
-    document = {"schema_version": SCHEMA_VERSION, "python": platform.python_version(), "root": root, "pid": os.getpid()}
+    document: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "python": platform.python_version(),
+        "root": root,
+        "pid": os.getpid(),
+    }
     # A driver started by root makes its nodes when it is asked: what there was before it was is known only here.
     before = nodes.present(tree)
     inquiries = {name: Inquiry(name, root, None, timeout) for name in ("kernel", "nvml", "cuda")}

@@ -3,17 +3,25 @@
 Source of the signatures: NVIDIA's cuda.h.
 """
 
+from __future__ import annotations
+
 import ctypes
 from ctypes import byref, c_char, c_char_p, c_int, c_size_t, c_uint, c_void_p
 
 from .loading import load
 from .tree import Tree, clip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .witness import Notes
+
 _ATTRIBUTE_COMPUTE_MODE, _ATTRIBUTE_MAJOR, _ATTRIBUTE_MINOR = 20, 75, 76
 _MAX_DEVICES = 64
 
 
-def observe(notes, root, framework=None):
+def observe(notes: Notes, root: str, framework: str | None = None) -> None:
     """Put libcuda's answers into `notes`: path, version, cuInit's code, devices, and whether a context can be made."""
     notes.calling("dlopen libcuda.so.1")
     library, facts = load("libcuda.so.1", Tree(root))
@@ -39,11 +47,11 @@ def observe(notes, root, framework=None):
 
 
 class _Driver:
-    def __init__(self, library, notes):
+    def __init__(self, library: ctypes.CDLL, notes: Notes) -> None:
         self.library = library
         self.notes = notes
 
-    def call(self, name, *arguments):
+    def call(self, name: str, *arguments: Any) -> int | None:
         """The CUresult, or None where this libcuda does not export the call."""
         self.notes.calling(name)
         try:
@@ -52,7 +60,7 @@ class _Driver:
             return None
         return function(*arguments)
 
-    def named(self, code):
+    def named(self, code: int | None) -> dict[str, Any]:
         """{"code", "name", "text"} by libcuda's own names."""
         if code is None:
             return {"code": None, "name": "symbol not exported", "text": None}
@@ -64,7 +72,7 @@ class _Driver:
         return {"code": code, "name": words[0], "text": words[1]}
 
 
-def _device(driver, index):
+def _device(driver: _Driver, index: int) -> dict[str, Any]:
     handle = c_int(0)
     code = driver.call("cuDeviceGet", byref(handle), c_int(index))
     if code != 0:
@@ -72,7 +80,7 @@ def _device(driver, index):
     name, bus = (c_char * 256)(), (c_char * 32)()
     uuid = (ctypes.c_ubyte * 16)()
     total = c_size_t(0)
-    facts = {"index": index}
+    facts: dict[str, Any] = {"index": index}
     if driver.call("cuDeviceGetName", name, c_int(255), handle) == 0:
         facts["name"] = clip(name.value, 100)
     if driver.call("cuDeviceGetPCIBusId", bus, c_int(31), handle) == 0:
@@ -94,6 +102,6 @@ def _device(driver, index):
     return facts
 
 
-def _attribute(driver, which, handle):
+def _attribute(driver: _Driver, which: int, handle: c_int) -> int | None:
     value = c_int(0)
     return value.value if driver.call("cuDeviceGetAttribute", byref(value), c_int(which), handle) == 0 else None

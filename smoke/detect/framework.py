@@ -1,5 +1,7 @@
 """The framework's testimony: what it was built for, what it sees, and what it says when asked to use it."""
 
+from __future__ import annotations
+
 import os
 import re
 import sys
@@ -8,13 +10,20 @@ import warnings
 from . import wheels
 from .tree import clip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .witness import Notes
+
 _DISTRIBUTION = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+)?\.(dist|egg)-info$")
 _WANTED = re.compile(
     r"^(torch|tensorflow(_(gpu|cpu|intel|rocm|aarch64|cpu_aws))?|tf_nightly(_gpu|_cpu)?|numpy|jax|triton|nvidia_.*)$"
 )
 
 
-def observe(notes, root, framework):
+def observe(notes: Notes, root: str, framework: str | None) -> None:
     """Put the facts about torch, tf1 or tf2 into `notes`; importing it is the slow part (seconds)."""
     notes.put("name", framework)
     notes.put("distributions", distributions())
@@ -27,9 +36,9 @@ def observe(notes, root, framework):
     notes.put("blamed", wheels.blamed(said))
 
 
-def distributions():
+def distributions() -> dict[str, list[str]]:
     """{name: [versions]} of the frameworks, numpy and nvidia-* wheels on sys.path (no importlib.metadata in 3.7)."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for folder in sys.path:
         try:
             names = os.listdir(folder or ".")
@@ -45,7 +54,7 @@ def distributions():
     return {name: sorted(versions) for name, versions in sorted(found.items())}
 
 
-def _try(notes, key, function):
+def _try(notes: Notes, key: str, function: Callable[[], Any]) -> Any:
     """Put function()'s result under `key`, or what went wrong under `key`_error."""
     notes.calling(key)
     try:
@@ -57,7 +66,7 @@ def _try(notes, key, function):
     return value
 
 
-def _import(notes, name):
+def _import(notes: Notes, name: str) -> Any:
     notes.calling("import " + name)
     try:
         return __import__(name)
@@ -66,7 +75,7 @@ def _import(notes, name):
         return None
 
 
-def _torch(notes):
+def _torch(notes: Notes) -> None:
     torch = _import(notes, "torch")
     if torch is None:
         return
@@ -91,17 +100,17 @@ def _torch(notes):
             _try(notes, "convolution", lambda: _torch_convolution(torch))
 
 
-def _torch_convolution(torch):
+def _torch_convolution(torch: Any) -> float:
     kernel = torch.ones(4, 3, 3, 3, device="cuda", requires_grad=True)
     torch.nn.functional.conv2d(torch.ones(1, 3, 8, 8, device="cuda"), kernel).sum().backward()
     return float(kernel.grad.sum())
 
 
-def _words(text):
+def _words(text: str | None) -> list[str]:
     return (text or "").split()
 
 
-def _tensorflow(notes):
+def _tensorflow(notes: Notes) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"  # whoever silenced it silenced the cause too
     tf = _import(notes, "tensorflow")
     if tf is None:
@@ -123,8 +132,8 @@ def _tensorflow(notes):
             _try(notes, "convolution", lambda: _tf_run(tf, _tf_convolution))
 
 
-def _build_info(tf):
-    sysconfig = getattr(tf, "sysconfig", None)
+def _build_info(tf: Any) -> dict[str, Any]:
+    sysconfig: Any = getattr(tf, "sysconfig", None)
     if hasattr(sysconfig, "get_build_info"):
         return dict(sysconfig.get_build_info())
     from tensorflow.python.platform import build_info  # 1.15 and 2.0 to 2.2 have no public way
@@ -135,7 +144,7 @@ def _build_info(tf):
     }
 
 
-def _tf_count(tf):
+def _tf_count(tf: Any) -> int:
     if hasattr(tf, "config") and hasattr(tf.config, "list_physical_devices"):
         return len(tf.config.list_physical_devices("GPU"))
     if hasattr(tf, "config") and hasattr(tf.config, "experimental"):
@@ -145,7 +154,7 @@ def _tf_count(tf):
     return len([d for d in device_lib.list_local_devices() if d.device_type == "GPU"])
 
 
-def _tf_run(tf, make):
+def _tf_run(tf: Any, make: Callable[[Any], Any]) -> float:
     v1 = tf.compat.v1
     # Without this the session would take all of the GPU's memory from whoever else uses it.
     config = v1.ConfigProto(gpu_options=v1.GPUOptions(allow_growth=True))
@@ -153,13 +162,13 @@ def _tf_run(tf, make):
         return float(session.run(tf.reduce_sum(make(tf))))
 
 
-def _tf_product(tf):
+def _tf_product(tf: Any) -> Any:
     # Random numbers, since a graph of constants is computed on the processor before it is run.
     values = tf.compat.v1.random_uniform([8, 8])
     return tf.matmul(values, values)
 
 
-def _tf_convolution(tf):
+def _tf_convolution(tf: Any) -> Any:
     kernel = tf.compat.v1.random_uniform([3, 3, 3, 4])
     image = tf.compat.v1.random_uniform([1, 8, 8, 3])
     result = tf.nn.conv2d(image, kernel, [1, 1, 1, 1], "VALID")

@@ -1,11 +1,19 @@
 """The kernel's testimony: PCI, the NVIDIA module, device nodes, the kernel log, and what surrounds the process."""
 
+from __future__ import annotations
+
 import os
 import re
 import stat
 
 from . import nodes, surroundings
 from .tree import Tree, clip, errno_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .witness import Notes
 
 _VERSION = re.compile(r"Kernel Module(?: for \S+)?\s+(\d+\.\d+(?:\.\d+)?)")
 _LOG = re.compile(
@@ -23,7 +31,7 @@ _KEPT_TELLING, _KEPT_OTHERS = 60, 40
 _SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
 
-def observe(notes, root, framework=None):
+def observe(notes: Notes, root: str, framework: str | None = None) -> None:
     """Put every kernel-side fact into `notes`; `root` is the file system to look at."""
     tree = Tree(root)
     notes.put("release", _release(tree))
@@ -44,21 +52,21 @@ def observe(notes, root, framework=None):
     notes.put("log", log(tree))
 
 
-def _release(tree):
+def _release(tree: Tree) -> str:
     return tree.text("/proc/sys/kernel/osrelease") or os.uname().release
 
 
-def _mapped(tree):
+def _mapped(tree: Tree) -> bool | None:
     """Whether users here are others outside (a user namespace, as rootless engines make one), None where unknown."""
     text = tree.text("/proc/self/uid_map")
     return None if not text else text.split() != ["0", "0", "4294967295"]
 
 
-def _tegra(tree):
+def _tegra(tree: Tree) -> bool:
     return tree.exists("/etc/nv_tegra_release") or "tegra" in (tree.text("/proc/device-tree/compatible") or "")
 
 
-def pci(tree):
+def pci(tree: Tree) -> dict[str, Any]:
     """NVIDIA functions of class 03 (display, 3D) and NVSwitches (class 0680) with the driver bound to each."""
     base = "/sys/bus/pci/devices"
     why = tree.why_not(base)
@@ -86,7 +94,7 @@ def pci(tree):
     return {"readable": True, "error": None, "gpus": gpus[:64], "nvswitches": switches}
 
 
-def modules(tree):
+def modules(tree: Tree) -> dict[str, Any]:
     """The NVIDIA module that is loaded: its version and its flavour (open or proprietary)."""
     text, why = tree.read("/proc/driver/nvidia/version")
     match = _VERSION.search(text or "")
@@ -97,7 +105,7 @@ def modules(tree):
         "text": clip(text.splitlines()[0]) if text and text.strip() else None,
         "error": why,
         "hmm_disabled": {"Y": True, "1": True, "N": False, "0": False}.get(
-            tree.text("/sys/module/nvidia_uvm/parameters/uvm_disable_hmm")
+            tree.text("/sys/module/nvidia_uvm/parameters/uvm_disable_hmm") or ""
         ),
         "loaded": [
             name for name in ("nvidia", "nvidia_uvm", "nouveau", "vfio_pci") if tree.exists("/sys/module/" + name)
@@ -112,7 +120,7 @@ _MODULE_FOLDERS = (
 )  # fmt: skip
 
 
-def module_files(tree):
+def module_files(tree: Tree) -> dict[str, Any]:
     """Kernel releases that have an nvidia.ko on disk: {release: path}, and {"error": …} where none can be listed."""
     base = "/lib/modules"
     why = tree.why_not(base)
@@ -131,7 +139,7 @@ def module_files(tree):
     return {"error": None, "kernels": found}
 
 
-def _secure_boot(tree):
+def _secure_boot(tree: Tree) -> bool | None:
     """True, False, or None where the firmware does not tell (no EFI, or not readable)."""
     try:
         with open(tree.at(_SECURE_BOOT), "rb") as stream:
@@ -140,7 +148,7 @@ def _secure_boot(tree):
         return None
 
 
-def log(tree):
+def log(tree: Tree) -> dict[str, Any]:
     """The last lines of the kernel log that speak of NVIDIA, suspend or rejected modules."""
     why = None
     for path in ("/dev/kmsg", "/var/log/kern.log", "/var/log/messages", "/var/log/dmesg"):
@@ -151,11 +159,11 @@ def log(tree):
     return {"source": None, "error": why, "lines": []}
 
 
-def _kept(lines):
+def _kept(lines: list[str]) -> list[str]:
     """The last of the lines that tell of a fault, the first of each Xid among them, and the last of the others."""
     telling = [index for index, line in enumerate(lines) if _TELLING.search(line)]
     others = [index for index, line in enumerate(lines) if not _TELLING.search(line)]
-    first = {}
+    first: dict[Any, int] = {}
     for index in telling:
         match = re.search(r"Xid \((\S+)\): (\d+)", lines[index])
         first.setdefault(match.groups() if match else None, index)
@@ -163,7 +171,7 @@ def _kept(lines):
     return [clip(lines[index], 300) for index in sorted(chosen)]
 
 
-def _lines(path, limit=4 * 1024 * 1024):
+def _lines(path: str, limit: int = 4 * 1024 * 1024) -> tuple[list[str] | None, str | None]:
     # /dev/kmsg gives one record per read and EAGAIN at the end; a file gives larger pieces and then b"".
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

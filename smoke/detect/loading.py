@@ -3,12 +3,20 @@
 pynvml turns every dlopen failure into "library not found", "file too short" included, hence this.
 """
 
+from __future__ import annotations
+
 import ctypes
 
 from .tree import clip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-def load(soname, tree):
+    from .tree import Tree
+
+
+def load(soname: str, tree: Tree) -> tuple[ctypes.CDLL | None, dict[str, Any]]:
     """(library or None, {"loaded", "error": dlerror's text or None, "path": real path below the root or None})."""
     try:
         library = ctypes.CDLL(soname)
@@ -17,9 +25,9 @@ def load(soname, tree):
     return library, {"loaded": True, "error": None, "path": _mapped(soname, tree)}
 
 
-def _mapped(soname, tree):
+def _mapped(soname: str, tree: Tree) -> str | None:
     # The kernel's own list of mappings has the real path, whatever links and search paths led there.
-    stem = soname.split(".so")[0] + ".so"
+    stem = soname.split(".so", maxsplit=1)[0] + ".so"
     try:
         with open("/proc/self/maps", "rb") as stream:
             for line in stream:

@@ -3,11 +3,20 @@
 ENOENT no node; EPERM the cgroup's device list; EACCES mode or SELinux; ENXIO no driver behind the node.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import stat
 
 from .tree import errno_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .tree import Tree
+    from .witness import Notes
 
 #: Looked at even where absent: that they are not there is the fact.
 ALWAYS = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/nvidia-uvm", "/dev/dxg")
@@ -15,12 +24,12 @@ _NODE = re.compile(r"^(nvidia(\d+|ctl|-uvm|-uvm-tools|-modeset|-nvswitch(ctl|\d+
 _LIMIT = 80
 
 
-def present(tree):
+def present(tree: Tree) -> list[str]:
     """The NVIDIA nodes that there are; none is opened, so this returns however ill the driver is."""
     return ["/dev/" + name for name in tree.names("/dev") if _NODE.match(name)][:_LIMIT]
 
 
-def look(tree, notes):
+def look(tree: Tree, notes: Notes) -> dict[str, dict[str, Any]]:
     """{path: {present, mode, uid, gid, major, minor, open}} for every NVIDIA node and the WSL one."""
     found = {}
     for path in sorted(set(present(tree)) | set(ALWAYS)):
@@ -29,7 +38,7 @@ def look(tree, notes):
     return found
 
 
-def capabilities(tree, notes):
+def capabilities(tree: Tree, notes: Notes) -> dict[str, str] | None:
     """{name: the errno of opening it, or ok} for MIG's and IMEX's own nodes, None where the driver has made none."""
     found = {}
     for folder in ("/dev/nvidia-caps", "/dev/nvidia-caps-imex-channels"):
@@ -43,7 +52,7 @@ def capabilities(tree, notes):
     return found or None
 
 
-def _node(path):
+def _node(path: str) -> dict[str, Any]:
     try:
         status = os.stat(path)
     except OSError as error:
@@ -65,12 +74,12 @@ def _node(path):
     return facts
 
 
-def majors(tree):
+def majors(tree: Tree) -> dict[str, Any]:
     """Character device majors by driver name, from /proc/devices ("nvidia-frontend" counts as "nvidia")."""
     text, why = tree.read("/proc/devices")
     if text is None:
         return {"error": why}
-    found = {}
+    found: dict[str, Any] = {}
     for line in text.splitlines():
         if line.startswith("Block devices"):
             break

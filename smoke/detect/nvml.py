@@ -4,17 +4,25 @@ Calls that an old driver lacks are noted under "calls" with their code and the n
 code, never on the message. Units: bytes, watts, MHz, degrees Celsius, percent.
 """
 
-from ctypes import byref
+from __future__ import annotations
+
+from ctypes import CDLL, byref
 
 from .loading import load
 from .tree import Tree, clip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .witness import Notes
 
 _MAX_DEVICES = 64
 _VGPU = 2  # NVML_GPU_VIRTUALIZATION_MODE_VGPU: a virtual GPU, seen by its guest
 _FUNCTION_NOT_FOUND, _NOT_SUPPORTED = 13, 3
 
 
-def observe(notes, root, framework=None):
+def observe(notes: Notes, root: str, framework: str | None = None) -> None:
     """Put NVML's answers into `notes`; NVML is shut down whatever happens in between."""
     notes.calling("dlopen libnvidia-ml.so.1")
     library, facts = load("libnvidia-ml.so.1", Tree(root))
@@ -42,7 +50,7 @@ def observe(notes, root, framework=None):
         notes.put("shutdown", ask.code)
 
 
-def _bare(library, notes):
+def _bare(library: CDLL, notes: Notes) -> None:
     # Without pynvml at least the first question can be asked.
     for name in ("nvmlInit_v2", "nvmlInit"):
         if hasattr(library, name):
@@ -57,14 +65,14 @@ def _bare(library, notes):
 class Nvml:
     """Calls pynvml by name; after each call `code` is its return code, and failures are kept in `failed`."""
 
-    def __init__(self, pynvml, notes):
+    def __init__(self, pynvml: Any, notes: Notes) -> None:
         self.pynvml = pynvml
         self.notes = notes
-        self.failed = {}
-        self.code = 0
-        self.name = None
+        self.failed: dict[str, int | None] = {}
+        self.code: int | None = 0
+        self.name: str | None = None
 
-    def __call__(self, name, *arguments):
+    def __call__(self, name: str, *arguments: Any) -> Any:
         """The call's answer, None where it failed."""
         self.notes.calling(name)
         self.code, self.name = 0, "SUCCESS"
@@ -81,7 +89,7 @@ class Nvml:
             self.failed[name] = self.code
         return None
 
-    def first(self, *calls):
+    def first(self, *calls: tuple[Any, ...]) -> Any:
         """The answer of the first call that this driver knows; each is (name, argument, …)."""
         for call in calls:
             answer = self(*call)
@@ -90,11 +98,11 @@ class Nvml:
         return None
 
 
-def _text(value):
+def _text(value: Any) -> str | None:
     return None if value is None else clip(value, 120)
 
 
-def _system(ask, notes):
+def _system(ask: Nvml, notes: Notes) -> None:
     notes.put("driver", _text(ask("nvmlSystemGetDriverVersion")))
     notes.put("nvml_version", _text(ask("nvmlSystemGetNVMLVersion")))
     notes.put("cuda", ask.first(("nvmlSystemGetCudaDriverVersion_v2",), ("nvmlSystemGetCudaDriverVersion",)))
@@ -104,11 +112,11 @@ def _system(ask, notes):
                                "ready": None if ready is None else bool(_number(ready))})  # fmt: skip
 
 
-def _number(value):
+def _number(value: Any) -> Any:
     return value if isinstance(value, int) else getattr(value, "value", None)
 
 
-def _devices(ask, notes):
+def _devices(ask: Nvml, notes: Notes) -> None:
     count = ask("nvmlDeviceGetCount")
     notes.put("count", count)
     notes.put("calls", ask.failed)
@@ -127,7 +135,7 @@ def _devices(ask, notes):
     notes.put("calls", ask.failed)
 
 
-def _device(ask, handle):
+def _device(ask: Nvml, handle: Any) -> dict[str, Any]:
     p = ask.pynvml
     facts = {
         "name": _text(ask("nvmlDeviceGetName", handle)),
@@ -175,7 +183,7 @@ def _device(ask, handle):
     return facts
 
 
-def _memory(ask, handle):
+def _memory(ask: Nvml, handle: Any) -> Any:
     version = getattr(ask.pynvml, "nvmlMemory_v2", None)
     if version is not None:
         memory = ask("nvmlDeviceGetMemoryInfo", handle, version)
@@ -184,11 +192,11 @@ def _memory(ask, handle):
     return ask("nvmlDeviceGetMemoryInfo", handle)
 
 
-def _watts(milliwatts):
+def _watts(milliwatts: float | None) -> float | None:
     return None if milliwatts is None else milliwatts / 1000.0
 
 
-def _ecc(ask, handle):
+def _ecc(ask: Nvml, handle: Any) -> dict[str, Any]:
     p = ask.pynvml
     mode = ask("nvmlDeviceGetEccMode", handle)
     remap = ask("nvmlDeviceGetRemappedRows", handle)
@@ -203,7 +211,7 @@ def _ecc(ask, handle):
     }
 
 
-def _mig(ask, handle):
+def _mig(ask: Nvml, handle: Any) -> dict[str, Any]:
     mode = ask("nvmlDeviceGetMigMode", handle)
     if not mode:
         return {"enabled": None, "instances": []}
@@ -216,7 +224,7 @@ def _mig(ask, handle):
     return {"enabled": bool(mode[0]), "pending": bool(mode[1]), "instances": instances}
 
 
-def _fabric(ask, handle):
+def _fabric(ask: Nvml, handle: Any) -> dict[str, Any] | None:
     """State 0 not supported, 1 not started, 2 in progress, 3 completed (nvml.h, nvmlGpuFabricState_t)."""
     p = ask.pynvml
     for name in ("nvmlDeviceGetGpuFabricInfoV", "nvmlDeviceGetGpuFabricInfo"):
@@ -232,7 +240,7 @@ def _fabric(ask, handle):
     return None
 
 
-def _licensed(ask, handle):
+def _licensed(ask: Nvml, handle: Any) -> bool | None:
     """Whether a virtual GPU has the licence that its guest needs, None where NVML does not say."""
     told = ask("nvmlDeviceGetGridLicensableFeatures", handle)
     if not getattr(told, "isGridLicenseSupported", 0):
@@ -241,7 +249,7 @@ def _licensed(ask, handle):
     return any(told.gridLicensableFeatures[index].featureState for index in range(count))
 
 
-def _processes(ask, handle):
+def _processes(ask: Nvml, handle: Any) -> list[dict[str, Any]] | None:
     """Compute processes: [{"pid", "memory" in bytes or None}], or None where NVML would not say."""
     name = "nvmlDeviceGetComputeRunningProcesses"
     # The unversioned call of a new pynvml refuses to fall back; an old one has no other.

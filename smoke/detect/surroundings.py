@@ -1,10 +1,19 @@
 """What surrounds the process: container, cgroup, security modules, variables, driver libraries, container toolkit."""
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess
 
 from .tree import clip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .tree import Tree
+    from .witness import Notes
 
 #: Told by systemd, LXC and Podman to what runs in their containers.
 _CONTAINER = "container"
@@ -38,7 +47,7 @@ _FOLDERS = (
 )  # fmt: skip
 
 
-def look(tree, notes):
+def look(tree: Tree, notes: Notes) -> None:
     """Put the surroundings into `notes`."""
     notes.put("variables", {name: clip(os.environ[name]) for name in VARIABLES if name in os.environ})
     notes.put("limits", limits(tree))
@@ -52,11 +61,11 @@ def look(tree, notes):
     notes.put("toolkit", toolkit(tree))
 
 
-def _integer(text):
+def _integer(text: str | None) -> int | None:
     return int(text) if text is not None and re.match(r"^\d{1,9}$", text) else None
 
 
-def limits(tree):
+def limits(tree: Tree) -> dict[str, dict[str, int | None]]:
     """{name: {"soft", "hard"}} in bytes or pieces, None where there is no limit; the children inherit them."""
     found = {}
     for line in (tree.text("/proc/self/limits") or "").splitlines():
@@ -67,7 +76,7 @@ def limits(tree):
     return found
 
 
-def container(tree):
+def container(tree: Tree) -> dict[str, str | None]:
     """{"kind": docker|podman|kubernetes|… or None, "evidence": path or text}."""
     if tree.exists("/var/run/secrets/kubernetes.io"):
         return {"kind": "kubernetes", "evidence": "/var/run/secrets/kubernetes.io"}
@@ -90,7 +99,7 @@ def container(tree):
     return {"kind": None, "evidence": None}
 
 
-def cgroup(tree):
+def cgroup(tree: Tree) -> dict[str, Any]:
     """The cgroup version, this process's group and, under version 1, its list of devices."""
     devices, group = tree.text("/sys/fs/cgroup/devices/devices.list"), _group(tree)
     return {
@@ -103,14 +112,14 @@ def cgroup(tree):
     }
 
 
-def _group(tree):
+def _group(tree: Tree) -> str | None:
     """The control group of this process: the one of version 2, or the one that rules over devices."""
     lines = [line.split(":", 2) for line in (tree.text("/proc/self/cgroup") or "").splitlines() if line.count(":") > 1]
     named = [path for _, controllers, path in lines if controllers == "" or "devices" in controllers.split(",")]
     return clip(max(named, key=len), 200) if named else None
 
 
-def _folders(tree):
+def _folders(tree: Tree) -> list[str]:
     named = [tree.inside(f) for f in os.environ.get("LD_LIBRARY_PATH", "").split(":") if f]
     conf = []
     for name in tree.names("/etc/ld.so.conf.d")[:60]:
@@ -121,9 +130,9 @@ def _folders(tree):
     return list(dict.fromkeys(named + conf + list(_FOLDERS) + cuda))
 
 
-def libraries(tree):
+def libraries(tree: Tree) -> list[dict[str, Any]]:
     """Every libcuda and libnvidia-ml file on disk, once each: {"path", "real", "size" in bytes}."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for folder in _folders(tree):
         for name in tree.names(folder):
             if not name.startswith(LIBRARIES):
@@ -140,17 +149,17 @@ def libraries(tree):
     return sorted(found.values(), key=lambda item: item["real"])[:40]
 
 
-def toolkit(tree):
+def toolkit(tree: Tree) -> dict[str, Any]:
     """NVIDIA's container toolkit: version (from the tool, else from dpkg) and its no-cgroups setting."""
     config = tree.text("/etc/nvidia-container-runtime/config.toml")
     no_cgroups = None
     if config is not None:
         match = re.search(r"^\s*no-cgroups\s*=\s*(true|false)", config, re.M)
-        no_cgroups = bool(match) and match.group(1) == "true"
+        no_cgroups = match is not None and match.group(1) == "true"
     return {"version": _toolkit_version(tree), "no_cgroups": no_cgroups}
 
 
-def _toolkit_version(tree):
+def _toolkit_version(tree: Tree) -> str | None:
     for name in ("nvidia-ctk", "nvidia-container-cli"):
         path = tree.at("/usr/bin/" + name)
         if not os.access(path, os.X_OK):
@@ -161,15 +170,15 @@ def _toolkit_version(tree):
             )
         except (OSError, subprocess.SubprocessError):
             continue
-        match = re.search(rb"version:?\s+v?(\d+\.\d+\.\d+)", done.stdout)
-        if match:
-            return match.group(1).decode()
+        told = re.search(rb"version:?\s+v?(\d+\.\d+\.\d+)", done.stdout)
+        if told:
+            return told.group(1).decode()
     status = tree.text("/var/lib/dpkg/status", 8 * 1024 * 1024) or ""
     match = re.search(r"^Package: nvidia-container-toolkit\n(?:\S.*\n| .*\n)*?Version: (\d+\.\d+\.\d+)", status, re.M)
     return match.group(1) if match else None
 
 
-def cdi(tree):
+def cdi(tree: Tree) -> list[dict[str, Any]]:
     """CDI specifications of NVIDIA and the driver versions that their library paths name."""
     found = []
     for folder in ("/etc/cdi", "/var/run/cdi", "/run/cdi"):

@@ -3,6 +3,8 @@
 Read from the RECORD of each installed distribution, which names every file with its size.
 """
 
+from __future__ import annotations
+
 import csv
 import os
 import re
@@ -10,6 +12,11 @@ import struct
 import sys
 
 from .tree import clip
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, BinaryIO
 
 _DISTRIBUTION = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*)\.dist-info$")
 #: The distributions whose libraries a framework loads.
@@ -24,7 +31,7 @@ _BLAME = re.compile(
 _LIMIT = 20
 
 
-def damaged():
+def damaged() -> list[dict[str, Any]]:
     """Shared objects that are empty, cut off or no ELF files, and those that are gone (only these may be on purpose).
 
     [{"file", "problem", "size" and "recorded" in bytes, "distribution", "version"}]
@@ -43,17 +50,17 @@ def damaged():
     return found[:_LIMIT]
 
 
-def blamed(text):
+def blamed(text: str) -> list[dict[str, Any]]:
     """The files that the dynamic linker names in `text`: [{"file", "problem", "distribution", "version", "noexec"}].
 
     A name without a folder is looked for by its last part; one that no wheel recorded has no distribution.
     """
-    found = {}
+    found: dict[tuple[str, str], None] = {}
     for match in list(_BLAME.finditer(text))[:_LIMIT]:
         found.setdefault((match.group("file"), match.group("problem")), None)
     if not found:
         return []
-    owners = {}
+    owners: dict[str, dict[str, str]] = {}
     for name, version, base, rows in _records():
         for path, _ in rows:
             owner = {"distribution": name, "version": version}
@@ -67,7 +74,7 @@ def blamed(text):
     ]  # fmt: skip
 
 
-def _noexec(file):
+def _noexec(file: str) -> bool:
     """Whether a file lies on a file system from which nothing may be mapped as code."""
     try:
         return bool(os.statvfs(file).f_flag & os.ST_NOEXEC)
@@ -75,7 +82,7 @@ def _noexec(file):
         return False
 
 
-def _records():
+def _records() -> Iterator[tuple[str, str, str, list[tuple[str, int | None]]]]:
     """(name, version, folder, [(path, size in bytes or None)]) of each distribution on sys.path that has a RECORD."""
     seen = set()
     for folder in sys.path:
@@ -97,11 +104,11 @@ def _records():
             yield re.sub(r"[-_.]+", "-", match.group("name")).lower(), match.group("version"), real, rows
 
 
-def _size(row):
+def _size(row: list[str]) -> int | None:
     return int(row[2]) if len(row) > 2 and re.match(r"^\d{1,15}$", row[2]) else None
 
 
-def _problem(path):
+def _problem(path: str) -> tuple[str | None, int | None]:
     """(what is wrong with this shared object, or None; its size in bytes)."""
     try:
         size = os.stat(path).st_size
@@ -113,7 +120,7 @@ def _problem(path):
         return None, None
 
 
-def _content(stream, size):
+def _content(stream: BinaryIO, size: int) -> str | None:
     if size == 0:
         return "empty"
     head = stream.read(64)

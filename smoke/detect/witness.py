@@ -4,6 +4,8 @@ The child streams one JSON line per fact and per call it is about to make: what 
 the call it hung in is named.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -16,6 +18,11 @@ import warnings
 
 from .tree import clip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, BinaryIO, TextIO
+
 NAMES = ("kernel", "nvml", "cuda", "framework")
 _LOG_LINES = 80
 _PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -24,20 +31,20 @@ _PACKAGE_PARENT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspat
 class Notes:
     """What a witness says: facts by key, and the call it is about to make."""
 
-    def __init__(self, stream=None):
-        self.facts = {}
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self.facts: dict[str, Any] = {}
         self._stream = stream
 
-    def put(self, key, value):
+    def put(self, key: str, value: Any) -> None:
         """A fact; a later one of the same key replaces it."""
         self.facts[key] = value
         self._send({"key": key, "value": value})
 
-    def calling(self, name):
+    def calling(self, name: str) -> None:
         """The call about to be made, which is named should it never come back."""
         self._send({"calling": name})
 
-    def _send(self, event):
+    def _send(self, event: dict[str, Any]) -> None:
         if self._stream is not None:
             self._stream.write(json.dumps(event) + "\n")
             self._stream.flush()
@@ -46,12 +53,12 @@ class Notes:
 class Inquiry:
     """One witness at work in a child process; `answer` waits for it until the deadline and no longer."""
 
-    def __init__(self, name, root, framework, limit):
+    def __init__(self, name: str, root: str, framework: str | None, limit: float) -> None:
         self.limit = limit
         self.started = time.monotonic()
-        self.facts = {}
-        self.calling = None
-        self.log = []
+        self.facts: dict[str, Any] = {}
+        self.calling: str | None = None
+        self.log: list[str] = []
         # Only the others import installed packages; without site a child starts in half the time.
         options = ["-S"] if name in ("kernel", "cuda") else []
         command = [sys.executable, *options, "-m", "smoke.detect.child", name, "--root", root]
@@ -73,12 +80,12 @@ class Inquiry:
             reader.start()
 
     @staticmethod
-    def _read(stream, take):
+    def _read(stream: BinaryIO, take: Callable[[bytes], None]) -> None:
         with stream:
             for line in iter(stream.readline, b""):
                 take(line)
 
-    def _event(self, line):
+    def _event(self, line: bytes) -> None:
         try:
             event = json.loads(line.decode("utf-8"))
         except ValueError:  # the last line of a child that was killed while writing
@@ -88,11 +95,11 @@ class Inquiry:
         else:
             self.calling = event.get("calling")
 
-    def _log(self, line):
+    def _log(self, line: bytes) -> None:
         self.log.append(clip(line, 2000))
         del self.log[:-_LOG_LINES]
 
-    def answer(self):
+    def answer(self) -> dict[str, Any]:
         """The facts, "messages", and "witness": {"status": ok|hang|crash|error, "detail", "calling", "seconds",
         "pid"}.
         """
@@ -120,7 +127,7 @@ class Inquiry:
         }
         return facts
 
-    def _kill(self):
+    def _kill(self) -> None:
         # A process in uninterruptible sleep (a wedged driver) does not die: it is left behind rather than waited for.
         with contextlib.suppress(OSError):
             os.killpg(self.child.pid, signal.SIGKILL)
@@ -128,7 +135,7 @@ class Inquiry:
             self.child.wait(1.0)
 
 
-def testimony(root, framework):
+def testimony(root: str, framework: str | None) -> dict[str, Any]:
     """What an Inquiry into the framework answers, from this process."""
     from . import framework as observer
 
@@ -140,7 +147,7 @@ def testimony(root, framework):
     return dict(notes.facts, messages=[], witness=witness)
 
 
-def _signal_name(number):
+def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
