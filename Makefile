@@ -2,7 +2,7 @@
 PYTHON ?= python3
 ENVS ?= cpu-torch
 
-.PHONY: help setup run test image-test lint doctor clean
+.PHONY: help setup run test image-test gpu-test lint doctor clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -15,6 +15,9 @@ test: setup ## Run every test that needs no Docker engine
 
 image-test: setup ## Run the tests that need a Docker engine
 	@.venv/bin/nox -s image-tests
+
+gpu-test: setup ## Stage faults on this machine's GPU and measure it; PYTHON=… is the interpreter with PyTorch or TensorFlow
+	@.venv/bin/nox -s faults -- --python $(PYTHON)
 
 lint: setup ## Check style and types
 	@.venv/bin/nox -s lint

@@ -58,6 +58,12 @@ def image_tests(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Stage faults on this machine's GPU, hold the doctor's answer against each, then check and measure it."""
+    module(session, "tests.gpu", *session.posargs, skipped="there is no GPU here: see above")
+
+
+@nox.session
 def bases(session: nox.Session) -> None:
     """Make bases from Debian packages, for a machine that reaches no registry."""
     dlmatrix(session, "bases", *session.posargs)
@@ -100,12 +106,17 @@ def tool(session: nox.Session, name: str, *arguments: str) -> None:
 
 
 def dlmatrix(session: nox.Session, *arguments: str) -> None:
-    """Run the command line. What it skipped as a whole is a skipped session, never a passed one."""
+    """Run the command line."""
+    module(session, "dlmatrix", *arguments, skipped="nothing failed, but an env was skipped: its reason is above")
+
+
+def module(session: nox.Session, name: str, *arguments: str, skipped: str) -> None:
+    """Run a module of the checkout. What it skipped as a whole is a skipped session, never a passed one."""
     try:
-        tool(session, "python", "-m", "dlmatrix", *arguments)
+        tool(session, "python", "-m", name, *arguments)
     except nox.command.CommandFailed as failed:
         if failed.return_code == EXIT_SKIPPED:
-            session.skip("nothing failed, but an env was skipped: its reason is above")
+            session.skip(skipped)
         raise
 
 

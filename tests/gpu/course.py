@@ -60,7 +60,10 @@ class Course:
         return [*([env] if env else []), "--engine", "host", "--python", str(self.python)]
 
     def fault(self, fault: Fault, machine: Machine, choice: Choice, known: Mapping[bool, frozenset[str]]) -> Row:
-        """Stage one fault and hold the doctor's answer against it; `known` with and without the framework."""
+        """Stage one fault and hold the doctor's answer against it.
+
+        `known` are the labels of the healthy machine with (True) and without the framework, where it was usable so.
+        """
         started = time.monotonic()
         env = choice.env.name if fault.framework and choice.env else ""
         try:
@@ -68,6 +71,8 @@ class Course:
                 raise NotStagedError(choice.why)
             if fault.framework == "torch" and choice.env and choice.env.framework != "torch":
                 raise NotStagedError("seen with PyTorch alone, which is not what is installed")
+            if bool(env) not in known:
+                raise NotStagedError("the framework cannot use the GPU without a fault either")
             staging, variables = plan(fault, machine, self.scratch)
             with _holding(fault.held):
                 done, document = self.doctor(*self.on_host(env), staging=staging, variables=variables)
@@ -124,11 +129,9 @@ class Course:
     def _run(self, fault: Fault, arguments: Sequence[str]) -> Row:
         started = time.monotonic()
         command = [sys.executable, "-m", "dlmatrix", "run", "--json", *arguments]
-        done = run_lines(
-            command, say=self.transcript.note, environ=os.environ, cwd=self.root, timeout_seconds=_RUN
-        )  # fmt: skip
+        done = run_lines(command, say=self.transcript.say, environ=os.environ, cwd=self.root, timeout_seconds=_RUN)
         outcome = "passed" if done.exit_code == 0 else "failed"
-        ended = "ended in no time" if done.timed_out else f"exit code {done.exit_code}"
+        ended = "did not end in time" if done.timed_out else f"exit code {done.exit_code}"
         return _row(fault, outcome, ended, started, _reason(done.stdout) if outcome == "failed" else "")
 
 

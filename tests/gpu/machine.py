@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.errors import UsageError
 from dlmatrix.gpu.diagnosis.predicates.state import foreign
 from dlmatrix.gpu.diagnosis.view import View
 from dlmatrix.gpu.selection import VISIBLE
@@ -67,12 +68,16 @@ class Machine:
 
 
 def ask(root: Path, python: Path) -> Interpreter:
-    """Which frameworks an interpreter has; importing none of them."""
+    """Which frameworks an interpreter has; importing none of them. Raises UsageError for what is no interpreter."""
     environ = dict(os.environ) | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [str(python), "-c", _ASKED], capture_output=True, cwd=root, env=environ, check=True, timeout=60
-    )
-    answer: dict[str, Any] = json.loads(done.stdout)
+    try:
+        done = subprocess.run(
+            [str(python), "-c", _ASKED], capture_output=True, cwd=root, env=environ, check=True, timeout=60
+        )
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        what = f"{python} does not say what is installed for it: {error}"
+        raise UsageError(what, "name an interpreter: --python /path/to/bin/python") from None
     return Interpreter(python=python, distributions=answer["distributions"], path=tuple(answer["path"]))
 
 

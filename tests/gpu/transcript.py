@@ -22,6 +22,12 @@ class Transcript:
         self._stream = (folder / "transcript.txt").open("a", encoding="utf-8")
         self._documents: dict[str, Any] = {}
 
+    def __enter__(self) -> Transcript:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
     def say(self, line: str) -> None:
         """To both."""
         print(line, flush=True)
@@ -43,13 +49,12 @@ class Transcript:
         reason = f" ({row.reason})" if row.reason else ""
         self.say(f"{row.seconds:6.1f} s  {row.outcome:7}  {row.name}: {row.found or 'not staged'}{reason}")
 
-    def close(self, rows: Sequence[Row], about: dict[str, Any]) -> None:
+    def write(self, rows: Sequence[Row], about: dict[str, Any]) -> None:
         """Write everything that is written at the end."""
         data = {"schema_version": 1, **about, "rows": [asdict(row) for row in rows]}
         replace(self._folder / OUTCOMES, json.dumps(data, indent=1) + "\n")
         replace(self._folder / "doctor.json", json.dumps(self._documents, indent=1) + "\n")
         replace(self._folder / "table.md", "\n".join(table([asdict(row) for row in rows])) + "\n")
-        self._stream.close()
 
 
 def table(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.gpu.__main__ import EXPECTED, OTHERWISE, SKIPPED, main
+from tests.gpu.command import EXPECTED, OTHERWISE, SKIPPED, main
 from tests.gpu.page import page
 from tests.lab.machine import HEALTHY, build, merged
 
@@ -95,6 +95,16 @@ def test_another_answer_than_expected_fails_the_suite(suite: Suite) -> None:
     assert rows["visible-minus-one"]["found"] == "usable"
     assert rows["empty-cudnn"]["found"] == "usable WHEEL_DAMAGED"
     assert rows["empty-cublaslt"]["reason"] == "no installed wheel has libcublasLt.so.*"
+
+
+def test_with_a_framework_that_is_not_well_the_faults_without_it_are_staged(suite: Suite) -> None:
+    ill = _FRAMEWORK | {"import_error": "ImportError: no"}
+    code, rows, _ = suite({"framework": ill}, "launch-blocking", "empty-cudnn")
+    assert code == OTHERWISE
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        "healthy": "passed", "healthy-framework": "failed", "launch-blocking": "passed", "empty-cudnn": "skipped",
+    }  # fmt: skip
+    assert rows["empty-cudnn"]["reason"] == "the framework cannot use the GPU without a fault either"
 
 
 def test_on_a_machine_that_is_not_well_nothing_is_staged(suite: Suite) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from dlmatrix.errors import ConfigError, UsageError
 from dlmatrix.gpu.diagnosis.catalogue import catalogue
 from dlmatrix.gpu.diagnosis.view import View
 from dlmatrix.matrix.model import Matrix
+from tests.gpu.command import main
 from tests.gpu.faults import Fault, Row, judge, load
 from tests.gpu.machine import Interpreter, Machine, choose, plan
 from tests.gpu.page import page
@@ -166,7 +169,8 @@ def test_the_page_has_outcomes_and_rows_and_nothing_of_the_machine_alone(tmp_pat
     ]
     about = {"date": "2026-11-27", "cards": ["H100", "H100"], "driver": "580.159.04", "framework": "torch 2.11.0+cu130",
              "env": "gpu-torch-2.11", "python": "3.12.3"}  # fmt: skip
-    Transcript(tmp_path).close(rows, about)
+    with Transcript(tmp_path) as transcript:
+        transcript.write(rows, about)
     used = sample.env("gpu-torch-2.11", "passed", "37 passed", document=sample.document("torch", 40.0, "cuda"))
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "result.json").write_text(json.dumps(sample.result([used])), encoding="utf-8")
@@ -186,3 +190,30 @@ def test_the_page_has_outcomes_and_rows_and_nothing_of_the_machine_alone(tmp_pat
 def test_a_folder_of_something_else_makes_no_page(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no outcomes\.json"):
         page([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("python", "said"), [("/nowhere/python", "cannot be run"), ("true", "does not say what is installed for it")]
+)
+def test_what_is_no_interpreter_is_refused(
+    python: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--python", python, "--out", str(tmp_path / "out")]) == 2
+    shown = capsys.readouterr()
+    assert said in shown.out + shown.err
+
+
+def test_a_folder_that_is_there_is_not_written_into(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"{tmp_path} is there already\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_packages_of_the_host_side_it_says_how_to_get_them(root: Path) -> None:
+    # -S: no installed package can be seen.
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "tests.gpu"], capture_output=True, text=True, check=False, cwd=root, timeout=60,
+        env={},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"No module named '\w+': `make gpu-test` brings it; .*docs/development\.md\n", done.stderr)
