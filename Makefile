@@ -1,6 +1,8 @@
 # Aliases. `make run` and `make test` do all their set-up by themselves.
 PYTHON ?= python3
 ENVS ?= cpu-torch
+# An exit code of 0 says that it ran and passed: a skip, which nox reports with 0, is a failure here.
+export DLMATRIX_STRICT := 1
 
 .PHONY: help setup run test image-test gpu-test lint doctor clean
 
@@ -18,6 +20,9 @@ image-test: setup ## Run the tests that need a Docker engine
 
 gpu-test: setup ## Stage faults on this machine's GPU and measure it; PYTHON=… is the interpreter with PyTorch or TensorFlow
 	@.venv/bin/nox -s faults -- --python $(PYTHON)
+
+doctor: setup ## Say why the GPU is not used
+	@.venv/bin/nox -s doctor
 
 lint: setup ## Check style and types
 	@.venv/bin/nox -s lint

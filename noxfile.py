@@ -8,6 +8,7 @@ tool lock when it is missing or old.
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import re
@@ -16,9 +17,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import nox
+from nox import registry
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "none"
@@ -26,6 +28,8 @@ nox.options.sessions = ["cpu-torch"]
 
 ROOT = Path(__file__).parent
 EXIT_SKIPPED = 77
+#: Set by the Makefile: a skip is a failure.
+STRICT = "DLMATRIX_STRICT"
 CELL = re.compile(r"(?P<series>torch|tf2|tf1|tf1-compat)-(?P<short>\d[\d.]*)")
 #: The env of each session that runs one.
 ENVS: dict[str, str] = {}
@@ -65,8 +69,8 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def bases(session: nox.Session) -> None:
-    """Make bases from Debian packages, for a machine that reaches no registry."""
-    dlmatrix(session, "bases", *session.posargs)
+    """Make bases from Debian packages, for a machine that reaches no registry; one that is not made is a failure."""
+    tool(session, "python", "-m", "dlmatrix", "bases", *session.posargs)
 
 
 @nox.session
@@ -116,8 +120,15 @@ def module(session: nox.Session, name: str, *arguments: str, skipped: str) -> No
         tool(session, "python", "-m", name, *arguments)
     except nox.command.CommandFailed as failed:
         if failed.return_code == EXIT_SKIPPED:
-            session.skip(skipped)
+            skip(session, skipped)
         raise
+
+
+def skip(session: nox.Session, why: str) -> NoReturn:
+    """End a session as skipped, which leaves nox's exit code 0; as failed for make, whose 0 is to mean that it ran."""
+    if os.environ.get(STRICT):
+        session.error(why)
+    session.skip(why)
 
 
 def run_session(name: str, env: str) -> Callable[[nox.Session], None]:
@@ -138,12 +149,15 @@ def run_session(name: str, env: str) -> Callable[[nox.Session], None]:
 
 def asked_for(session: nox.Session) -> list[str]:
     """The envs of all sessions of this call, which nox itself lists."""
-    arguments = sys.argv[1:]
-    if "--" in arguments:
-        arguments = arguments[: arguments.index("--")]
-    command = [sys.executable, "-m", "nox", *arguments, "--json", "--list"]
+    command = [sys.executable, "-m", "nox", *before_posargs(), "--json", "--list"]
     listed = subprocess.run(command, cwd=session.invoked_from, stdout=subprocess.PIPE, check=True).stdout
     return [ENVS[one["session"]] for one in json.loads(listed) if one["session"] in ENVS]
+
+
+def before_posargs() -> list[str]:
+    """nox's own arguments of this call."""
+    arguments = sys.argv[1:]
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
 
 
 def run_together(session: nox.Session, envs: Sequence[str]) -> None:
@@ -178,7 +192,7 @@ def tell(session: nox.Session, env: str) -> None:
     one = max(own, key=order)
     said = f"{one['name']}: {one['outcome']}: {one['reason']}"
     if one["outcome"] == "skipped":
-        session.skip(said)
+        skip(session, said)
     session.log(said)
     if one["outcome"] != "passed":
         raise nox.command.CommandFailed(said)
@@ -204,4 +218,35 @@ def add_cells() -> None:
                 nox.session(name=one, tags=[variant, series])(run_session(one, ENVS[one]))
 
 
+def add_asked() -> None:
+    """Register what this call names otherwise: an env by its own name, and a wrong name, to answer it.
+
+    They are in no list, and so beside no session that they double.
+    """
+    options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options.add_argument("-s", "-e", "--session", "--sessions", nargs="*", action="extend", default=[])
+    known = set(registry.get())
+    asked = options.parse_known_args(before_posargs())[0].session or os.environ.get("NOXSESSION", "").split(",")
+    for name in dict.fromkeys(filter(None, asked)):
+        env = re.sub(r"\((.*)\)$", r"-\1", name)
+        if name in known:
+            continue
+        if env in ENVS.values() or re.search(r"cpu|gpu|torch|tf|tensorflow", env):  # the command knows what is nearest
+            ENVS[name] = env
+            nox.session(name=name)(run_session(name, env))
+        else:
+            nox.session(name=name)(wrong_session(name, difflib.get_close_matches(name, known, n=1)))
+
+
+def wrong_session(name: str, near: Sequence[str]) -> Callable[[nox.Session], None]:
+    """A session that says which was meant."""
+
+    def run(session: nox.Session) -> None:
+        hint = f"did you mean {near[0]}? " if near else ""
+        session.error(f"there is no session {name}: {hint}`.venv/bin/nox -l` lists them all")
+
+    return run
+
+
 add_cells()
+add_asked()

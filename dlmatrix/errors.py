@@ -6,6 +6,17 @@ A message says what is wrong and where; ``next_step`` is what to type or change 
 from __future__ import annotations
 
 import errno
+import re
+from pathlib import Path
+
+_IN_CHECKOUT = Path(__file__).resolve().parents[1].joinpath("noxfile.py").is_file()
+
+
+def typed(text: str) -> str:
+    """A text, its commands as they can be typed here: of a checkout's environment, or of the installed package."""
+    if _IN_CHECKOUT:
+        return re.sub(r"(?<![\w/.-])(nox -|python -m dlmatrix)", r".venv/bin/\1", text)
+    return text.replace("python -m dlmatrix", "dlmatrix")
 
 
 class DlmatrixError(Exception):
@@ -15,8 +26,8 @@ class DlmatrixError(Exception):
 
     def __init__(self, message: str, next_step: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.next_step = next_step
+        self.message = typed(message)
+        self.next_step = typed(next_step)
 
     def __str__(self) -> str:
         return f"{self.message}\n  next: {self.next_step}" if self.next_step else self.message

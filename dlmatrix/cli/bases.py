@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlmatrix.cli.parser import Verbs
-from dlmatrix.errors import UsageError
+from dlmatrix.errors import EXIT_SKIPPED, UsageError
 
 
 def add(verbs: Verbs) -> None:
@@ -16,7 +16,7 @@ def add(verbs: Verbs) -> None:
 
 
 def make_bases(*, pythons: Sequence[str]) -> int:
-    """Make the Debian bases for the named Pythons."""
+    """Make the Debian bases for the named Pythons; 77 where not all of them could be made."""
     from dlmatrix.cli.output import make_console
     from dlmatrix.matrix.load import load_matrix
     from dlmatrix.matrix.model import Status
@@ -33,4 +33,4 @@ def make_bases(*, pythons: Sequence[str]) -> int:
     skipped = bases.make_bases(matrix.root, [known[python] for python in wanted], console.print)
     for line in skipped:
         console.print(f"skipped: {line}")
-    return 0
+    return EXIT_SKIPPED if skipped else 0

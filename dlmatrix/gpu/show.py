@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from dlmatrix.errors import typed
 from dlmatrix.gpu.diagnosis import Cause, LayerState, headline
 from dlmatrix.gpu.diagnosis.predicates.state import foreign
 from dlmatrix.gpu.diagnosis.view import View
@@ -99,7 +100,7 @@ def show(examination: Examination, suggestions: tuple[str, ...], console: Consol
     for spot in examination.diagnosis.blind:
         _row(console, "not seen", f"{spot.what} ({spot.place}: {spot.why}); it would tell {spot.tells}", "dim")
     if examination.unreached:
-        _row(console, "not seen", f"the inside of the env: {examination.unreached}", "yellow")
+        _row(console, "not seen", f"the inside of the env: {typed(examination.unreached)}", "yellow")
     if suggestions:
         _row(console, "instead", f"what would work on this machine: {', '.join(suggestions)}", "")
 
@@ -157,7 +158,7 @@ def _show_cause(console: Console, word: str, cause: Cause) -> None:
     _row(console, word, f"{label}: {cause.title}", "bold")
     for line in cause.evidence:
         _row(console, "evidence", line.strip(), "")
-    _row(console, "remedy", cause.remedy, "green" if word != "warning" else "yellow")
+    _row(console, "remedy", typed(cause.remedy), "green" if word != "warning" else "yellow")
     for other, command in cause.apart:
         _row(console, "or", f"{other}? tell them apart: {command}", "")
     _row(console, "source", cause.source, "dim")

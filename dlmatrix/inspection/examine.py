@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from dlmatrix.document.check import Outcome, check_entry
+from dlmatrix.errors import typed
 from dlmatrix.inspection import contents, digests, sbom
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import ChosenBase, Plan
@@ -101,7 +102,7 @@ def _recorded(images: Images, plan: Plan, base: ChosenBase, image: str) -> dict[
     started = time.perf_counter()
     record = digests.read_records(plan.root).get(plan.env.name)
     found = digests.Comparison(
-        word=digests.NOT_RECORDED, detail="`python -m dlmatrix reproduce` compares two builds of it"
+        word=digests.NOT_RECORDED, detail=typed("`python -m dlmatrix reproduce` compares two builds of it")
     )
     if record:
         found = digests.compare(record, images.identity(image), images.made_with, plan.inputs(base))

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlmatrix.document.check import Check, Outcome
 from dlmatrix.engines.protocol import Completed, Engine, Prepared
-from dlmatrix.errors import DlmatrixError, GpuRefusedError, SkippedEnv, of_system
+from dlmatrix.errors import DlmatrixError, GpuRefusedError, SkippedEnv, of_system, typed
 from dlmatrix.gpu.diagnosis import Launch
 from dlmatrix.matrix.model import Env, Status
 from dlmatrix.matrix.plan import Plan
@@ -243,7 +243,7 @@ def _ended(course: _Course) -> EnvResult:
     outcome, exit_code, reason = verdict(course.env, document, course.exit_code)
     course.tell(course.env.name, outcome.value, reason)
     confirmed = outcome is Outcome.PASSED and course.env.status is Status.UNVERIFIED
-    return course.result(outcome, exit_code, reason, next_step=_CONFIRMED if confirmed else "")
+    return course.result(outcome, exit_code, reason, next_step=typed(_CONFIRMED) if confirmed else "")
 
 
 def _outcome(error: DlmatrixError) -> Outcome:

@@ -26,7 +26,7 @@ def make_bases(root: Path, bases: Iterable[Base], say: Say) -> list[str]:
         try:
             make_base(root, base, say)
         except SkippedEnv as reason:
-            skipped.append(str(reason))
+            skipped.append(f"base-{base.python}: {reason}")
     return skipped
 
 

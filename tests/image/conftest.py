@@ -13,6 +13,7 @@ import docker
 import pytest
 
 from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.errors import EXIT_SKIPPED
 from dlmatrix.matrix.site import read_site
 from tests.image.support import ROOT, START, Dlmatrix, Ran, command, environment
 
@@ -21,6 +22,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.image)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where every test was skipped, nothing has been tested: 77, not 0."""
+    stats = session.config.pluginmanager.get_plugin("terminalreporter").stats
+    if exitstatus == 0 and stats.get("skipped") and not stats.get("passed"):
+        session.exitstatus = EXIT_SKIPPED
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+from dlmatrix.errors import typed
 from dlmatrix.gpu.diagnosis.catalogue import LAYERS, Row, catalogue
 from dlmatrix.gpu.diagnosis.layers import LayerState, layer_states
 from dlmatrix.gpu.diagnosis.predicates import PREDICATES
@@ -101,7 +102,7 @@ def headline(diagnosis: Diagnosis) -> str:
     """One line for a report: the first cause with its remedy, or what stood in the way of finding one."""
     if diagnosis.causes:
         first = diagnosis.causes[0]
-        return f"{first.label}: {first.title}; do: {first.remedy}"
+        return f"{first.label}: {first.title}; do: {typed(first.remedy)}"
     if diagnosis.verdict == "usable":
         return "the GPU can be used"
     return "could not look: " + "; ".join(f"{spot.what} ({spot.why})" for spot in diagnosis.blind)

@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from dlmatrix import __version__
+from dlmatrix.errors import typed
 from dlmatrix.report.history import History
 from dlmatrix.report.page.source import FORMS, Source, clean, number
 from dlmatrix.report.page.texts import LANGUAGES, in_chinese, read_texts, text
@@ -103,6 +104,7 @@ def _render(template: str, title: str, **values: Any) -> str:
     return environment.get_template(template).render(
         t=text,
         in_chinese=in_chinese,
+        typed=typed,
         clean=clean,
         number=number,
         forms=FORMS,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlmatrix.document import rates
+from dlmatrix.errors import typed
 from dlmatrix.report.history import History
 from dlmatrix.report.page.charts import Chart, Point, Series, bars, lines
 from dlmatrix.report.page.source import Source, clean
@@ -265,13 +266,15 @@ def _advice(env: Mapping[str, Any], engine: str) -> tuple[str, str]:
     if env.get("next_step"):
         return "next", str(env["next_step"])
     if env["outcome"] in ("failed", "error"):
-        return "again", f"python -m dlmatrix run {name}" + (
+        return "again", typed(f"python -m dlmatrix run {name}") + (
             f" --engine {engine}" if engine in ("docker", "venv") else ""
         )
     if env.get("status") == "impossible":
-        return "others", "python -m dlmatrix list"
+        return "others", typed("python -m dlmatrix list")
     if env["outcome"] == "skipped":
-        return "why", f"python -m dlmatrix doctor {name}" if name.startswith("gpu-") else "python -m dlmatrix doctor"
+        return "why", typed(
+            f"python -m dlmatrix doctor {name}" if name.startswith("gpu-") else "python -m dlmatrix doctor"
+        )
     if engine == "docker":
         return "use", f"docker run --rm -it --entrypoint python dlmatrix:{name}"
     what = (env.get("facts") or {}).get("what")

@@ -191,7 +191,7 @@ def test_of_the_real_matrix_the_nearest_names_are_those_that_were_meant(matrix: 
 def test_a_name_like_no_other_gets_no_guess(tree: Path) -> None:
     with pytest.raises(UsageError) as refused:
         select(load_matrix(tree), ["zzz"])
-    assert refused.value.next_step == "`python -m dlmatrix list` shows them all"
+    assert refused.value.next_step == "`.venv/bin/python -m dlmatrix list` shows them all"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_a_lock_is_held_against_the_file_that_it_was_made_from(
     with pytest.raises(ConfigError) as refused:
         lock_of(matrix, matrix.envs[0])
     assert f"does not satisfy torch-2.13.toml: {says}" in refused.value.message
-    assert refused.value.next_step == "generate it again: nox -s lock -- cpu-torch-2.13 --write"
+    assert refused.value.next_step == "generate it again: .venv/bin/nox -s lock -- cpu-torch-2.13 --write"
 
 
 def test_a_requirement_that_is_none_is_refused_by_its_key(tree: Path) -> None:

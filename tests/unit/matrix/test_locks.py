@@ -11,7 +11,7 @@ from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.locks import read_lock
 
 ONE, TWO = "1" * 64, "2" * 64
-RELOCK = "nox -s lock -- cpu-x --write"
+RELOCK = ".venv/bin/nox -s lock -- cpu-x --write"
 
 
 def lock(folder: Path, text: str) -> Path:

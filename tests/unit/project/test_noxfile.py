@@ -116,6 +116,50 @@ def endings(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {line.split()[3].strip(":"): line.split()[4].strip(",") for line in lines if line.startswith("nox > *")}
 
 
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("cpu-torch-2.13", "cpu-torch-2.13"),
+        ("gpu-tf1-compat-2.15", "gpu-tf1-compat-2.15"),
+        ("torch", "torch"),  # the command says which is nearest
+        ("cpu-torch(2.12)", "cpu-torch-2.12"),
+    ],
+)
+def test_the_name_that_is_shown_everywhere_is_a_session_s_too(call: Call, name: str, asked: str) -> None:
+    done, calls = call("-s", name, "--", "--quick")
+    assert (done.returncode, calls) == (0, [["run", asked, "--quick"]])
+
+
+def test_envs_by_their_own_names_are_one_run(call: Call) -> None:
+    done, calls = call("-s", "cpu-torch-2.13", "cpu-tf2(2.21)", code=1, envs={"cpu-tf2-2.21": "failed"})
+    assert len(calls) == 1
+    assert endings(done) == {"cpu-torch-2.13": "success", "cpu-tf2(2.21)": "failed"}
+
+
+def test_a_wrong_session_gets_the_nearest(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nox", "--noxfile", str(root / "noxfile.py"), "-s", "tets"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "there is no session tets: did you mean tests?" in done.stderr
+
+
+@pytest.mark.parametrize(("code", "nox_s", "strict"), [(0, 0, 0), (1, 1, 1), (4, 1, 1), (77, 0, 1), (130, 1, 1)])
+def test_what_a_job_sees_of_an_exit_code(
+    call: Call, monkeypatch: pytest.MonkeyPatch, code: int, nox_s: int, strict: int
+) -> None:
+    assert call("-s", "cpu-torch", code=code, envs={})[0].returncode == nox_s
+    monkeypatch.setenv("DLMATRIX_STRICT", "1")  # as make has it
+    assert call("-s", "cpu-torch", code=code, envs={})[0].returncode == strict
+
+
+def test_a_base_that_is_not_made_is_no_success(call: Call) -> None:
+    assert call("-s", "bases", code=77)[0].returncode == 1
+
+
 def test_several_envs_are_one_run_with_one_report_and_each_session_ends_as_its_env(call: Call) -> None:
     cells = ["cpu-torch(2.13)", "cpu-tf2(2.15)", "cpu-tf1(1.15)", "cpu-tf2(2.21)"]
     ended = {"cpu-tf2-2.15": "failed", "cpu-tf1-1.15": "skipped", "cpu-tf2-2.21": "error"}

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +41,7 @@ IN_CI = {
     "nox -s lock -- cpu-torch-2.13 --write": ".venv/bin/nox -s lock -- cpu-torch-2.13 --write",
 }
 #: Commands that need neither network nor engine, run below.
+BIN = ".venv/bin/"
 HERE = ("nox -l", "python -m dlmatrix list", "python -m dlmatrix plan cpu-torch-2.13")
 
 
@@ -51,9 +51,13 @@ def readme(root: Path) -> str:
 
 
 def commands(text: str) -> Iterator[str]:
-    """Every line after a prompt in a console block."""
-    for block in re.findall(r"^```console\n(.*?)^```", text, re.S | re.M):
-        yield from re.findall(r"^\$ (.*)$", block, re.M)
+    """Every line after a prompt in a console block, without the folder of the checkout's own programs."""
+    yield from (command.removeprefix(BIN) for command in as_written(text))
+
+
+def as_written(text: str) -> list[str]:
+    blocks = re.findall(r"^```console\n(.*?)^```", text, re.S | re.M)
+    return [command for block in blocks for command in re.findall(r"^\$ (.*)$", block, re.M)]
 
 
 def test_the_table_of_cells_is_generated(readme: str, matrix: Matrix) -> None:
@@ -79,14 +83,24 @@ def test_every_command_is_run_by_a_test(readme: str, root: Path) -> None:
 @pytest.mark.parametrize("command", HERE)
 def test_a_command_of_the_readme(command: str, root: Path) -> None:
     program, *arguments = shlex.split(command)
-    environ = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(root)}
-    done = subprocess.run([program, *arguments], cwd=root, env=environ, capture_output=True, text=True, check=False)
+    assert BIN + command in as_written((root / "README.md").read_text(encoding="utf-8"))
+    fresh = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
+    done = subprocess.run([BIN + program, *arguments], cwd=root, env=fresh, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "cpu-torch" in done.stdout
 
 
+def test_every_command_runs_from_a_fresh_shell(root: Path) -> None:
+    """Neither nox nor the project's dependencies are on a new user's path: a command says where they are."""
+    for file in (root / "README.md", *(root / "docs").glob("*.md")):
+        text = file.read_text(encoding="utf-8")
+        bare = [command for command in as_written(text) if command.startswith(("nox ", "python -m dlmatrix "))]
+        assert bare == [], file
+        assert re.findall(r"`(?:nox -\w [^`]+|python -m dlmatrix [^`]+)`", text) == [], file
+
+
 def test_the_transcript_is_of_a_real_run(readme: str) -> None:
     """A run prints these; whoever changes the output runs it again and pastes it here."""
-    (first,) = re.findall(r"^```console\n\$ nox -s cpu-torch\n(.*?)^```", readme, re.S | re.M)
+    (first,) = re.findall(r"^```console\n\$ \.venv/bin/nox -s cpu-torch\n(.*?)^```", readme, re.S | re.M)
     for part in ("engine: docker", "cpu-torch-2.13", "passed", "report: "):
         assert part in first
