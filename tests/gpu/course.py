@@ -119,10 +119,11 @@ class Course:
             self.transcript.note((document or {}).get("unreached", ""))
             return _row(fault, "skipped", "", started, "no engine answers, or the image is not built")
         self.transcript.document(fault.name, document)
+        found = said(document["verdict"], [cause["label"] for cause in document["causes"]], ())
+        if launch["error"]:
+            return _row(fault, "skipped", "", started, f"the engine starts no container with a GPU: {found}")
         if document["verdict"] != "usable":
-            return _row(
-                fault, "failed", said(document["verdict"], [c["label"] for c in document["causes"]], ()), started
-            )
+            return _row(fault, "failed", found, started)
         options += ["--engine", "docker", "--require-gpu", "--throughput", "0"]
         return self._run(fault, [*options, "--report", str(self.out / "container")])
 

@@ -69,20 +69,20 @@ def _throughput(document: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "| row | images/s | 95 % interval | processes | share of roof |"
     yield "|---|---|---|---|---|"
-    skipped = []
+    skipped: dict[str, list[str]] = {}
     for _, row in rows_of(document):
         name = f"{row['model']} {row['kind']}, {label(row)}, batch {row['batch']}"
         value = median(row)
         if value is None:
-            skipped.append(f"{name}: {' '.join(row['reason'].split())}")
+            skipped.setdefault(" ".join(row["reason"].split()), []).append(name)
             continue
         stat, processes, share = row["images_per_second"], len(row["samples"]), row["roof_share"]
         interval = f"{stat['low']:,.0f} to {stat['high']:,.0f}" if processes > 1 else "-"
         part = f"{100 * share:.3g} %" if share is not None else "-"
         yield f"| {name} | {value:,.0f} | {interval} | {processes} | {part} |"
     yield ""
-    if skipped:
-        yield f"Not measured: {'; '.join(skipped)}.\n"
+    for reason, names in skipped.items():
+        yield f"Not measured: {'; '.join(names)}: {reason}.\n"
     roofs = [f"{roof['name']} ({roof['detail']}) {roof['value']['median']:.3g} {roof['unit']}"
              for roof in throughput["roof"]]  # fmt: skip
     yield f"Roof: {'; '.join(roofs) or 'not measured'}.\n"

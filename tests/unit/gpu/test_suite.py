@@ -17,6 +17,7 @@ from dlmatrix.gpu.diagnosis.catalogue import catalogue
 from dlmatrix.gpu.diagnosis.view import View
 from dlmatrix.matrix.model import Matrix
 from tests.gpu.command import main
+from tests.gpu.course import Course
 from tests.gpu.faults import Fault, Row, judge, load
 from tests.gpu.machine import Interpreter, Machine, choose, plan
 from tests.gpu.page import page
@@ -43,7 +44,10 @@ def machine(*cards: dict[str, Any], environ: Mapping[str, str] | None = None, pa
 
 def answer(verdict: str, causes: tuple[str, ...] = (), warnings: tuple[str, ...] = ()) -> dict[str, Any]:
     labels = {"causes": causes, "warnings": warnings}
-    return {"verdict": verdict, **{kind: [{"label": name} for name in names] for kind, names in labels.items()}}
+    return {
+        "verdict": verdict,
+        **{kind: [{"label": name, "evidence": ["e"]} for name in names] for kind, names in labels.items()},
+    }
 
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS.values() if fault.scenario], ids=lambda fault: fault.name)
@@ -181,10 +185,36 @@ def test_the_page_has_outcomes_and_rows_and_nothing_of_the_machine_alone(tmp_pat
     assert "### gpu-torch-2.11: passed\n\nChecks: 36 passed, 1 skipped." in text
     rate = 303.8 * 40
     assert f"| resnet18 train, channels_last amp, batch 128 | {rate:,.0f} | " in text
-    assert "Not measured: cnn train, compiled, batch 1: torch.compile needs a C++ compiler" in text
+    batches = "; ".join(f"cnn train, compiled, batch {batch}" for batch in (1, 32, 128, 512))
+    assert f"Not measured: {batches}: torch.compile needs a C++ compiler, which this image has not." in text
     assert "Roof: matmul (2048x2048 float32) 1.7e+11 FLOP/s; " in text
     for secret in (str(tmp_path), sample.ENGINE["version"], sample.result()["host"]["kernel"], "GPU-"):
         assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("launch", "verdict", "expected"),
+    [
+        (None, "unknown", ("skipped", "no engine answers, or the image is not built")),
+        (
+            {"error": "could not select"},
+            "unusable",
+            ("skipped", "the engine starts no container with a GPU: unusable X"),
+        ),
+        ({"error": ""}, "unusable", ("failed", "")),
+    ],
+)
+def test_a_container_counts_where_the_engine_starts_one(
+    launch: dict[str, str] | None, verdict: str, expected: tuple[str, str], matrix: Matrix, tmp_path: Path
+) -> None:
+    class Answered(Course):
+        def doctor(self, *_options: str, **_staged: Any) -> Any:
+            return None, answer(verdict, ("X",)) | {"launch": launch, "unreached": "no engine"}
+
+    with Transcript(tmp_path) as transcript:
+        course = Answered(root=tmp_path, python=tmp_path, out=tmp_path, scratch=tmp_path, transcript=transcript)
+        row = course.container(choose(matrix, {"torch": ["2.11.0"]}))
+    assert (row.outcome, row.reason) == expected
 
 
 def test_a_folder_of_something_else_makes_no_page(tmp_path: Path) -> None:
