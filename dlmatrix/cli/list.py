@@ -12,7 +12,7 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser("list", help="the cells of the matrix")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", dest="form", action="store_const", const="json", help="for machines")
-    form.add_argument("--markdown", dest="form", action="store_const", const="markdown", help="the README's table")
+    form.add_argument("--markdown", dest="form", action="store_const", const="markdown", help="that of docs/envs.md")
     parser.set_defaults(verb=list_envs)
 
 

@@ -1,4 +1,4 @@
-"""The cells of the matrix as others read them: JSON for machines, a table in Markdown for the README."""
+"""The cells of the matrix as others read them: JSON for machines, a table in Markdown for docs/envs.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def as_json(env: Env) -> dict[str, str]:
 
 
 def as_markdown(envs: Sequence[Env]) -> str:
-    """The matrix as the README shows it: a row for each version, a column for each variant."""
+    """The matrix as docs/envs.md shows it: a row for each version, a column for each variant."""
     lines = ["| series | version | Python | cpu | gpu |", "|---|---|---|---|---|"]
     notes: dict[str, int] = {}
     for file in dict.fromkeys(env.file for env in envs):

@@ -45,9 +45,33 @@ BIN = ".venv/bin/"
 HERE = ("nox -l", "python -m dlmatrix list", "python -m dlmatrix plan cpu-torch-2.13")
 
 
+#: The pages whose commands are run by a test; the other two are written by a command and by hand from what it measured.
+PAGES = ("README.md", *(f"docs/{name}.md" for name in
+         ("envs", "gpu", "same-bits", "reports", "comparing", "guides", "development")))  # fmt: skip
+#: Where the part of a page begins that only a machine with a GPU can run.
+NEEDS_A_GPU = "## On a machine with a GPU"
+
+
 @pytest.fixture(scope="module")
 def readme(root: Path) -> str:
-    return (root / "README.md").read_text(encoding="utf-8")
+    """The README and the pages that its reference stands on."""
+    pages = [(root / name).read_text(encoding="utf-8") for name in PAGES]
+    return "\n".join(page.partition(NEEDS_A_GPU)[0] for page in pages)
+
+
+def test_every_link_leads_somewhere(root: Path) -> None:
+    for name in (*PAGES, "ARCHITECTURE.md", "docs/matrix.md", "docs/gpu-causes.md"):
+        for link in re.findall(r"\]\(([^)#]+)\)", (root / name).read_text(encoding="utf-8")):
+            assert "://" in link or (root / name).parent.joinpath(link).exists(), f"{name}: {link}"
+
+
+def test_the_first_screen_has_the_two_commands_before_anything_else(root: Path) -> None:
+    first = (root / "README.md").read_text(encoding="utf-8").splitlines()[:50]
+    assert [line for line in first if line.startswith("$ ")] == [
+        "$ make run",
+        "$ .venv/bin/nox -s cpu-torch",
+        "$ make test",
+    ]
 
 
 def commands(text: str) -> Iterator[str]:
@@ -81,9 +105,9 @@ def test_every_command_is_run_by_a_test(readme: str, root: Path) -> None:
 
 
 @pytest.mark.parametrize("command", HERE)
-def test_a_command_of_the_readme(command: str, root: Path) -> None:
+def test_a_command_of_the_readme(command: str, root: Path, readme: str) -> None:
     program, *arguments = shlex.split(command)
-    assert BIN + command in as_written((root / "README.md").read_text(encoding="utf-8"))
+    assert BIN + command in as_written(readme)
     fresh = {"PATH": "/usr/bin:/bin", "HOME": os.environ.get("HOME", "/")}
     done = subprocess.run([BIN + program, *arguments], cwd=root, env=fresh, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
