@@ -34,6 +34,10 @@ setup: .venv/.tools ## Set up .venv from the hashed tool lock
 
 .venv/.tools: envs/locks/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "dlmatrix needs Python 3.10 or newer: make PYTHON=/path/to/python3")'
-	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes --requirement envs/locks/tools.txt
-	@touch $@
+	@rm -f $@
+	@log=$$(mktemp); trap 'rm -f "$$log"; exit 130' INT; \
+	number=$$(grep -c '^[a-z].*==' $<); echo "setting up .venv, once: up to $$number packages for $$($(PYTHON) -V)"; \
+	{ $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+	  --require-hashes --requirement $< && touch $@; } 2>"$$log" | \
+	awk '/^Collecting/ { printf "\r%3d  %-50.50s", ++n, $$2; fflush() } END { if (n) print "" }'; \
+	test -e $@ || cat "$$log" >&2; rm -f "$$log"; test -e $@

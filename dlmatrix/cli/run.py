@@ -139,6 +139,8 @@ def _check_gpus(options: Options, envs: Sequence[Env]) -> None:
 
     if options.gpus == NONE and options.require_gpu:
         raise UsageError("--gpus none and --require-gpu exclude each other", "leave one of them out")
+    if options.require_gpu and not any(env.variant == "gpu" for env in envs):
+        raise UsageError("--require-gpu: none of the envs is for a GPU", "name a gpu env, or leave it out")
     if options.gpus not in (None, NONE) and not any(env.variant == "gpu" for env in envs):
         raise UsageError("--gpus names GPUs, and none of the envs is for one", "name a gpu env, or leave it out")
 
@@ -158,6 +160,8 @@ def _check_engine(options: Options, engine: Engine) -> None:
         )
     if limits and options.bare_metal:
         raise UsageError(f"{' and '.join(limits)}: --bare-metal compares with what has no limits", "leave one out")
+    if options.bases != "auto" and not engine.contains:
+        raise UsageError(f"--bases: the engine {engine.name} builds on no base", "--engine docker, or leave it out")
     if not engine.contains:
         environment(options.gpus or (), os.environ)
 

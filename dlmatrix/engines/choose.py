@@ -18,6 +18,8 @@ def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None)
     ``kind`` is auto, docker, venv or host; ``bases`` are those to build on, and ``python`` is the interpreter of
     host. Raises EngineError where the one asked for is not there.
     """
+    if python is not None and kind != "host":
+        raise UsageError("--python is the interpreter of --engine host", f"leave it out with --engine {kind}")
     if kind == "host":
         from dlmatrix.engines.host import HostEngine  # noqa: PLC0415
 
@@ -32,8 +34,8 @@ def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None)
             return connect(read_site(os.environ), bases), "as asked" if kind == "docker" else "an engine answers"
         except EngineError as error:
             if kind == "docker":
-                raise
-            reason = error.message
+                raise EngineError(error.message, f"{error.next_step}; or use --engine venv") from None
+            reason = f"{error.message}: {error.next_step}" if "usermod" in error.next_step else error.message
     return venv_engine(), reason
 
 

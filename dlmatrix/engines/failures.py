@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dlmatrix.errors import (
     BaseMissingError,
     BuildError,
+    ConfigError,
     DiskFullError,
     DlmatrixError,
     EngineError,
@@ -67,13 +68,20 @@ _SIGNS = (
         r"(failed to fetch|could not connect|error sending request|dns error|failed to lookup address"
         r"|operation timed out)[^\n]*?(?P<what>https?://\S+)?",
         NetworkError,
-        "the package index cannot be reached",
+        "the package index cannot be reached{asked}",
         "check the network, or configure a mirror, proxy or find-links for pip or uv; then run it again",
     ),
     _sign(
-        r"was not found in the package registry|there is no version of (?P<what>\S+)|no solution found",
+        r"no trusted hash was provided for: `(?P<what>[^`\n]+)`",
+        ConfigError,
+        "its lock lacks {what}, which another distribution of it needs",
+        "generate the lock again: nox -s lock -- {env} --write",
+    ),
+    _sign(
+        r"was not found in the package registry"
+        r"|(?:no solution found[^\n]*\n[^\n]*)?there is no version of (?P<what>\S+)|no solution found",
         BuildError,
-        "a locked distribution is on no index that this machine knows",
+        "a locked distribution is on no index that this machine knows{named}",
         "configure the index or find-links folder that has it for pip or uv; then run it again",
     ),
 )
@@ -88,13 +96,23 @@ def vanished(said: str) -> bool:
     return re.search(r"parent snapshot \S+ does not exist", said) is not None
 
 
+def _asked(said: str) -> str:
+    """Which index was asked for which package, from the first address in uv's text; nothing else of it is shown."""
+    found = re.search(r"https?://(?:[^/\s`]*@)?(?P<host>[^/\s`:]+)(?P<path>[^\s`)]*)", said)
+    if not found:
+        return ""
+    *_, last = ["", *filter(None, found["path"].split("/"))]
+    return f": {found['host']}, asked for {last.partition('#')[0]}" if last else f": {found['host']}"
+
+
 def explain(said: str, env: str, where: str) -> DlmatrixError:
     """The named failure in the output of a build; where none is recognised, its last lines as they are."""
     for sign in _SIGNS:
         if match := sign.pattern.search(said):
             found = {key: value for key, value in match.groupdict().items() if value}
             what = found.get("what") or found.get("image") or ""
-            names = {"what": what.strip(), "env": env, "where": where}
+            names = {"what": what.strip(), "env": env, "where": where, "asked": _asked(said)}
+            names["named"] = f": {names['what']}" if what else ""
             return sign.error(f"{env}: {sign.message.format(**names)}", sign.next_step.format(**names))
     tail = "\n".join(said.strip().splitlines()[-12:])
     return BuildError(

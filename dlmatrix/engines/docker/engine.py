@@ -23,6 +23,7 @@ from dlmatrix.engines.docker.container import container_options, refuse_limits, 
 from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
 from dlmatrix.engines.docker.recipe import build_command
+from dlmatrix.engines.docker.socket import locked_out
 from dlmatrix.engines.docker.staging import stage
 from dlmatrix.engines.failures import explain, vanished
 from dlmatrix.engines.places import image_place
@@ -146,7 +147,11 @@ class DockerEngine:
                     say("the engine deleted a layer meanwhile: the same build once more")
                     done = run_lines(command, say=say, environ=os.environ)
             except FileNotFoundError:
-                raise EngineError("there is no docker command on the PATH", "install docker-cli with buildx") from None
+                raise EngineError(
+                    "there is no docker command on the PATH",
+                    "install it with buildx: docker-cli and docker-buildx, or Docker's own docker-ce-cli and"
+                    " docker-buildx-plugin",
+                ) from None
         if done.exit_code != 0:
             raise explain(done.said, plan.env.name, "the Docker engine")
 
@@ -240,10 +245,15 @@ def connect(site: Site, bases: str) -> DockerEngine:
         client = docker.from_env(timeout=_PING_SECONDS, use_ssh_client=True)
         client.ping()
     except (docker.errors.DockerException, OSError) as error:
-        where = os.environ.get("DOCKER_HOST") or "the current context"
+        host = os.environ.get("DOCKER_HOST", "")
+        where = host or "the current context"
+        if group := locked_out(host):
+            raise EngineError(
+                f"the Docker engine on {where} is for root and the group {group}, and this user is not in it",
+                f"sudo usermod -aG {group} $USER, then log in again",
+            ) from None
         raise EngineError(
-            f"no Docker engine answers on {where}",
-            f"start one, or use --engine venv; the Docker SDK says: {first_line(error)}",
+            f"no Docker engine answers on {where}", f"start one; the Docker SDK says: {first_line(error)}"
         ) from None
     client.api.timeout = ANSWERS_WITHIN
     return DockerEngine(client, site, bases)
