@@ -20,7 +20,7 @@ from dlmatrix.comparison.intervals import Centre, centre
 from dlmatrix.comparison.likeness import Difference, refuse
 from dlmatrix.comparison.pair import FLOORS
 from dlmatrix.comparison.reports import Report
-from dlmatrix.errors import UsageError
+from dlmatrix.errors import UnlikeError, UsageError
 
 #: The chance that a healthy group has any machine named.
 FALSE_ALARM = 0.01
@@ -85,7 +85,8 @@ class Siblings:
 def siblings(reports: Sequence[Report], baseline: Sequence[Report] = (), anyway: bool = False) -> Siblings:
     """Hold each report against all of them, or against those of a baseline that are not among them.
 
-    Raises UsageError for too small a group, UnlikeError naming the machines that are of another kind.
+    Raises UsageError for too small a group, UnlikeError naming the machines that are of another
+    kind, or that they have no figure in common.
     """
     folders = {report.folder for report in reports}
     group = [report for report in baseline if report.folder not in folders] if baseline else reports
@@ -101,6 +102,10 @@ def siblings(reports: Sequence[Report], baseline: Sequence[Report] = (), anyway:
     counts = Counter(key for found in metrics for key in found)
     usual = [key for key, count in counts.items() if 2 * count > len(group)]
     centres = {key: centre([found[key] for found in metrics if key in found]) for key in usual}
+    if not usual:
+        raise UnlikeError(
+            f"no figure is in most of the {len(group)} reports", "compare runs of the same envs, with throughput"
+        )
     for env in dict.fromkeys(env for env, _ in usual):
         overall = [distance for found in metrics if (distance := _overall(env, found, centres)) is not None]
         if 2 * len(overall) > len(group):

@@ -24,9 +24,10 @@ _HEAD = "| env | outcome | image, compressed | build | checks | accuracy | libra
 def record(matrix: Matrix, reports: Iterable[Path]) -> list[str]:
     """Take the rows of report folders into docs/measured.json and the table of docs/matrix.md.
 
-    Only runs on a Docker engine count. An env keeps its newest row, and the build seconds of its
-    newest build. A first passing run removes the mark of an unverified env from its file. Returns the
-    names of the envs that were taken in; raises UsageError or ReportError for a folder that is no report.
+    Only runs on a Docker engine count. An env keeps its newest row, and the build seconds of its newest build; a
+    run that came to no result takes nobody's place. A first passing run removes the mark of an unverified env from
+    its file. Returns the names of the envs that were taken in; raises UsageError or ReportError for a folder that
+    is no report.
     """
     data, page = matrix.root / "docs" / "measured.json", matrix.root / "docs" / "matrix.md"
     rows: dict[str, Row] = json.loads(data.read_text(encoding="utf-8")) if data.is_file() else {}
@@ -34,7 +35,7 @@ def record(matrix: Matrix, reports: Iterable[Path]) -> list[str]:
     for folder in reports:
         for name, row in rows_of(folder).items():
             old = rows.get(name)
-            if old and old["date"] > row["date"]:
+            if old and (old["date"] > row["date"] or (_told(old) and not _told(row))):
                 continue
             if row["build_seconds"] is None and old:
                 row["build_seconds"] = old["build_seconds"]
@@ -50,6 +51,11 @@ def record(matrix: Matrix, reports: Iterable[Path]) -> list[str]:
     replace(data, json.dumps(rows, indent=1, sort_keys=True) + "\n")
     replace(page, text)
     return taken
+
+
+def _told(row: Row) -> bool:
+    """Whether the checks ran and came to a result: an error says nothing about the env."""
+    return row["check_seconds"] is not None and row["outcome"] != Outcome.ERROR.value
 
 
 def rows_of(folder: Path) -> dict[str, Row]:

@@ -227,7 +227,10 @@ def _learning(ident: str, epochs: Sequence[Mapping[str, Any]]) -> Iterator[tuple
 
 
 def _past(ident: str, past: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Chart]]:
-    """A chart a kind over time, of the model that the newest run was measured by; one run is no history."""
+    """A chart a kind over time, a line for each row of the model that the newest run was measured by.
+
+    What --quick and what a full run tell are different rows. One run is no history.
+    """
     if len(past) < 2:
         return
     labels = [entry["started"][5:10] for entry in past]
@@ -235,13 +238,18 @@ def _past(ident: str, past: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, 
         labels = [entry["started"][5:16].replace("T", " ") for entry in past]
     for kind in KINDS:
         newest = next((_model(entry[kind]) for entry in reversed(past) if entry[kind]), "")
-        points = [
-            Point(value=rate["median"], low=rate["low"], high=rate["high"]) if rate and _model(rate) == newest else None
-            for rate in (entry[kind] for entry in past)
-        ]
+        found = [entry[kind] if entry[kind] and _model(entry[kind]) == newest else None for entry in past]
         label = f"{ident}-past-{kind}"
-        if chart := lines(labels, [Series(name=kind, points=points)], label):
+        series = [
+            Series(name=row or kind, points=[_told(r) if r and r.get("row", "") == row else None for r in found])
+            for row in dict.fromkeys(rate.get("row", "") for rate in reversed(found) if rate)  # the newest run's first
+        ]
+        if chart := lines(labels, series, label):
             yield kind, label, chart
+
+
+def _told(rate: Mapping[str, Any]) -> Point:
+    return Point(value=rate["median"], low=rate["low"], high=rate["high"])
 
 
 def _model(rate: Mapping[str, Any]) -> str:

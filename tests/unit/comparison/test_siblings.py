@@ -13,6 +13,7 @@ import pytest
 
 from dlmatrix.comparison.reports import Cell, Report, Row
 from dlmatrix.comparison.siblings import FALSE_ALARM, OVERALL, siblings
+from dlmatrix.errors import UnlikeError
 from tests.unit.reports import COMPILED, INFER, TRAIN, Data, env, result, row, seeded, throughput, write
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -177,3 +178,11 @@ def test_the_rates_are_stated_where_they_are_looked_for(cli: Cli, capsys: pytest
     text = " ".join(capsys.readouterr().out.split())
     assert "at most 1 comparison of two in 20 calls any row FASTER or SLOWER" in text
     assert "at most 1 healthy group of machines in 100 has a machine named" in text
+
+
+def test_reports_without_a_figure_in_common_are_unlike_and_not_fine() -> None:
+    empty = [machine(f"node{number}", seeded(number), rows={}) for number in range(6)]
+    with pytest.raises(UnlikeError, match="no figure is in most of the 6 reports"):
+        siblings(empty, anyway=True)
+    with pytest.raises(UnlikeError):
+        siblings(empty[:1], baseline=empty[1:])

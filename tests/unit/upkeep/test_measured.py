@@ -61,6 +61,15 @@ def test_the_newest_row_stays_and_keeps_the_last_build(checkout: Matrix, tmp_pat
     assert row(checkout).endswith("| 2026-11-25 |")
 
 
+def test_a_run_that_came_to_no_result_takes_nobody_s_place(checkout: Matrix, tmp_path: Path) -> None:
+    record(checkout, [write_report(tmp_path / "a", "2026-11-24T08:00:00+00:00")])
+    broken = reports.env("gpu-torch-2.11", outcome="error", reason="the engine went away", built=False)
+    about = {"engine": "docker", "version": "28.5.2", "cpus": "2", "memory": str(24 << 30)}
+    report = reports.write(tmp_path / "b", reports.result(broken, started="2026-11-25T08:00:00+00:00", engine=about))
+    assert record(checkout, [report]) == []
+    assert row(checkout).endswith("| 2026-11-24 |")
+
+
 @pytest.mark.parametrize("outcome", ["passed", "failed"])
 def test_the_first_passing_run_removes_the_mark(root: Path, tmp_path: Path, outcome: str) -> None:
     for folder in ("docs", "envs"):

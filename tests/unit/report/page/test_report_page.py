@@ -359,3 +359,15 @@ def test_over_time_only_rates_of_one_model_stand_in_one_chart() -> None:
     table = page.text(section(page, "gpu-torch-2.13"))
     assert "resnet18/train/channels_last/128/amp/device" in table
     assert "cnn/train/channels_last/128/fp32/device" in table
+
+
+def test_over_time_quick_and_full_runs_are_lines_of_their_own() -> None:
+    """--quick tells an eager row, a full run the best mode's: joined they look like a tenfold jump."""
+    entries = sample.past(4)
+    for entry in entries[2:]:
+        entry["train"] = {**entry["train"], "row": "cnn/train/eager/128/fp32/device"}
+    page = page_of(sample.result(), History(entries=tuple(entries)))
+    (chart,) = [c for c in page.classed("pygal-chart") if c.get("aria-labelledby", "").endswith("2-13-past-train")]
+    drawn = [e for e in chart.iter() if e.tag == "g" and "series" in e.get("class", "").split()]
+    dots = [sum(e.tag == "circle" and "dot" in e.get("class", "").split() for e in one.iter()) for one in drawn]
+    assert sorted(number for number in dots if number) == [2, 2]
