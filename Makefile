@@ -39,5 +39,5 @@ setup: .venv/.tools ## Set up .venv from the hashed tool lock
 	number=$$(grep -c '^[a-z].*==' $<); echo "setting up .venv, once: up to $$number packages for $$($(PYTHON) -V)"; \
 	{ $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
 	  --require-hashes --requirement $< && touch $@; } 2>"$$log" | \
-	awk '/^Collecting/ { printf "\r%3d  %-50.50s", ++n, $$2; fflush() } END { if (n) print "" }'; \
+	awk -v terminal="$$(test -t 1 && echo yes)" '/^Collecting/ { n++; if (terminal) printf "\r%3d  %-50.50s", n, $$2; fflush() } END { if (n) print (terminal ? "" : n " installed") }'; \
 	test -e $@ || cat "$$log" >&2; rm -f "$$log"; test -e $@

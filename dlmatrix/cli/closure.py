@@ -25,12 +25,12 @@ def check_libraries(*, envs: Sequence[str], engine: str) -> int:
     from dlmatrix.inspection.closure import check_closure, describe
     from dlmatrix.inspection.libraries import load_libraries
     from dlmatrix.matrix.compatibility import load_compatibility
-    from dlmatrix.matrix.load import load_matrix, lock_of, select
+    from dlmatrix.matrix.load import load_sound, lock_of, select
     from dlmatrix.matrix.model import Status
     from dlmatrix.matrix.plan import Limits, make_plan
     from dlmatrix.system.checkout import find_root
 
-    matrix = load_matrix(find_root())
+    matrix = load_sound(find_root())
     table, libraries = load_compatibility(matrix.root), load_libraries()
     chosen, why = choose_engine(engine)
     say(f"engine: {chosen.name} ({why})")

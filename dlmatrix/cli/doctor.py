@@ -43,12 +43,12 @@ def doctor(
     from dlmatrix.gpu.doctor import examine
     from dlmatrix.gpu.follow import Following
     from dlmatrix.gpu.show import as_json, doctors_console, show, would_work
-    from dlmatrix.matrix.load import load_matrix
+    from dlmatrix.matrix.load import load_sound
     from dlmatrix.matrix.plan import ALL
     from dlmatrix.system.checkout import find_root
 
     root = find_root()
-    matrix = load_matrix(root)
+    matrix = load_sound(root)
     named = _one_env(matrix, env)
     console = doctors_console()
     with nullcontext() if json else Following(console, named.name if named else "this machine") as following:

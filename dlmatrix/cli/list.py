@@ -17,12 +17,13 @@ def add(verbs: Verbs) -> None:
 
 
 def list_envs(*, form: str | None) -> int:
-    """Show every cell, with what is known about it."""
+    """Show every cell, with what is known about it. Raises ConfigError, after the others, for a file not understood."""
     from dlmatrix.matrix.cells import as_json, as_markdown
-    from dlmatrix.matrix.load import load_matrix
+    from dlmatrix.matrix.load import load_matrix, load_sound
     from dlmatrix.system.checkout import find_root
 
-    envs = load_matrix(find_root()).envs
+    matrix = load_sound(find_root()) if form is None else load_matrix(find_root())
+    envs = matrix.envs
     if form == "json":
         print(json.dumps([as_json(env) for env in envs], indent=1))
         return 0
@@ -39,4 +40,6 @@ def list_envs(*, form: str | None) -> int:
     for env in envs:
         shown.add_row(env.name, env.version, env.python, ": ".join(filter(None, (env.status.value, env.reason))))
     make_console().print(shown)
+    for error in matrix.broken.values():
+        raise error
     return 0

@@ -37,14 +37,14 @@ def show_plans(
     from dlmatrix.cli.output import make_console
     from dlmatrix.engines.docker.container import run_command
     from dlmatrix.engines.docker.recipe import build_command
-    from dlmatrix.matrix.load import load_matrix, lock_of, select
+    from dlmatrix.matrix.load import load_sound, lock_of, select
     from dlmatrix.matrix.model import Status
     from dlmatrix.matrix.plan import ALL, debian, make_plan, official
     from dlmatrix.run.outside import Outside
     from dlmatrix.system.checkout import find_root
     from dlmatrix.system.state import state_folder
 
-    matrix = load_matrix(find_root())
+    matrix = load_sound(find_root())
     console = make_console(soft_wrap=True)
     outside = Outside(matrix, gpus=gpus or ALL)
     chosen, remarks = (select(matrix, envs), ()) if newest else outside.pick(envs)

@@ -28,12 +28,12 @@ def reproduce(*, things: Sequence[str], write: bool, against_image: bool, agains
     from dlmatrix.cli.output import make_console
     from dlmatrix.engines.docker.engine import connect
     from dlmatrix.inspection import digests
-    from dlmatrix.matrix.load import load_matrix
+    from dlmatrix.matrix.load import load_sound
     from dlmatrix.matrix.site import read_site
     from dlmatrix.system.checkout import find_root, own_checkout
     from dlmatrix.upkeep.reproduce import Rebuilding, things_of, write_proven
 
-    matrix = load_matrix(own_checkout(find_root()) if write else find_root())
+    matrix = load_sound(own_checkout(find_root()) if write else find_root())
     named = [thing for name in things for thing in things_of(matrix, name)]
     records = digests.read_records(matrix.root)
     engine = connect(read_site(os.environ), bases)

@@ -78,7 +78,7 @@ def run_envs(options: Options) -> int:
     from dlmatrix.cli.output import make_console
     from dlmatrix.engines.choose import choose_engine
     from dlmatrix.engines.venv import VenvEngine
-    from dlmatrix.matrix.load import load_matrix, select
+    from dlmatrix.matrix.load import load_sound, select
     from dlmatrix.matrix.plan import ALL
     from dlmatrix.report import history
     from dlmatrix.report import write as report
@@ -91,7 +91,7 @@ def run_envs(options: Options) -> int:
 
     started = datetime.datetime.now(datetime.timezone.utc)
     _check(options)
-    matrix = load_matrix(find_root())
+    matrix = load_sound(find_root())
     outside = Outside(matrix, options.require_gpu, options.gpus or ALL)
     envs, remarks = (select(matrix, options.envs), ()) if options.newest else outside.pick(options.envs)
     _check_gpus(options, envs)
@@ -100,7 +100,8 @@ def run_envs(options: Options) -> int:
     engine, why = choose_engine(options.engine, bases=options.bases, python=options.python)
     console.print(f"engine: {engine.name} ({why})", soft_wrap=True)
     _check_engine(options, engine)
-    for line in (*remarks, *_visible(options, engine, envs)):
+    left_out = [f"{error.message}: its envs are left out" for error in matrix.broken.values()]
+    for line in (*left_out, *remarks, *_visible(options, engine, envs)):
         console.print(line, soft_wrap=True)
     if isinstance(engine, VenvEngine) and not options.newest:
         chooser = AtHand(matrix=matrix, pythons=engine.pythons)

@@ -23,13 +23,28 @@ _OTHER_FILES = ("bases.toml", "compatibility.toml", "digests.toml")
 
 def load_matrix(root: Path) -> Matrix:
     """Read every file of envs/. Raises ConfigError naming the file and the key."""
+    matrix = load_sound(root)
+    for error in matrix.broken.values():
+        raise error
+    return matrix
+
+
+def load_sound(root: Path) -> Matrix:
+    """The same for what works on named envs: a version's file that is not understood stops that version alone.
+
+    Raises ConfigError where it is that of the bases.
+    """
     bases = _load_bases(root / "envs" / "bases.toml")
     pythons = {base.python for base in bases}
     envs: list[Env] = []
+    broken: dict[str, ConfigError] = {}
     for file in sorted((root / "envs").glob("*.toml"), key=_by_series_and_version):
         if file.name not in _OTHER_FILES:
-            envs.extend(_load_version(file, pythons))
-    return Matrix(root=root, envs=tuple(envs), bases=bases)
+            try:
+                envs.extend(_load_version(file, pythons))
+            except ConfigError as error:
+                broken[file.stem] = error
+    return Matrix(root=root, envs=tuple(envs), bases=bases, broken=broken)
 
 
 def select(matrix: Matrix, names: Iterable[str]) -> tuple[Env, ...]:
@@ -41,12 +56,20 @@ def select(matrix: Matrix, names: Iterable[str]) -> tuple[Env, ...]:
 
 
 def versions_of(matrix: Matrix, session: str) -> tuple[Env, ...]:
-    """The envs that a session's name can stand for, the newest last: the supported ones, where there are any."""
+    """The envs that a session's name can stand for, the newest last: the supported ones, where there are any.
+
+    Raises the ConfigError of a file that would have a say in it.
+    """
+    for stem, error in matrix.broken.items():
+        if session.partition("-")[2] == stem.rpartition("-")[0]:
+            raise error
     versions = tuple(env for env in matrix.envs if env.session == session)
     return tuple(env for env in versions if env.status is Status.SUPPORTED) or versions
 
 
 def _one(matrix: Matrix, name: str) -> Env:
+    if error := matrix.broken.get(name.partition("-")[2]):
+        raise error
     by_name = {env.name: env for env in matrix.envs}
     if name in by_name:
         return by_name[name]

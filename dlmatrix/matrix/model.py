@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+
+from dlmatrix.errors import ConfigError
 
 
 def normal_name(distribution: str) -> str:
@@ -136,6 +139,8 @@ class Matrix:
     root: Path
     envs: tuple[Env, ...]
     bases: tuple[Base, ...]
+    #: what is wrong with the files of versions that are left out, by their stems: ``torch-2.13``
+    broken: Mapping[str, ConfigError] = field(default_factory=dict)
 
     def base(self, python: str) -> Base:
         """The base for a Python version; the loader has made sure that there is one."""

@@ -86,6 +86,23 @@ def test_a_broken_file_is_named_with_its_place(
     assert err.count("\n") == 2
 
 
+def test_half_a_file_stops_only_its_own_env(checkout: Path, cli: Cli, script: Script) -> None:
+    file = checkout / "envs" / "torch-2.11.toml"
+    file.write_text(file.read_text(encoding="utf-8")[:300], encoding="utf-8")
+    wrong = f"{file}: not valid TOML"
+    code, out, _ = cli("run", "cpu-torch-2.13", "--engine", "host", "--python", str(script("exit 0")), "--report", "r")
+    assert code == 11  # what the script ended with, and not 3
+    assert f"{wrong}" in out
+    assert "its envs are left out" in out
+    assert cli("plan", "cpu-tf2-2.21")[0] == 0
+    for named in ("cpu-torch-2.11", "cpu-torch"):
+        code, _, err = cli("plan", named)
+        assert (code, wrong in err) == (3, True)
+    code, out, err = cli("list")
+    assert (code, "cpu-torch-2.13" in out, wrong in err) == (3, True, True)
+    assert cli("list", "--json")[0] == 3
+
+
 def test_line_100_stays_a_number(checkout: Path, cli: Cli) -> None:
     lock = checkout / LOCK
     lock.write_text("#\n" * 99 + "x\n")
