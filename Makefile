@@ -36,8 +36,9 @@ setup: .venv/.tools ## Set up .venv from the hashed tool lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "dlmatrix needs Python 3.10 or newer: make PYTHON=/path/to/python3")'
 	@rm -f $@
 	@log=$$(mktemp); trap 'rm -f "$$log"; exit 130' INT; \
+	terminal=; if test -t 1; then terminal=yes; fi; \
 	number=$$(grep -c '^[a-z].*==' $<); echo "setting up .venv, once: up to $$number packages for $$($(PYTHON) -V)"; \
 	{ $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
 	  --require-hashes --requirement $< && touch $@; } 2>"$$log" | \
-	awk -v terminal="$$(test -t 1 && echo yes)" '/^Collecting/ { n++; if (terminal) printf "\r%3d  %-50.50s", n, $$2; fflush() } END { if (n) print (terminal ? "" : n " installed") }'; \
+	awk -v terminal="$$terminal" '/^Collecting/ { n++; if (terminal) printf "\r%3d  %-50.50s", n, $$2; fflush() } END { if (n) print (terminal ? "" : n " collected") }'; \
 	test -e $@ || cat "$$log" >&2; rm -f "$$log"; test -e $@

@@ -12,7 +12,7 @@ from typing import Any
 
 from dlmatrix.document.check import Check, Outcome
 from dlmatrix.engines.protocol import Completed, Engine, Prepared
-from dlmatrix.errors import DlmatrixError, GpuRefusedError, SkippedEnv, of_system, typed
+from dlmatrix.errors import DlmatrixError, GpuRefusedError, NetworkError, SkippedEnv, of_system, typed
 from dlmatrix.gpu.diagnosis import Launch
 from dlmatrix.matrix.model import Env, Status
 from dlmatrix.matrix.plan import Plan
@@ -31,6 +31,11 @@ MakePlan = Callable[[], Plan]
 #: Envs that are built and checked at a time: while one reads, or computes in a single thread, the other computes.
 #: More would need the memory of more.
 AT_ONCE = 2
+#: What to do where the index that alone has a cell's wheel was not reached.
+_OWN_INDEX = (
+    "its wheel is on PyTorch's own index: run it where that can be reached, or name the folder that has the wheel as "
+    "find-links to pip or uv; `python -m dlmatrix list` says which envs are verified"
+)
 #: Where a line of the checks' own progress begins; other lines are the framework's.
 _PROGRESS = "smoke: "
 _CONFIRMED = "take this first passing run into the matrix, whose mark it removes: python -m dlmatrix record REPORT"
@@ -172,7 +177,10 @@ def _build(engine: Engine, course: _Course) -> None:
 
     with course.step():
         course.held.enter_context(exclusive(plan.root, plan.env.name))
-        prepared = engine.prepare(plan, keep)
+        try:
+            prepared = engine.prepare(plan, keep)
+        except NetworkError as error:
+            raise NetworkError(error.message, _OWN_INDEX if "+cpu" in plan.env.pin else error.next_step) from None
         what = "built" if prepared.built else "up to date"
         base = prepared.facts.get("base", "nothing")
         course.tell(plan.env.name, "build", f"{what} in {prepared.seconds:.2f} s on {base}")

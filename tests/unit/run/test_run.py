@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,7 +19,16 @@ from dlmatrix.document.check import Outcome
 from dlmatrix.engines import host
 from dlmatrix.engines.host import HostEngine
 from dlmatrix.engines.protocol import Completed, Prepared
-from dlmatrix.errors import ConfigError, ContractError, DlmatrixError, EngineError, HangError, KilledError, UsageError
+from dlmatrix.errors import (
+    ConfigError,
+    ContractError,
+    DlmatrixError,
+    EngineError,
+    HangError,
+    KilledError,
+    NetworkError,
+    UsageError,
+)
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Env, Matrix
 from dlmatrix.matrix.plan import ALL, Limits, Measuring, Plan, make_plan
@@ -129,6 +139,21 @@ def test_the_verdict(
 )
 def test_one_exit_code_for_a_whole_run(codes: list[int], code: int) -> None:
     assert exit_code(codes) == code
+
+
+@pytest.mark.parametrize(
+    ("pin", "next_step"),
+    [("torch==2.13.0+cpu", "its wheel is on PyTorch's own index"), ("torch==2.13.0", "check the network")],
+)
+def test_an_index_that_was_not_reached(plan: Plan, pin: str, next_step: str) -> None:
+    class Unreached(HostEngine):
+        def prepare(self, plan: Plan, say: Say) -> Prepared:
+            raise NetworkError("the package index cannot be reached", "check the network")
+
+    plan = replace(plan, env=replace(plan.env, requirements=(pin, "numpy")))
+    (result,) = run_all(Unreached(Path(sys.executable)), [lambda: plan], [plan.env], OUTSIDE, lambda *told: None)
+    assert (result.exit_code, result.outcome) == (NetworkError.exit_code, Outcome.ERROR)
+    assert result.next_step.startswith(next_step)
 
 
 def test_a_whole_way_through(plan: Plan, script: Script, tmp_path: Path) -> None:
