@@ -31,6 +31,8 @@ EXIT_SKIPPED = 77
 #: Set by the Makefile: a skip is a failure.
 STRICT = "DLMATRIX_STRICT"
 CELL = re.compile(r"(?P<series>torch|tf2|tf1|tf1-compat)-(?P<short>\d[\d.]*)")
+#: Seconds that an interrupted run has to end its container and to write its report; nox's own 0.3 lose both.
+WRITES = 60.0
 #: The env of each session that runs one.
 ENVS: dict[str, str] = {}
 #: How the envs of this call ended, once they were run together: entries of one result.json.
@@ -106,7 +108,8 @@ def pin(session: nox.Session) -> None:
 def tool(session: nox.Session, name: str, *arguments: str) -> None:
     """Run a program of the checkout's environment, after making sure of the environment."""
     session.run("make", "--silent", "setup", external=True, log=False)
-    session.run(str(ROOT / ".venv" / "bin" / name), *arguments, external=True)
+    program = str(ROOT / ".venv" / "bin" / name)
+    session.run(program, *arguments, external=True, interrupt_timeout=WRITES, terminate_timeout=WRITES)
 
 
 def dlmatrix(session: nox.Session, *arguments: str) -> None:

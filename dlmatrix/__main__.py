@@ -33,8 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except DlmatrixError as error:
         return _fail(error)
-    except KeyboardInterrupt:
-        sys.stderr.write("dlmatrix: interrupted; nothing was left behind\n")
+    except KeyboardInterrupt as interrupt:
+        what = interrupt.args[0] if interrupt.args else "nothing was left behind"
+        sys.stderr.write(f"dlmatrix: interrupted; {what}\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away: nothing to tell it, now or at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlmatrix.cli.machine import add_gpus, add_limits, add_newest
 from dlmatrix.cli.parser import Verbs, add_bases
 from dlmatrix.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from dlmatrix.engines.protocol import Engine
     from dlmatrix.matrix.model import Env, Matrix
     from dlmatrix.matrix.plan import Measuring, Plan
+    from dlmatrix.report.history import History
     from dlmatrix.run.bare_metal import BareMetal
+    from dlmatrix.run.result import EnvResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +86,16 @@ def run_envs(options: Options) -> int:
     from dlmatrix.matrix.plan import ALL
     from dlmatrix.report import history
     from dlmatrix.report import write as report
+    from dlmatrix.report.folder import KeptReport, report_folder
     from dlmatrix.run.at_hand import AtHand
     from dlmatrix.run.course import run_all
     from dlmatrix.run.outside import Outside
+    from dlmatrix.run.result import interrupted, unfinished
     from dlmatrix.run.verdict import exit_code
     from dlmatrix.system.checkout import find_root
     from dlmatrix.system.console import Progress
+    from dlmatrix.system.files import sweep
+    from dlmatrix.system.state import reports_folder
 
     started = datetime.datetime.now(datetime.timezone.utc)
     _check(options)
@@ -95,7 +103,7 @@ def run_envs(options: Options) -> int:
     outside = Outside(matrix, options.require_gpu, options.gpus or ALL)
     envs, remarks = (select(matrix, options.envs), ()) if options.newest else outside.pick(options.envs)
     _check_gpus(options, envs)
-    folder = report.report_folder(matrix.root, options.report, started)
+    folder = report_folder(matrix.root, options.report, started)
     console = make_console(stderr=options.json)
     engine, why = choose_engine(options.engine, bases=options.bases, python=options.python)
     console.print(f"engine: {engine.name} ({why})", soft_wrap=True)
@@ -103,29 +111,56 @@ def run_envs(options: Options) -> int:
     left_out = [f"{error.message}: its envs are left out" for error in matrix.broken.values()]
     for line in (*left_out, *remarks, *_visible(options, engine, envs)):
         console.print(line, soft_wrap=True)
-    if isinstance(engine, VenvEngine) and not options.newest:
-        chooser = AtHand(matrix=matrix, pythons=engine.pythons)
-        envs = chooser.choose(options.envs, envs, partial(console.print, soft_wrap=True))
     bare = _bare_metal(engine) if options.bare_metal else None
     about = engine.about()
-    past = history.read(matrix.root)
-    with Progress(console, partial(past.expected, engine.name)) as progress:
-        plans = [partial(_plan, matrix, env, options) for env in envs]
-        results = run_all(engine, plans, envs, outside, progress.tell, bare=bare)
-    data = report.as_json(results, about, started)
-    report.write_report(folder, results, data, started, past.with_run(folder.name, data))
-    try:
-        history.add(matrix.root, folder.name, data)
-    except OSError as error:  # the run is what counts, and its report is there
-        console.print(f"history: not kept: {error}", soft_wrap=True)
-    console.print(report.table(results))
-    for line in report.remarks(results):
-        console.print(line, soft_wrap=True)
-    console.print(f"report: {folder}", soft_wrap=True)
-    if options.json:
-        print(report.dumps(data), end="")
+    with KeptReport(folder, lambda results: report.dumps(report.as_json(results, about, started))) as kept:
+        sweep(reports_folder(matrix.root))
+        kept.make([unfinished(env) for env in envs])
+        if isinstance(engine, VenvEngine) and not options.newest:
+            chooser = AtHand(matrix=matrix, pythons=engine.pythons)
+            envs = chooser.choose(options.envs, envs, partial(console.print, soft_wrap=True))
+        past = history.read(matrix.root)
+        with Progress(console, partial(past.expected, engine.name)) as progress:
+            plans = [partial(_plan, matrix, env, options) for env in envs]
+            results = run_all(engine, plans, envs, outside, progress.tell, bare=bare, keep=kept.keep)
+        data = report.as_json(results, about, started)
+        _write(console, matrix.root, folder, results=results, data=data, past=past, to_stdout=options.json)
+        if interrupted(results):
+            raise KeyboardInterrupt
     # Cells that drift apart are a failure, though each may be near enough to the reference.
     return exit_code(result.exit_code for result in results) or int(bool(data["parity"]["drifting"]))
+
+
+def _write(
+    console: Console,
+    root: Path,
+    folder: Path,
+    *,
+    results: Sequence[EnvResult],
+    data: Mapping[str, Any],
+    past: History,
+    to_stdout: bool,
+) -> None:
+    """Write history and report, and show the table, whatever happens to the files."""
+    import datetime
+
+    from dlmatrix.report import history
+    from dlmatrix.report import write as report
+
+    started = datetime.datetime.fromisoformat(data["started"])
+    try:
+        try:
+            history.add(root, folder.name, data)
+        except OSError as error:  # the run is what counts
+            console.print(f"history: not kept: {error}", soft_wrap=True)
+        report.write_report(folder, results, data, started, past.with_run(folder.name, data))
+    finally:
+        console.print(report.table(results))
+        for line in report.remarks(results):
+            console.print(line, soft_wrap=True)
+        if to_stdout:
+            print(report.dumps(data), end="")
+    console.print(f"report: {folder}", soft_wrap=True)
 
 
 def _check(options: Options) -> None:

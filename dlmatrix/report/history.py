@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.document import rates
+from dlmatrix.errors import EXIT_INTERRUPTED
 from dlmatrix.system.files import replace as replace_file
 from dlmatrix.system.state import reports_folder
 
@@ -73,8 +74,8 @@ def add(root: Path, report: str, data: Mapping[str, Any]) -> None:
 
 
 def core(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The core figures of a result.json: an entry for each env that was made ready."""
-    return [_entry(env, data) for env in data["envs"] if env["seconds"]]
+    """The core figures of a result.json: an entry for each env that was made ready and came to its end."""
+    return [_entry(env, data) for env in data["envs"] if env["seconds"] and env.get("exit_code") != EXIT_INTERRUPTED]
 
 
 def entries_of(data: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

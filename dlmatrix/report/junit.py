@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from dlmatrix.run.course import EnvResult
+from dlmatrix.run.result import EnvResult
 
 #: What XML 1.0 cannot hold, escaped or not: a framework colours its messages.
 _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dlmatrix.comparison import parity
 from dlmatrix.document import rates
 from dlmatrix.document.check import Outcome
-from dlmatrix.run.course import EnvResult
+from dlmatrix.run.result import EnvResult
 
 _MARKS = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.ERROR: "⚠️", Outcome.SKIPPED: "⏭️"}
 #: An issue takes 65,536 characters; what went well is in report.html as well.

@@ -8,8 +8,6 @@ import json
 import math
 import os
 import platform
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,14 +20,14 @@ from dlmatrix import __version__
 from dlmatrix.comparison import parity, ratios
 from dlmatrix.document import rates
 from dlmatrix.document.check import Outcome
-from dlmatrix.document.result import SCHEMA_VERSION
-from dlmatrix.errors import DiskFullError, UsageError
+from dlmatrix.document.result import FILE, SCHEMA_VERSION
+from dlmatrix.errors import DiskFullError
 from dlmatrix.matrix.model import Status
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
-from dlmatrix.run.course import EnvResult
-from dlmatrix.system.state import reports_folder
+from dlmatrix.run.result import EnvResult
+from dlmatrix.system.files import replace
 
 COLUMNS = ("env", "verdict", "checks", "accuracy", "GPU", "train img/s", "infer img/s", "size", "seconds")
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
@@ -86,37 +84,32 @@ def remarks(results: Sequence[EnvResult]) -> Iterator[str]:
 def write_report(
     folder: Path, results: Sequence[EnvResult], data: Mapping[str, Any], started: datetime.datetime, past: History
 ) -> Path:
-    """Write the report folder in one step: it is complete, or it is not there.
+    """Write the files of the report, each of them whole or not at all, the result first.
 
     ``data`` is what ``as_json`` made of the results, ``past`` what earlier runs measured. Raises
-    DiskFullError where it cannot be written.
+    DiskFullError where one cannot be written.
     """
     from dlmatrix.report.page import report_html  # noqa: PLC0415 - what draws is not to delay the start of a run
 
     text = dumps(data)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=".report-", dir=folder.parent))
-        try:
-            (fresh / "result.json").write_text(text, encoding="utf-8")
-            rows = [row(result) for result in results]
-            markdown = summary(results, data["engine"], COLUMNS, rows, parity_of(results))
-            (fresh / "summary.md").write_text(markdown, encoding="utf-8", errors="replace")
-            suites = ElementTree.ElementTree(junit(results, started))
-            suites.write(fresh / "junit.xml", encoding="utf-8", xml_declaration=True)
-            (fresh / "report.html").write_text(report_html(text, past), encoding="utf-8")
-            for result in results:
-                if result.log:
-                    (fresh / f"{result.env.name}.log").write_text("\n".join(result.log) + "\n", encoding="utf-8")
-                if result.prepared and result.prepared.sbom:
-                    (fresh / f"{result.env.name}.cdx.json").write_text(result.prepared.sbom, encoding="utf-8")
-            fresh.chmod(0o755)
-            fresh.rename(folder)  # an empty folder gives way
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(folder / FILE, text)
+        for result in results:
+            if result.log:
+                replace(folder / f"{result.env.name}.log", "\n".join(result.log) + "\n")
+            if result.prepared and result.prepared.sbom:
+                replace(folder / f"{result.env.name}.cdx.json", result.prepared.sbom)
+        rows = [row(result) for result in results]
+        markdown = summary(results, data["engine"], COLUMNS, rows, parity_of(results))
+        replace(folder / "summary.md", markdown.encode("utf-8", "replace"))
+        suites = ElementTree.tostring(junit(results, started), encoding="utf-8", xml_declaration=True)
+        replace(folder / "junit.xml", suites)
+        replace(folder / "report.html", report_html(text, past))
     except OSError as error:
         raise DiskFullError(
-            f"{folder}: the report could not be written: {error.strerror}", "make room, or name another --report DIR"
+            f"{folder}: the report could not be written whole: {error.strerror}",
+            f"make room, then write its page from its result.json: python -m dlmatrix page {folder}",
         ) from None
     return folder
 
@@ -124,17 +117,6 @@ def write_report(
 def dumps(data: Mapping[str, Any]) -> str:
     """The text of result.json; a number that JSON has no word for is a string there."""
     return json.dumps(_finite(data), indent=1) + "\n"
-
-
-def report_folder(root: Path, asked: Path | None, started: datetime.datetime) -> Path:
-    """Where the report goes; what cannot be a new folder is refused before anything runs."""
-    folder = asked or reports_folder(root) / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}"
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} exists and is not empty", "name a new folder with --report, or remove it")
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        raise UsageError(f"{above} is no folder that can be written", "name a new folder elsewhere with --report")
-    return folder
 
 
 def as_json(results: Sequence[EnvResult], engine: Mapping[str, str], started: datetime.datetime) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from dlmatrix.matrix.model import Env, Status
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.run.bare_metal import BareMetal
 from dlmatrix.run.outside import Outside
+from dlmatrix.run.result import EnvResult, nothing_came, unfinished
 from dlmatrix.run.verdict import read_document, verdict
 from dlmatrix.system.process import in_threads
 from dlmatrix.system.state import exclusive
@@ -27,6 +28,9 @@ Tell = Callable[[str, str, str], None]
 
 #: Makes an env's plan; reads its lock, and so may fail.
 MakePlan = Callable[[], Plan]
+
+#: Receives how all envs stand, whenever one of them has come further. Several threads call it, never at once.
+Keep = Callable[[Sequence[EnvResult]], None]
 
 #: Envs that are built and checked at a time: while one reads, or computes in a single thread, the other computes.
 #: More would need the memory of more.
@@ -39,22 +43,6 @@ _OWN_INDEX = (
 #: Where a line of the checks' own progress begins; other lines are the framework's.
 _PROGRESS = "smoke: "
 _CONFIRMED = "take this first passing run into the matrix, whose mark it removes: python -m dlmatrix record REPORT"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnvResult:
-    """How one env went. ``exit_code`` is 0 for passed, 77 for skipped, else the failure's own."""
-
-    env: Env
-    outcome: Outcome
-    exit_code: int
-    reason: str = ""
-    next_step: str = ""
-    prepared: Prepared | None = None
-    #: seconds per step: prepare, start (to the started process), run
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    document: Mapping[str, Any] | None = None
-    log: tuple[str, ...] = ()
 
 
 @dataclass
@@ -70,6 +58,9 @@ class _Course:
     exit_code: int = 0
     launch: Launch | None = None
     error: DlmatrixError | None = None
+    ended: EnvResult | None = None
+    #: set once the run is interrupted, before what its envs wait for is ended
+    stopping: threading.Event = field(default_factory=threading.Event)
     seconds: dict[str, float] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     #: what is let go of at the end: the env, which no other run may change meanwhile
@@ -81,6 +72,8 @@ class _Course:
         try:
             yield
         except (DlmatrixError, OSError) as raised:
+            if self.stopping.is_set():  # it was ended by us, and says that it was killed
+                return
             self.error = raised if isinstance(raised, DlmatrixError) else of_system(raised)
             self.tell(self.env.name, _outcome(self.error).value, self.error.message)
 
@@ -105,7 +98,7 @@ class _Course:
             reason=reason,
             prepared=self.prepared,
             document=self.document,
-            seconds=self.seconds,
+            seconds=dict(self.seconds),
             log=tuple(self.log),
             **more,
         )
@@ -119,12 +112,15 @@ def run_all(
     tell: Tell,
     *,
     bare: BareMetal | None = None,
+    keep: Keep = lambda results: None,
 ) -> list[EnvResult]:
     """Plan every env; build and check two at a time; then measure, one after the other and beside nothing.
 
-    What one env ends in does not stop the others. Only an interrupt gets out of here as an exception.
+    What one env ends in does not stop the others. An interrupt ends the run: the results tell which envs it came
+    before the end of; where nothing came out of any, it gets out of here as an exception.
     """
-    courses = [_Course(env, tell) for env in envs]
+    stopping, keeping = threading.Event(), threading.Lock()
+    courses = [_Course(env, tell, stopping=stopping) for env in envs]
     for course, make in zip(courses, plans, strict=True):
         with course.step():
             _plan(course, make, outside)
@@ -137,8 +133,9 @@ def run_all(
             _build(engine, course)
         if id(course) in together:
             _check(engine, course, outside, later=True)
+        kept()
 
-    def second(course: _Course) -> EnvResult:
+    def second(course: _Course) -> None:
         if id(course) in together:
             _measure(engine, course)
         else:  # nobody's checks are kept waiting; and a GPU is not shared
@@ -146,13 +143,24 @@ def run_all(
         if bare:
             _hold(engine, course, bare)
         course.held.close()
-        return _ended(course)
+        course.ended = _ended(course)
+        kept()
 
-    with contextlib.ExitStack() as stack:
-        for course in courses:
-            stack.enter_context(course.held)
-        in_threads([partial(first, course) for course in planned], AT_ONCE)
-        return [second(course) for course in courses]
+    def kept() -> None:
+        with keeping:
+            keep([_so_far(course) for course in courses])
+
+    try:
+        with contextlib.ExitStack() as stack:
+            for course in courses:
+                stack.enter_context(course.held)
+            in_threads([partial(first, course) for course in planned], AT_ONCE, stopping.set)
+            for course in courses:
+                second(course)
+    except KeyboardInterrupt:
+        if nothing_came([_so_far(course) for course in courses]):
+            raise
+    return [_so_far(course) for course in courses]
 
 
 def _plan(course: _Course, make: MakePlan, outside: Outside) -> None:
@@ -240,6 +248,14 @@ def _hold(engine: Engine, course: _Course, bare: BareMetal) -> None:
             ran = plan if course.launch is None else replace(plan, gpus=())
             found = bare.check(engine, ran, prepared, document=document, say=course.follow, read=read_document)
             course.add(document, found)
+
+
+def _so_far(course: _Course) -> EnvResult:
+    """How an env stands: that is how it ended, or what there is where the run is ended before it."""
+    if course.ended or course.error:
+        return course.ended or _ended(course)
+    one = unfinished(course.env)
+    return course.result(one.outcome, one.exit_code, one.reason, next_step=one.next_step)
 
 
 def _ended(course: _Course) -> EnvResult:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -17,6 +19,15 @@ def replace(file: Path, content: str | bytes) -> None:
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what ``replace`` left beside files in the folders of this one, where its process was killed."""
+    for file in folder.glob("*/.*"):
+        left = re.fullmatch(r"\..+\.(\d+)-\d+", file.name)
+        if left and not Path("/proc", left[1]).exists():
+            with contextlib.suppress(OSError):
+                file.unlink()
 
 
 def read_text(file: Path) -> str:

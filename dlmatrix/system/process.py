@@ -86,10 +86,11 @@ def run_lines(
     return Finished(exit_code=exit_code, stdout=b"".join(stdout), said="\n".join(said), timed_out=expired.is_set())
 
 
-def in_threads(jobs: Sequence[Callable[[], None]], at_once: int) -> None:
+def in_threads(jobs: Sequence[Callable[[], None]], at_once: int, stopping: Callable[[], object] = lambda: None) -> None:
     """Do jobs, so many at once; an interrupt ends what they wait for, and waits for the jobs to see it.
 
-    Only the main thread is interrupted, so a job that is alone is done in it.
+    ``stopping`` is called before: errors of jobs that come after it may be the interrupt's own. Only the main thread
+    is interrupted, so a job that is alone is done in it.
     """
     if at_once == 1 or len(jobs) == 1:
         for job in jobs:
@@ -103,6 +104,7 @@ def in_threads(jobs: Sequence[Callable[[], None]], at_once: int) -> None:
             for one in begun:
                 one.result()
         except BaseException:
+            stopping()
             pool.shutdown(wait=False, cancel_futures=True)
             # Again and again: a job may have been just about to start a command, which may ignore an interrupt.
             number = signal.SIGINT

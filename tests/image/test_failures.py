@@ -26,7 +26,7 @@ CELL = "cpu-torch-2.13"
 def left_behind(client: Any, root: Path) -> list[str]:
     """Containers, temporary folders, half-written reports and builds that are still there."""
     scratch = [str(path) for path in (root / ".dlmatrix").glob("tmp-*")] if (root / ".dlmatrix").exists() else []
-    reports = [str(path) for path in root.rglob(".report-*")]
+    reports = [str(path) for path in root.rglob(".*.[0-9]*-[0-9]*")]
     running = subprocess.run(["pgrep", "-f", f"buildx build.*{root}"], capture_output=True, text=True, check=False)
     return containers(client, root) + scratch + reports + running.stdout.split()
 

@@ -20,7 +20,7 @@ from dlmatrix.matrix.plan import Limits, Plan, make_plan
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.run.bare_metal import ROUNDS, BareMetal, rows_to_hold
-from dlmatrix.run.course import EnvResult
+from dlmatrix.run.result import EnvResult
 from dlmatrix.system.process import Say
 from tests.unit.reports import COMPILED, INFER, TRAIN, Data, env, processes, row, seeded
 

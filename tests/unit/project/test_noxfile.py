@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -220,3 +222,30 @@ def test_without_a_result_every_session_fails_and_nothing_is_run_again(call: Cal
     done, calls = call("-s", "cpu-torch(2.13)", "cpu-tf2(2.21)", code=2, envs={})
     assert endings(done) == {"cpu-torch(2.13)": "failed", "cpu-tf2(2.21)": "failed"}
     assert len(calls) == 1
+
+
+@pytest.mark.timeout(120)
+def test_a_run_that_is_interrupted_has_time_to_write_its_report(call: Call, tmp_path: Path) -> None:
+    """Ctrl-C reaches nox and the run at once; writing takes longer than nox's own patience."""
+    os.mkfifo(tmp_path / "checkout" / "ready")
+    (tmp_path / "checkout" / "fake.py").write_text(
+        "import os, signal, sys, time\n"
+        "def write(*_):\n    time.sleep(2)\n    open('written', 'w').close()\n    os._exit(130)\n"
+        "signal.signal(signal.SIGINT, write)\n"
+        "open('ready', 'w').close()\n"
+        "signal.alarm(100)\n"
+        "signal.pause()\n"
+    )
+    command = [sys.executable, "-m", "nox", "--noxfile", "checkout/noxfile.py", "-s", "cpu-torch"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+    ) as running:
+        (tmp_path / "checkout" / "ready").read_text()  # waits until it is there
+        os.killpg(running.pid, signal.SIGINT)
+    assert running.returncode == 130
+    assert (tmp_path / "checkout" / "written").exists()

@@ -1,4 +1,4 @@
-"""The report: four views of one set of rows, all of it or nothing."""
+"""The report: four views of one set of rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from dlmatrix.document.check import Outcome
 from dlmatrix.document.result import read_result
 from dlmatrix.engines.protocol import Prepared
-from dlmatrix.errors import DiskFullError, UsageError
+from dlmatrix.errors import DiskFullError
 from dlmatrix.matrix.cells import as_markdown
 from dlmatrix.matrix.load import select
 from dlmatrix.matrix.model import Matrix
@@ -26,7 +26,7 @@ from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
-from dlmatrix.run.course import EnvResult
+from dlmatrix.run.result import EnvResult
 from tests.unit import reports as made
 from tests.unit.report.page import sample
 
@@ -283,51 +283,23 @@ def test_the_folder_holds_the_five_files_and_a_log_where_there_is_one(results: l
     assert folder.stat().st_mode & 0o777 == 0o755
 
 
-def test_an_empty_folder_is_used(results: list[EnvResult], tmp_path: Path) -> None:
-    (tmp_path / "r").mkdir()
-    assert report.report_folder(tmp_path, tmp_path / "r", NOW) == tmp_path / "r"
-    assert (written(tmp_path / "r", results) / "result.json").exists()
-
-
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_a_report_that_cannot_be_finished_is_not_there(
+def test_a_report_that_cannot_be_finished_has_the_result_and_no_half_of_a_file(
     results: list[EnvResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def full(*arguments: object) -> str:
         raise error
 
-    monkeypatch.setattr(report, "summary", full)  # by then result.json has been written
+    monkeypatch.setattr(report, "junit", full)
     expected = DiskFullError if isinstance(error, OSError) else KeyboardInterrupt
     with pytest.raises(expected) as raised:
         written(tmp_path / "r", results)
-    assert list(tmp_path.iterdir()) == []
+    names = ["cpu-tf2-2.21.log", "cpu-torch-2.13.log", "result.json", "summary.md"]
+    assert sorted(file.name for file in (tmp_path / "r").iterdir()) == names
+    assert len(read_result(tmp_path / "r").data["envs"]) == len(results)
     if isinstance(raised.value, DiskFullError):
-        assert raised.value.message == f"{tmp_path}/r: the report could not be written: No space left on device"
-        assert raised.value.next_step == "make room, or name another --report DIR"
-
-
-def test_a_folder_that_filled_meanwhile_is_left_as_it_is(results: list[EnvResult], tmp_path: Path) -> None:
-    (tmp_path / "r").mkdir()
-    (tmp_path / "r" / "mine").write_text("kept")
-    with pytest.raises(DiskFullError, match="not empty"):
-        written(tmp_path / "r", results)
-    assert [file.name for file in tmp_path.rglob("*")] == ["r", "mine"]
-
-
-@pytest.mark.parametrize("name", ["full", "file", "file/below", "file/below/deep"])
-def test_what_cannot_be_a_new_folder_is_refused_beforehand(tmp_path: Path, name: str) -> None:
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "mine").touch()
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="--report"):
-        report.report_folder(tmp_path, tmp_path / name, NOW)
-
-
-def test_without_a_name_the_folder_is_a_new_one_of_this_time(tmp_path: Path) -> None:
-    folder = report.report_folder(tmp_path, None, NOW)
-    assert folder.parent == tmp_path / "reports"
-    assert folder.name.startswith("20261124-080000-")
-    assert not folder.exists()
+        assert raised.value.message == f"{tmp_path}/r: the report could not be written whole: No space left on device"
+        assert raised.value.next_step.endswith(f"python -m dlmatrix page {tmp_path}/r")
 
 
 def test_cells_for_the_readme_name_each_reason_once(matrix: Matrix) -> None:

@@ -6,9 +6,10 @@ import contextlib
 import errno
 import json
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,12 @@ from dlmatrix.errors import (
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Env, Matrix
 from dlmatrix.matrix.plan import ALL, Limits, Measuring, Plan, make_plan
-from dlmatrix.run.course import EnvResult, run_all
+from dlmatrix.run.course import Keep, run_all
 from dlmatrix.run.outside import Outside
+from dlmatrix.run.result import EnvResult
 from dlmatrix.run.verdict import exit_code, read_document, verdict
 from dlmatrix.system.checkout import find_root
-from dlmatrix.system.process import Say
+from dlmatrix.system.process import Say, ended_by_interrupts
 from dlmatrix.system.state import exclusive
 
 Script = Callable[..., Path]
@@ -345,6 +347,59 @@ def test_an_interrupt_gets_through_and_leaves_the_env_free(plan: Plan, script: S
         pass
 
 
+def test_an_interrupt_while_the_second_is_measured_keeps_the_first_and_the_second_s_checks(plan: Plan) -> None:
+    def interrupt(plan: Plan) -> Completed:
+        if plan.env.short == "2":
+            raise KeyboardInterrupt
+        return passed("throughput")
+
+    one, two, three = ran(Watched(measuring=interrupt), plan, ["1", "2", "3"])
+    assert (one.outcome, one.exit_code) == (Outcome.PASSED, 0)
+    assert (two.outcome, two.exit_code, two.reason) == (Outcome.ERROR, 130, "interrupted before its end")
+    assert (three.exit_code, three.reason) == (130, "interrupted before its end")
+    for result in (two, three):
+        assert result.document
+        assert result.document["checks"][0]["outcome"] == "passed"
+
+
+@pytest.mark.timeout(60)
+def test_an_interrupt_while_two_are_checked_is_told_from_errors_of_their_own(plan: Plan) -> None:
+    kept, told, ended = threading.Event(), [], threading.Event()
+
+    class Waiting(Watched):
+        def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
+            if plan.env.short == "1":
+                return passed("imports")
+            with ended_by_interrupts(lambda number: ended.set()):
+                assert kept.wait(60)  # the first has its document
+                os.kill(os.getpid(), signal.SIGINT)
+                assert ended.wait(60)
+                raise KilledError("was killed by SIGINT")
+
+    def keep(results: Sequence[EnvResult]) -> None:
+        if results[0].document:
+            kept.set()
+
+    envs = [replace(plan.env, short=short) for short in ("1", "2")]
+    one, two = run_all(
+        Waiting(),
+        [lambda env=env: replace(plan, env=env) for env in envs],
+        envs,
+        OUTSIDE,
+        lambda env, step, text: told.append((step, text)),
+        keep=keep,
+    )
+    assert one.document
+    assert (two.outcome, two.exit_code, two.reason) == (Outcome.ERROR, 130, "interrupted before its end")
+    assert "error" not in {step for step, _ in told}
+
+
+def test_how_all_envs_stand_is_told_whenever_one_has_come_further(plan: Plan) -> None:
+    stood: list[tuple[int, ...]] = []
+    ran(Watched(at_once=2), plan, ["1", "2"], keep=lambda results: stood.append(tuple(r.exit_code for r in results)))
+    assert stood == [(130, 130), (130, 130), (0, 130), (0, 0)]
+
+
 class Watched:
     """An engine whose runs are told from each other and held against the clock of none."""
 
@@ -394,7 +449,15 @@ class Watched:
             return Completed(exit_code=0, stdout=json.dumps(found).encode(), start_seconds=0.25)
 
 
-def ran(engine: Watched, plan: Plan, shorts: list[str], *, gpu: str = "") -> list[EnvResult]:
+def passed(name: str) -> Completed:
+    """What a run of one check brings."""
+    stdout = json.dumps(document(check("passed", name=name))).encode()
+    return Completed(exit_code=0, stdout=stdout, start_seconds=0.0)
+
+
+def ran(
+    engine: Watched, plan: Plan, shorts: list[str], *, gpu: str = "", keep: Keep = lambda results: None
+) -> list[EnvResult]:
     plans = [replace(plan, env=replace(plan.env, short=short)) for short in shorts]
 
     class Here(Outside):
@@ -402,7 +465,7 @@ def ran(engine: Watched, plan: Plan, shorts: list[str], *, gpu: str = "") -> lis
             return ALL if env.short == gpu else ()
 
     there = Here(load_matrix(find_root()))
-    return run_all(engine, [lambda p=p: p for p in plans], [p.env for p in plans], there, lambda *_: None)
+    return run_all(engine, [lambda p=p: p for p in plans], [p.env for p in plans], there, lambda *_: None, keep=keep)
 
 
 def test_checks_of_two_envs_overlap_and_measuring_is_beside_nothing(plan: Plan) -> None:
