@@ -142,18 +142,16 @@ def _write(
     to_stdout: bool,
 ) -> None:
     """Write history and report, and show the table, whatever happens to the files."""
-    import datetime
-
     from dlmatrix.report import history
     from dlmatrix.report import write as report
 
-    started = datetime.datetime.fromisoformat(data["started"])
+    name = folder.absolute().name  # also of "."
     try:
         try:
-            history.add(root, folder.name, data)
+            history.add(root, name, data)
         except OSError as error:  # the run is what counts
             console.print(f"history: not kept: {error}", soft_wrap=True)
-        report.write_report(folder, results, data, started, past.with_run(folder.name, data))
+        report.write_report(root, folder, results, data, past.with_run(name, data))
     finally:
         console.print(report.table(results))
         for line in report.remarks(results):

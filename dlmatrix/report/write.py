@@ -21,13 +21,14 @@ from dlmatrix.comparison import parity, ratios
 from dlmatrix.document import rates
 from dlmatrix.document.check import Outcome
 from dlmatrix.document.result import FILE, SCHEMA_VERSION
-from dlmatrix.errors import DiskFullError
+from dlmatrix.errors import DiskFullError, DlmatrixError
 from dlmatrix.matrix.model import Status
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
 from dlmatrix.run.result import EnvResult
 from dlmatrix.system.files import replace
+from dlmatrix.system.state import state_dir
 
 COLUMNS = ("env", "verdict", "checks", "accuracy", "GPU", "train img/s", "infer img/s", "size", "seconds")
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
@@ -82,12 +83,12 @@ def remarks(results: Sequence[EnvResult]) -> Iterator[str]:
 
 
 def write_report(
-    folder: Path, results: Sequence[EnvResult], data: Mapping[str, Any], started: datetime.datetime, past: History
+    root: Path, folder: Path, results: Sequence[EnvResult], data: Mapping[str, Any], past: History
 ) -> Path:
     """Write the files of the report, each of them whole or not at all, the result first.
 
     ``data`` is what ``as_json`` made of the results, ``past`` what earlier runs measured. Raises
-    DiskFullError where one cannot be written.
+    DiskFullError where one cannot be written; a result that has no room there goes to the working folder of ``root``.
     """
     from dlmatrix.report.page import report_html  # noqa: PLC0415 - what draws is not to delay the start of a run
 
@@ -95,6 +96,11 @@ def write_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace(folder / FILE, text)
+    except OSError as error:
+        raise DiskFullError(
+            f"{folder}: the report could not be written: {error.strerror}", _saved_elsewhere(root, folder, text)
+        ) from None
+    try:
         for result in results:
             if result.log:
                 replace(folder / f"{result.env.name}.log", "\n".join(result.log) + "\n")
@@ -103,7 +109,9 @@ def write_report(
         rows = [row(result) for result in results]
         markdown = summary(results, data["engine"], COLUMNS, rows, parity_of(results))
         replace(folder / "summary.md", markdown.encode("utf-8", "replace"))
-        suites = ElementTree.tostring(junit(results, started), encoding="utf-8", xml_declaration=True)
+        suites = ElementTree.tostring(
+            junit(results, datetime.datetime.fromisoformat(data["started"])), encoding="utf-8", xml_declaration=True
+        )
         replace(folder / "junit.xml", suites)
         replace(folder / "report.html", report_html(text, past))
     except OSError as error:
@@ -112,6 +120,17 @@ def write_report(
             f"make room, then write its page from its result.json: python -m dlmatrix page {folder}",
         ) from None
     return folder
+
+
+def _saved_elsewhere(root: Path, folder: Path, text: str) -> str:
+    """Write a result that its folder has no room for to where there may be some; returns what to do next."""
+    try:
+        spare = state_dir(root) / "reports" / folder.absolute().name
+        spare.mkdir(parents=True, exist_ok=True)
+        replace(spare / FILE, text)
+    except (OSError, DlmatrixError):
+        return "make room, then run it again"
+    return f"its {FILE} is in {spare}: make room, then write its page: python -m dlmatrix page {spare}"
 
 
 def dumps(data: Mapping[str, Any]) -> str:

@@ -219,5 +219,5 @@ def test_one_process_on_a_side_gives_a_ratio_without_an_interval_and_still_a_rep
     now = datetime.datetime(2026, 11, 24, tzinfo=datetime.timezone.utc)
     data = report.as_json(results, {"engine": "venv"}, now)
     assert (data["ratios"][0]["low"], data["ratios"][0]["high"]) == (None, None)
-    folder = report.write_report(tmp_path / "report", results, data, now, History())
+    folder = report.write_report(tmp_path, tmp_path / "report", results, data, History())
     assert "unclear: a side has one process only" in (folder / "report.html").read_text(encoding="utf-8")

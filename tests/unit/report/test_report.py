@@ -27,6 +27,7 @@ from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
 from dlmatrix.run.result import EnvResult
+from dlmatrix.system.files import replace as replace_file
 from tests.unit import reports as made
 from tests.unit.report.page import sample
 
@@ -109,7 +110,7 @@ def results(matrix: Matrix) -> list[EnvResult]:
 
 
 def written(folder: Path, results: list[EnvResult]) -> Path:
-    return report.write_report(folder, results, report.as_json(results, ENGINE, NOW), NOW, History())
+    return report.write_report(folder.parent, folder, results, report.as_json(results, ENGINE, NOW), History())
 
 
 def markdown(results: list[EnvResult]) -> str:
@@ -300,6 +301,26 @@ def test_a_report_that_cannot_be_finished_has_the_result_and_no_half_of_a_file(
     if isinstance(raised.value, DiskFullError):
         assert raised.value.message == f"{tmp_path}/r: the report could not be written whole: No space left on device"
         assert raised.value.next_step.endswith(f"python -m dlmatrix page {tmp_path}/r")
+
+
+@pytest.mark.parametrize("full", [["r"], ["r", "state"]])
+def test_a_result_that_has_no_room_in_its_folder_goes_to_the_working_folder(
+    results: list[EnvResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: list[str]
+) -> None:
+    def write(file: Path, content: str | bytes) -> None:
+        if file.parent.name == "r" and (".dlmatrix" not in file.parts or "state" in full):
+            raise OSError(28, "No space left on device")
+        replace_file(file, content)
+
+    monkeypatch.setattr(report, "replace", write)
+    with pytest.raises(DiskFullError, match="/r: the report could not be written: No space left on device") as raised:
+        written(tmp_path / "r", results)
+    spare = tmp_path / ".dlmatrix" / "reports" / "r"
+    if "state" in full:
+        assert raised.value.next_step == "make room, then run it again"
+    else:
+        assert raised.value.next_step.endswith(f"python -m dlmatrix page {spare}")
+        assert len(read_result(spare).data["envs"]) == len(results)
 
 
 def test_cells_for_the_readme_name_each_reason_once(matrix: Matrix) -> None:
