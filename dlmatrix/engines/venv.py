@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from dlmatrix.engines.failures import explain
@@ -44,15 +46,16 @@ class VenvEngine:
         started = time.perf_counter()
         python = self._python(plan, say)
         folder = state_dir(plan.root) / "venvs" / plan.env.name
+        _bring_back(folder)  # of a run that was killed
         key = f"{plan.lock.sha256} {plan.sources.build_lock} {python} {plan.uv_version}"
         built = recall(plan.root, "venv", plan.env.name) != {"key": key} or not (folder / "bin" / "python").exists()
         if not built and (what := changed(Path(site_packages(plan.env.python, str(folder))), plan.lock)):
             say(f"made again: {what}")
             built = True
         if built:
-            remember(plan.root, "venv", plan.env.name, key="being built")
-            self._install(plan, python, folder, say)
-            remember(plan.root, "venv", plan.env.name, key=key)
+            with _aside(folder):
+                self._install(plan, python, folder, say)
+                remember(plan.root, "venv", plan.env.name, key=key)
         facts = {"base": str(python), "base kind": "this machine's Python", "key": key}
         what = str(folder / "bin" / "python")
         return Prepared(what=what, built=built, seconds=time.perf_counter() - started, facts=facts)
@@ -77,7 +80,6 @@ class VenvEngine:
         )
 
     def _install(self, plan: Plan, python: Path, folder: Path, say: Say) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
         wheels = local_wheels(self._site, plan.lock)
         with scratch(plan.root) as temporary:
             config = temporary / "uv.toml"
@@ -93,5 +95,30 @@ class VenvEngine:
             for command in (make, install):
                 done = run_lines(command, say=say, environ=uv_environment(self._site, os.environ))
                 if done.exit_code != 0:
-                    shutil.rmtree(folder, ignore_errors=True)
                     raise explain(done.said, plan.env.name, str(folder.parent))
+
+
+@contextlib.contextmanager
+def _aside(folder: Path) -> Iterator[None]:
+    """Keep what is in a folder until its successor is whole; where that fails, or is interrupted, it comes back."""
+    old = _old(folder)
+    if folder.exists():
+        folder.rename(old)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        _bring_back(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _bring_back(folder: Path) -> None:
+    old = _old(folder)
+    if old.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        old.rename(folder)
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")

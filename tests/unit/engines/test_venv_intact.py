@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dlmatrix.engines.venv import VenvEngine
+from dlmatrix.errors import BuildError
 from dlmatrix.inspection.installed import changed
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Lock, LockEntry, Site
-from dlmatrix.matrix.plan import Limits, make_plan
+from dlmatrix.matrix.plan import Limits, Plan, make_plan
 from dlmatrix.system.interpreters import find_python
 
 LOCK = Lock(
@@ -66,31 +68,68 @@ def test_what_was_changed_by_hand_is_named(site: Path, change: str) -> None:
     assert changed(site, LOCK) == says
 
 
-def test_an_environment_that_was_changed_is_made_again(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def plan(root: Path, tmp_path: Path) -> Plan:
     for folder in ("docker", "envs", "smoke"):
         shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     matrix = load_matrix(tmp_path)
     (env,) = select(matrix, ["cpu-torch-2.13"])
-    python = find_python(env.python)
-    if python is None:
+    if find_python(env.python) is None:
         pytest.skip(f"Python {env.python} is not on this machine")
-    plan = make_plan(matrix, env, lock_of(matrix, env), "0", Limits())
+    return make_plan(matrix, env, lock_of(matrix, env), "0", Limits())
 
-    def make(_self: VenvEngine, _plan: object, _python: Path, folder: Path, _say: object) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+
+@pytest.fixture
+def engine(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> VenvEngine:
+    """The engine, with an installer that makes the files of an environment and not their contents."""
+
+    def make(_self: VenvEngine, _plan: object, python: Path, folder: Path, _say: object) -> None:
         (folder / "bin").mkdir(parents=True)
         (folder / "bin" / "python").symlink_to(python)
+        site = folder / "lib" / f"python{plan.env.python}" / "site-packages"
         for entry in plan.lock.entries:
-            install(
-                folder / "lib" / f"python{env.python}" / "site-packages", entry.name.replace("-", "_"), entry.version
-            )
+            install(site, entry.name.replace("-", "_"), entry.version)
 
     monkeypatch.setattr(VenvEngine, "_install", make)
-    engine, said = VenvEngine(Site(), "uv"), list[str]()
+    return VenvEngine(Site(), "uv")
+
+
+def site_of(plan: Plan) -> Path:
+    return next((plan.root / ".dlmatrix" / "venvs" / plan.env.name).glob("lib/*/site-packages"))
+
+
+def test_an_environment_that_was_changed_is_made_again(plan: Plan, engine: VenvEngine) -> None:
+    said: list[str] = []
     assert [engine.prepare(plan, said.append).built for _ in range(2)] == [True, False]
-    site = next((tmp_path / ".dlmatrix" / "venvs" / env.name).glob("lib/*/site-packages"))
-    (site / "numpy.py").unlink()
+    (site_of(plan) / "numpy.py").unlink()
     assert [engine.prepare(plan, said.append).built for _ in range(2)] == [True, False]
     assert said == ["made again: numpy.py is gone"]
+
+
+@pytest.mark.parametrize("end", [BuildError("no such wheel", ""), KeyboardInterrupt()])
+def test_what_works_stays_until_its_successor_is_whole(
+    plan: Plan, engine: VenvEngine, monkeypatch: pytest.MonkeyPatch, end: BaseException
+) -> None:
+    engine.prepare(plan, lambda line: None)
+
+    def fail(_self: VenvEngine, _plan: object, _python: Path, folder: Path, _say: object) -> None:
+        (folder / "bin").mkdir(parents=True)
+        raise end
+
+    other = replace(plan, lock=replace(plan.lock, sha256="another"))
+    with monkeypatch.context() as patched:
+        patched.setattr(VenvEngine, "_install", fail)
+        with pytest.raises(type(end)):
+            engine.prepare(other, lambda line: None)
+    assert (site_of(plan) / "numpy.py").exists()
+    assert [path.name for path in (plan.root / ".dlmatrix" / "venvs").iterdir()] == [plan.env.name]
+    assert not engine.prepare(plan, lambda line: None).built
+
+
+def test_what_a_killed_run_put_aside_comes_back(plan: Plan, engine: VenvEngine) -> None:
+    engine.prepare(plan, lambda line: None)
+    folder = plan.root / ".dlmatrix" / "venvs" / plan.env.name
+    folder.rename(folder.with_name(f".{folder.name}.old"))
+    (folder / "bin").mkdir(parents=True)
+    assert not engine.prepare(plan, lambda line: None).built
+    assert (site_of(plan) / "numpy.py").exists()
