@@ -10,6 +10,7 @@ help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: setup ## Build, verify and measure ENVS (default: cpu-torch): on Docker, else in a virtual environment
+	$(if $(strip $(ENVS)),,$(error ENVS names no env: leave it out, or write ENVS=cpu-torch))
 	@.venv/bin/nox -s $(ENVS)
 
 test: setup ## Run every test that needs no Docker engine

@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of ending the process."""
-        raise UsageError(message, f"{self.prog} --help")
+        raise UsageError(message, f"python -m {self.prog} --help")
 
 
 def add_bases(parser: Parser) -> None:

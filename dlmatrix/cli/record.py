@@ -22,6 +22,9 @@ def record_reports(*, reports: Sequence[Path]) -> int:
     from dlmatrix.system.checkout import find_root, own_checkout
     from dlmatrix.upkeep.measured import record
 
-    for name in record(load_matrix(own_checkout(find_root())), reports):
+    taken = record(load_matrix(own_checkout(find_root())), reports)
+    for name in taken:
         say(name)
+    if not taken:
+        say("nothing was taken: only runs on a Docker engine count, and none that is older than what stands there")
     return 0

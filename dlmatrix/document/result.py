@@ -41,7 +41,7 @@ def read_result(path: Path) -> Result:
         raise UsageError(what, "name a folder that run wrote (reports/TIME)")
     try:
         text = _text(file)
-        data = json.loads(text)
+        data = json.loads(text, parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
     _validate(file, data)
@@ -51,6 +51,11 @@ def read_result(path: Path) -> Result:
 def read_schema() -> dict[str, Any]:
     """The form of result.json."""
     return dict(json.loads(Path(__file__).with_name("result.schema.json").read_text(encoding="utf-8")))
+
+
+def _no_number(word: str) -> None:
+    """NaN and Infinity are no JSON, and no figure that anything can be made of."""
+    raise ValueError(f"{word} is no number")
 
 
 def _text(file: Path) -> str:

@@ -17,8 +17,11 @@ def replace(file: Path, content: str | bytes) -> None:
     try:
         fresh.write_bytes(data)
         fresh.replace(file)
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(file)) from None  # not the name of the moment
     finally:
-        fresh.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            fresh.unlink()
 
 
 def sweep(folder: Path) -> None:

@@ -69,7 +69,7 @@ def run_lines(
             stack.enter_context(ended_by_interrupts(partial(_signal_group, process)))
             stack.callback(_end_group, process)
         out, err = cast(IO[bytes], process.stdout), cast(IO[bytes], process.stderr)
-        reader = threading.Thread(target=lambda: stdout.extend(iter(lambda: out.read(65536), b"")), daemon=True)
+        reader = threading.Thread(target=_collect, args=(out, stdout), daemon=True)
         reader.start()
         threading.Thread(target=_reap, args=(process,), daemon=True).start()
         if timeout_seconds:
@@ -84,6 +84,12 @@ def run_lines(
         exit_code = process.wait()
         reader.join()
     return Finished(exit_code=exit_code, stdout=b"".join(stdout), said="\n".join(said), timed_out=expired.is_set())
+
+
+def _collect(out: IO[bytes], stdout: list[bytes]) -> None:
+    """Keep what comes; where an interrupt closes the pipe meanwhile, nobody asks for it any more."""
+    with contextlib.suppress(ValueError, OSError):
+        stdout.extend(iter(lambda: out.read(65536), b""))
 
 
 def in_threads(jobs: Sequence[Callable[[], None]], at_once: int, stopping: Callable[[], object] = lambda: None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ def read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file", "restore it from git") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}", "restore it from git") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not valid TOML: {error}", "correct the file") from None
 
@@ -42,6 +45,7 @@ class Table:
         value = self._data.pop(key)
         if type(value) is not kind:
             self.fail(key, f"must be a {_TOML_NAMES[kind]}, not {value!r}", "correct it")
+        self._plain(key, value)
         return value
 
     def strings(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
@@ -50,6 +54,12 @@ class Table:
         if not all(isinstance(value, str) for value in values):
             self.fail(key, "must be an array of strings", "correct it")
         return tuple(values)
+
+    def _plain(self, key: str, value: Any) -> None:
+        """Refuse what a terminal or a table would obey instead of showing it."""
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and (found := _UNSHOWN.search(text)):
+                self.fail(key, f"holds {found[0]!r}, which cannot be shown", "take it out")
 
     def done(self) -> None:
         """Raise ConfigError for the first key that nothing took."""
@@ -66,4 +76,6 @@ class Table:
         raise ConfigError(f"{self.file}: {self.path}{key}: {what}", next_step)
 
 
+#: Control characters, and those that turn a line around.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _TOML_NAMES = {str: "string", int: "number", list: "array", dict: "table", bool: "boolean"}

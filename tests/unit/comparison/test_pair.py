@@ -298,6 +298,8 @@ def test_a_build_that_did_not_happen_took_no_time(compared: Cli) -> None:
         ("{", 15, "is not JSON: Expecting property name"),
         ("[]", 15, "[] is not of type 'object'"),
         ("[" * 100_000, 15, "is not JSON: "),
+        ('{"envs": [NaN]}', 15, "is not JSON: NaN is no number"),
+        (result(parity={"largest": []}), 15, "parity/largest: [] is not of type 'object'"),
         ('{"envs": []}', 15, "'schema_version' is a required property"),
         (result() | {"schema_version": 7}, 15, "was written by a newer dlmatrix (schema version 7)"),
         (result(env()) | {"envs": [{"name": "x"}]}, 15, "envs/0: 'outcome' is a required property"),

@@ -226,6 +226,20 @@ def test_a_lock_is_held_against_the_file_that_it_was_made_from(
     assert refused.value.next_step == "generate it again: .venv/bin/nox -s lock -- cpu-torch-2.13 --write"
 
 
+@pytest.mark.parametrize("text", ["\\u001b[31mred", "\\u001b]0;title\\u0007", "\\u202etxt", "one\\ntwo"])
+def test_what_a_terminal_would_obey_is_refused_by_its_key(tree: Path, text: str) -> None:
+    file = tree / "envs" / "torch-2.13.toml"
+    file.write_text(TORCH.replace("no wheels of it", text))
+    with pytest.raises(ConfigError, match=r"gpu\.reason: holds .* which cannot be shown"):
+        load_matrix(tree)
+
+
+def test_a_folder_where_a_file_belongs_is_refused(tree: Path) -> None:
+    (tree / "envs" / "torch-9.8.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"torch-9.8.toml: Is a directory"):
+        load_matrix(tree)
+
+
 def test_a_requirement_that_is_none_is_refused_by_its_key(tree: Path) -> None:
     file = tree / "envs" / "torch-2.13.toml"
     file.write_text(TORCH.replace('"numpy"', '"numpy=>2"'))

@@ -266,3 +266,13 @@ def test_a_job_s_own_error_comes_out() -> None:
 
     with pytest.raises(ValueError, match="broken"):
         process.in_threads([broken, lambda: None], 2)
+
+
+def test_a_pipe_that_is_closed_while_it_is_read_is_no_error(tmp_path: Path) -> None:
+    class Closing:
+        def read(self, size: int) -> bytes:
+            raise ValueError("read of closed file")
+
+    kept: list[bytes] = []
+    process._collect(Closing(), kept)  # type: ignore[arg-type]
+    assert kept == []

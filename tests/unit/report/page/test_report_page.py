@@ -309,6 +309,12 @@ def test_the_verb_writes_the_page_of_a_report_again(
     code, _, said = cli("page", str(folder))
     assert code == 15
     assert f"{folder}/result.json: [] is not of type 'object'" in said
+    data = sample.result()
+    data["envs"][0]["document"]["training"]["epochs"][0]["accuracy"] = 1e308
+    (folder / "result.json").write_text(report.dumps(data), encoding="utf-8")
+    code, _, said = cli("page", str(folder))
+    assert code == 15
+    assert f"{folder}/result.json: cannot be drawn" in said
     shutil.rmtree(folder)
     assert cli("page", str(folder))[0] == 2
 
