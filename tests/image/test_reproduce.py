@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from dlmatrix.__main__ import main
 from dlmatrix.inspection.digests import read_records
-from dlmatrix.upkeep import reproduce
 from tests.image.support import containers
 from tests.image.tiny import NAME, add_tiny
 
@@ -28,10 +28,11 @@ def rebuild(
     monkeypatch.chdir(checkout)
 
     def run(*arguments: str, env: str = NAME) -> tuple[int, str]:
-        parser = argparse.ArgumentParser()
-        reproduce.add_arguments(parser)
-        options = parser.parse_args([env, *arguments], argparse.Namespace(bases="auto"))
-        code = reproduce.command(options)
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            code = main(["reproduce", env, *arguments])
+        finally:
+            signal.signal(signal.SIGTERM, before)
         assert left_behind(client, checkout) == []
         return code, capsys.readouterr().out
 
