@@ -8,6 +8,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.unit import documents
+from tests.unit.documents import result
+
+__all__ = ["result"]
+
 TRAIN = "cnn/train/eager/128/fp32/device"
 INFER = "cnn/infer/eager/128/fp32/device"
 COMPILED = "cnn/train/compiled/128/fp32/device"
@@ -22,32 +27,17 @@ def seeded(seed: object) -> Random:
 
 def row(name: str, samples: Sequence[Sequence[float]], *, best: bool = True, device: str = "cpu", **other: Any) -> Data:
     """A measured row; one without samples is a skipped one."""
-    model, kind, mode, batch, precision, feed = name.split("/")
+    if not samples:
+        reason = "torch.compile needs a C++ compiler, which this image has not"
+        more: Data = {"outcome": "skipped", "reason": reason, "first_step_seconds": None, "peak_host_bytes": None}
+        return documents.row(name, **more | {"stopped": "", "device": device} | other)
     middle = sorted(value for windows in samples for value in windows)
-    stat = {"median": middle[len(middle) // 2], "iqr": 1.0, "low": middle[0], "high": middle[-1]} if samples else None
-    return {
-        "id": name,
-        "model": model,
-        "kind": kind,
-        "mode": mode,
-        "batch": int(batch),
-        "precision": precision,
-        "feed": feed,
-        "device": device,
-        "outcome": "measured" if samples else "skipped",
-        "reason": "" if samples else "torch.compile needs a C++ compiler, which this image has not",
-        "images_per_second": stat,
+    more = {
+        "images_per_second": {"median": middle[len(middle) // 2], "iqr": 1.0, "low": middle[0], "high": middle[-1]},
         "samples": [list(windows) for windows in samples],
         "fastest": [max(windows) for windows in samples],
-        "stopped": "narrow" if samples else "",
-        "first_step_seconds": 0.05 if samples else None,
-        "peak_host_bytes": 500_000_000 if samples else None,
-        "peak_device_bytes": None,
-        "flops_per_image": 15_400_000,
-        "roof_share": None,
-        "best": best and bool(samples),
-        **other,
     }
+    return documents.row(name, **more | {"best": best, "device": device} | other)
 
 
 def processes(
@@ -63,54 +53,13 @@ def processes(
 
 def env(name: str = "cpu-torch-2.13", rows: Sequence[Data] = (), **other: Any) -> Data:
     """One env of a report."""
-    return {
-        "name": name,
-        "outcome": "passed",
-        "exit_code": 0,
-        "reason": "38 passed",
-        "next_step": "",
-        "status": "supported",
+    known = {
         "built": True,
         "facts": {"base": "python:3.11", "base kind": "official", "size": 275_000_000, "key": "a310"},
         "seconds": {"prepare": 50.0, "start": 0.2, "run": 30.0},
-        "document": {
-            "python": "3.11.2",
-            "versions": {"torch": "2.13.0+cpu", "numpy": "2.4.6"},
-            "throughput": {
-                "budget_seconds": 60.0,
-                "processes": 5,
-                "threads": 2,
-                "settings": {"padding": "valid", "tf32": False},
-                "machine": {
-                    "cpu": "Some CPU @ 2.0 GHz",
-                    "cpus": 2.0,
-                    "governor": None,
-                    "load_start": 0.1,
-                    "load_end": 2.0,
-                    "others": 0.0,
-                    "gpus": [],
-                    "marks": [],
-                },
-                "roof": [],
-                "rows": list(rows),
-            },
-        },
-        **other,
+        "document": documents.document(throughput=documents.throughput(rows)),
     }
-
-
-def result(*envs: Data, **other: Any) -> Data:
-    """A whole result.json."""
-    return {
-        "schema_version": 1,
-        "dlmatrix": "0.1.0",
-        "started": "2026-11-24T10:06:02+00:00",
-        "finished": "2026-11-24T10:08:34+00:00",
-        "engine": {"engine": "docker", "version": "28.5.2"},
-        "host": {"kernel": "6.18.44", "machine": "x86_64", "cpus": 2},
-        "envs": list(envs),
-        **other,
-    }
+    return documents.env(name, reason="38 passed") | known | other
 
 
 def write(folder: Path, data: Mapping[str, Any] | str) -> Path:

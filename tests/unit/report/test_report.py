@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -29,14 +28,11 @@ from dlmatrix.report.summary import summary
 from dlmatrix.run.result import EnvResult
 from dlmatrix.system.files import replace as replace_file
 from tests.unit import reports as made
+from tests.unit.documents import check, document
 from tests.unit.report.page import sample
 
 NOW = datetime.datetime(2026, 11, 24, 8, 0, 0, tzinfo=datetime.timezone.utc)
 ENGINE = {"engine": "host", "version": "Linux 6"}
-
-
-def check(name: str, outcome: str, kind: str = "verify", reason: str = "") -> dict[str, Any]:
-    return {"id": name, "kind": kind, "asserts": f"{name} holds", "outcome": outcome, "reason": reason, "seconds": 0.25}
 
 
 @pytest.fixture
@@ -53,14 +49,12 @@ def results(matrix: Matrix) -> list[EnvResult]:
             reason="2 passed, 1 skipped",
             prepared=Prepared(what="sha256:1", built=True, seconds=9.5, facts={"size": 412_000_000, "base": "python"}),
             seconds={"prepare": 9.5, "start": 0.25, "run": 10.0},
-            document={
-                "checks": [
-                    check("imports", "passed"),
-                    check("training", "passed"),
-                    check("graph", "skipped", reason="only | for\ngraphs"),
-                ],
-                "training": {"test_accuracy": 0.98349},
-                "throughput": {
+            document=document(
+                check("imports", "passed"),
+                check("training", "passed"),
+                check("graph", "skipped", reason="only | for\ngraphs"),
+                training={"test_accuracy": 0.98349},
+                throughput={
                     "rows": [
                         sample.row("cnn", "train", "eager", 128, 1234.6, "cpu"),
                         sample.row("cnn", "train", "channels_last", 128, 900.0, "cpu"),
@@ -69,7 +63,7 @@ def results(matrix: Matrix) -> list[EnvResult]:
                         sample.row("cnn", "infer", "compiled", 128, None, "cpu") | {"outcome": "skipped"},
                     ]
                 },
-            },
+            ),
             log=("a line", "another"),
         ),
         EnvResult(
@@ -86,25 +80,18 @@ def results(matrix: Matrix) -> list[EnvResult]:
             outcome=Outcome.SKIPPED,
             exit_code=77,
             reason="passed on the CPU; no driver",
-            document={
-                "checks": [check("imports", "passed"), check("gpu", "skipped", "detection", "no driver")],
-                "training": None,
-                "throughput": None,
-            },
+            document=document(check("imports", "passed"), check("gpu", "skipped", "detection", "no driver")),
         ),
         EnvResult(
             env=failed,
             outcome=Outcome.FAILED,
             exit_code=1,
             reason="version: 1.14",
-            document={
-                "checks": [
-                    check("version", "failed", reason="expected 1.15, \x1b[31mfound\x00 1.14\x1b[0m\ud800"),
-                    check("imports", "error", reason="broken <&>"),
-                ],
-                "training": None,
-                "throughput": {"rows": []},
-            },
+            document=document(
+                check("version", "failed", reason="expected 1.15, \x1b[31mfound\x00 1.14\x1b[0m\ud800"),
+                check("imports", "error", reason="broken <&>"),
+                throughput={"rows": []},
+            ),
         ),
     ]
 

@@ -40,6 +40,8 @@ from dlmatrix.run.verdict import exit_code, read_document, verdict
 from dlmatrix.system.checkout import find_root
 from dlmatrix.system.process import Say, ended_by_interrupts
 from dlmatrix.system.state import exclusive
+from tests.unit import documents
+from tests.unit.documents import document
 
 Script = Callable[..., Path]
 
@@ -47,36 +49,7 @@ OUTSIDE = Outside(load_matrix(find_root()))
 
 
 def check(outcome: str, kind: str = "verify", name: str = "", reason: str = "because") -> dict[str, Any]:
-    return {
-        "id": name or f"{kind}-{outcome}",
-        "kind": kind,
-        "asserts": "something",
-        "outcome": outcome,
-        "reason": "" if outcome == "passed" else reason,
-        "expected": None,
-        "found": None,
-        "seconds": 0.5,
-        "data": {},
-    }
-
-
-def document(*checks: dict[str, Any], **other: Any) -> dict[str, Any]:
-    return {
-        "schema_version": 2,
-        "framework": "torch",
-        "expect": {},
-        "python": "3.11.2",
-        "threads": 2,
-        "versions": {"torch": "2.13.0"},
-        "checks": list(checks),
-        "training": None,
-        "throughput": None,
-        "parity": None,
-        "detection": None,
-        "log": {"lines": 0, "tail": []},
-        "seconds": 1.0,
-        **other,
-    }
+    return documents.check(name or f"{kind}-{outcome}", outcome, kind, "" if outcome == "passed" else reason)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-Json = dict[str, Any]
+from tests.unit import documents
+from tests.unit.documents import Json, check, env
 
 ENGINE = {"engine": "docker", "version": "28.5.2", "image store": "containerd", "cpus": "2"}
 MARK = "busy: load 3.2 on 2 processors when it started"
@@ -72,63 +73,40 @@ def row(  # noqa: PLR0917 - what names a row
     feed: str = "device",
 ) -> Json:
     flop = (15.4e6 if kind == "train" else 5.26e6) if model == "cnn" else 5.4e9
-    return {
-        "id": f"{model}/{kind}/{mode}/{batch}/{precision}/{feed}",
-        "model": model,
-        "kind": kind,
-        "mode": mode,
-        "batch": batch,
-        "precision": precision,
-        "feed": feed,
-        "device": device,
-        "outcome": "measured",
-        "reason": "",
-        "images_per_second": None if rate is None else stat(rate),
-        "samples": [] if rate is None else [[round(rate * (1 + 0.01 * n), 1) for n in range(-2, 4)]] * 5,
-        "fastest": [] if rate is None else [round(rate * 1.04, 1)] * 5,
-        "stopped": "narrow" if batch == 128 else "budget",
-        "first_step_seconds": 0.139,
-        "peak_host_bytes": 812_000_000 + 1_000_000 * batch,
-        "peak_device_bytes": 1_400_000_000 if device == "cuda" else None,
-        "flops_per_image": flop,
-        "roof_share": None
-        if rate is None
-        else round(rate * flop / ROOFS[precision if device == "cuda" else device], 4),
-        "best": False,
-    }
+    figures = (
+        {
+            "images_per_second": stat(rate),
+            "samples": [[round(rate * (1 + 0.01 * n), 1) for n in range(-2, 4)]] * 5,
+            "fastest": [round(rate * 1.04, 1)] * 5,
+            "roof_share": round(rate * flop / ROOFS[precision if device == "cuda" else device], 4),
+        }
+        if rate is not None
+        else {}
+    )
+    return documents.row(
+        f"{model}/{kind}/{mode}/{batch}/{precision}/{feed}",
+        device=device,
+        stopped="narrow" if batch == 128 else "budget",
+        peak_host_bytes=812_000_000 + 1_000_000 * batch,
+        peak_device_bytes=1_400_000_000 if device == "cuda" else None,
+        flops_per_image=flop,
+        **figures,
+    )
 
 
 def throughput(factor: float = 1.0, device: str = "cpu", marks: tuple[str, ...] = ()) -> Json:
     gpu = {"name": "NVIDIA H100 80GB HBM3", "driver": "580.95.05", "samples": 240, "clock_mhz": [1410, 1755, 1980]}
     gpu |= {"temperature_c": [41, 58, 66], "power_w": [112.5, 380.2, 612.9], "throttled": ["SwPowerCap"]}
-    return {
-        "budget_seconds": 60.0,
-        "processes": 5,
-        "threads": 2,
-        "settings": {"padding": "valid", "tf32": False, "flush_denormals": False},
-        "machine": {
-            "cpu": "Intel(R) Xeon(R) Platinum 8488C",
-            "cpus": 2.0,
-            "governor": None,
-            "load_start": 0.4,
-            "load_end": 2.1,
-            "others": 0.05,
-            "gpus": [gpu, {**gpu, "throttled": []}] if device == "cuda" else [],
-            "marks": list(marks),
-        },
-        "roof": [
+    return documents.throughput(
+        list(rows(factor, device)),
+        roof=[
             {"name": "matmul", "unit": "FLOP/s", "detail": "2048x2048 float32", "value": stat(1.7e11)},
             {"name": "copy", "unit": "B/s", "detail": "1 GiB", "value": stat(9.3e9)},
             {"name": "launch", "unit": "s", "detail": "add of one number", "value": stat(2.1e-6)},
         ],
-        "rows": list(rows(factor, device)),
-    }
-
-
-def check(name: str, outcome: str = "passed", kind: str = "verify", reason: str = "", **more: Any) -> Json:
-    plain = {"expected": None, "found": None, "data": {}, "seconds": 0.0123}
-    return {"id": name, "kind": kind, "asserts": f"{name} is as it should be", "outcome": outcome, "reason": reason} | (
-        plain | more
+        cpu="Intel(R) Xeon(R) Platinum 8488C",
+        gpus=[gpu, {**gpu, "throttled": []}] if device == "cuda" else [],
+        marks=list(marks),
     )
 
 
@@ -162,34 +140,17 @@ def document(framework: str, factor: float = 1.0, device: str = "cpu", marks: tu
     found = {"float64": 1.5459859670841932e-14, "float32": 7.988208155127769e-07}
     checks = [check(name, found=found) for name in ("imports", "version-pin", "hermetic", "conv2d", "dense", "parity")]
     checks += [check(f"component-{n:02}", kind="smoke", found=found) for n in range(30)]
-    return {
-        "schema_version": 2,
-        "framework": framework,
-        "python": "3.11.7",
-        "threads": 2,
-        "versions": {framework: "2.13.0+cpu", "numpy": "2.4.6"},
-        "checks": [*checks, check("graph", "skipped", reason="only for graphs")],
-        "training": {"parameters": 225034, "epochs": epochs, "test_accuracy": 0.9888888888888889},
-        "throughput": throughput(factor, device, marks),
-        "parity": None,
-        "detection": None,
-        "log": {"lines": 120, "tail": ["a line", HOSTILE]},
-        "seconds": 50.7,
-    }
-
-
-def env(name: str, outcome: str, reason: str, **more: Any) -> Json:
-    plain = {
-        "exit_code": 0,
-        "next_step": "",
-        "status": "supported",
-        "built": None,
-        "facts": {},
-        "layers": [],
-        "seconds": {},
-        "document": None,
-    }
-    return {"name": name, "outcome": outcome, "reason": reason} | plain | more
+    return documents.document(
+        *checks,
+        check("graph", "skipped", reason="only for graphs"),
+        framework=framework,
+        python="3.11.7",
+        versions={framework: "2.13.0+cpu", "numpy": "2.4.6"},
+        training={"parameters": 225034, "epochs": epochs, "test_accuracy": 0.9888888888888889},
+        throughput=throughput(factor, device, marks),
+        log={"lines": 120, "tail": ["a line", HOSTILE]},
+        seconds=50.7,
+    )
 
 
 def built(size: int = 274_643_974) -> Json:
@@ -251,14 +212,8 @@ def result(envs: list[Json] | None = None, **more: Any) -> Json:
     ]
     ratio = {"row": "cnn/train/eager/128/fp32/device", "ratio": 1.002, "low": 0.991, "high": 1.013}
     between = {"numerator": "cpu-torch-2.13 (docker)", "denominator": "cpu-torch-2.13 (venv)"}
-    return {
-        "schema_version": 1,
-        "dlmatrix": "0.1.0",
-        "started": "2026-11-24T08:00:00+00:00",
-        "finished": "2026-11-24T08:04:12+00:00",
+    compared = {
         "engine": ENGINE,
-        "host": {"kernel": "6.18.44", "machine": "x86_64", "cpus": 2},
-        "envs": every_ending() if envs is None else envs,
         "parity": {
             "cells": cells,
             "pairs": pairs,
@@ -270,7 +225,8 @@ def result(envs: list[Json] | None = None, **more: Any) -> Json:
             {"name": "tf2 / torch", "numerator": "cpu-tf2-2.21", "denominator": "cpu-torch-2.13"}
             | {"row": "cnn/train/best/128/fp32/device", "ratio": 1.74, "low": 1.61, "high": 1.88},
         ],
-    } | more
+    }
+    return documents.result(*(every_ending() if envs is None else envs), **(compared | more))
 
 
 def past(runs: int = 12, env: str = "cpu-torch-2.13") -> list[Json]:
