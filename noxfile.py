@@ -33,6 +33,8 @@ STRICT = "DLMATRIX_STRICT"
 CELL = re.compile(r"(?P<series>torch|tf2|tf1|tf1-compat)-(?P<short>\d[\d.]*)")
 #: Seconds that an interrupted run has to end its container and to write its report; nox's own 0.3 lose both.
 WRITES = 60.0
+#: A run and its container end with nox, however nox ends.
+STARTER = {"DLMATRIX_STARTER": str(os.getpid())}
 #: The env of each session that runs one.
 ENVS: dict[str, str] = {}
 #: How the envs of this call ended, once they were run together: entries of one result.json.
@@ -72,13 +74,13 @@ def faults(session: nox.Session) -> None:
 @nox.session
 def bases(session: nox.Session) -> None:
     """Make bases from Debian packages, for a machine that reaches no registry; one that is not made is a failure."""
-    tool(session, "python", "-m", "dlmatrix", "bases", *session.posargs)
+    tool(session, "python", "-m", "dlmatrix", "bases", *session.posargs, **STARTER)
 
 
 @nox.session
 def doctor(session: nox.Session) -> None:
     """Say why the GPU is not used, by name, with the remedy."""
-    tool(session, "python", "-m", "dlmatrix", "doctor", *session.posargs)
+    tool(session, "python", "-m", "dlmatrix", "doctor", *session.posargs, **STARTER)
 
 
 @nox.session
@@ -105,22 +107,23 @@ def pin(session: nox.Session) -> None:
     dlmatrix(session, "pin", *session.posargs)
 
 
-def tool(session: nox.Session, name: str, *arguments: str) -> None:
+def tool(session: nox.Session, name: str, *arguments: str, **environ: str) -> None:
     """Run a program of the checkout's environment, after making sure of the environment."""
     session.run("make", "--silent", "setup", external=True, log=False)
     program = str(ROOT / ".venv" / "bin" / name)
-    session.run(program, *arguments, external=True, interrupt_timeout=WRITES, terminate_timeout=WRITES)
+    session.run(program, *arguments, env=environ, external=True, interrupt_timeout=WRITES, terminate_timeout=WRITES)
 
 
 def dlmatrix(session: nox.Session, *arguments: str) -> None:
     """Run the command line."""
-    module(session, "dlmatrix", *arguments, skipped="nothing failed, but an env was skipped: its reason is above")
+    skipped = "nothing failed, but an env was skipped: its reason is above"
+    module(session, "dlmatrix", *arguments, skipped=skipped, **STARTER)
 
 
-def module(session: nox.Session, name: str, *arguments: str, skipped: str) -> None:
+def module(session: nox.Session, name: str, *arguments: str, skipped: str, **environ: str) -> None:
     """Run a module of the checkout. What it skipped as a whole is a skipped session, never a passed one."""
     try:
-        tool(session, "python", "-m", name, *arguments)
+        tool(session, "python", "-m", name, *arguments, **environ)
     except nox.command.CommandFailed as failed:
         if failed.return_code == EXIT_SKIPPED:
             skip(session, skipped)
@@ -171,7 +174,7 @@ def run_together(session: nox.Session, envs: Sequence[str]) -> None:
     command = ["-m", "dlmatrix", "run", *envs, "--report", os.path.abspath(known.report), *others]
     failed = None
     try:
-        tool(session, "python", *command)
+        tool(session, "python", *command, **STARTER)
     except nox.command.CommandFailed as error:
         failed = error
     result = Path(known.report) / "result.json"

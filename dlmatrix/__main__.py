@@ -12,6 +12,11 @@ from pathlib import Path
 
 from dlmatrix.errors import EXIT_INTERRUPTED, DlmatrixError, of_system
 
+#: Set by nox (noxfile.py) to its own number: what it started ends with it.
+STARTER = "DLMATRIX_STARTER"
+#: The signal that has stopped this command, if one has.
+_stopped: list[int] = []
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Every failure is one message on stderr."""
@@ -19,12 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         version = ".".join(map(str, sys.version_info[:2]))
         what = f"{sys.executable} is Python {version}, and dlmatrix needs 3.10 or newer"
         return _fail(DlmatrixError(what, "name one: make setup PYTHON=python3.12"))
+    _stopped.clear()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every sign in a framework's message
     try:
+        if starter := os.environ.pop(STARTER, ""):
+            from dlmatrix.system.starter import end_with  # noqa: PLC0415
+
+            end_with(int(starter))
         from dlmatrix.cli.verbs import make_parser  # noqa: PLC0415 - Ctrl-C while it loads is to end like any other
 
         options = vars(make_parser().parse_args(arguments))
@@ -64,7 +74,10 @@ def _not_installed(module: str, arguments: Sequence[str]) -> DlmatrixError:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    """Interrupt once: whoever stops the one who started us may send a second, which is not to stop the cleaning up."""
+    if not _stopped:
+        _stopped.append(number)
+        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class BaseMissingError(DlmatrixError):
 
 
 class DiskFullError(DlmatrixError):
-    """No space left where the engine or the report is written."""
+    """No space left, or no writing allowed, where the engine, the run or the report writes."""
 
     exit_code = 9
 
@@ -150,6 +150,8 @@ def of_system(error: OSError) -> DlmatrixError:
     what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(what, "free some space (`df -h`), then run it again")
+    if error.errno == errno.EROFS:
+        return DiskFullError(what, "have it mounted to be written (`findmnt -T` says where it is), then run it again")
     return DlmatrixError(what, "see what is there, and who may use it")
 
 

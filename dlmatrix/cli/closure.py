@@ -29,6 +29,7 @@ def check_libraries(*, envs: Sequence[str], engine: str) -> int:
     from dlmatrix.matrix.model import Status
     from dlmatrix.matrix.plan import Limits, make_plan
     from dlmatrix.system.checkout import find_root
+    from dlmatrix.system.working import working
 
     matrix = load_sound(find_root())
     table, libraries = load_compatibility(matrix.root), load_libraries()
@@ -41,8 +42,9 @@ def check_libraries(*, envs: Sequence[str], engine: str) -> int:
             continue
         lock = lock_of(matrix, env)
         plan = make_plan(matrix, env, lock, metadata.version("uv"), Limits())
-        chosen.prepare(plan, lambda line: None)
-        place = chosen.place(plan)
+        with working(matrix.root):
+            chosen.prepare(plan, lambda line: None)
+            place = chosen.place(plan)
         if place is None:
             raise EngineError(f"the {chosen.name} engine has no file system to look at", "use --engine docker or venv")
         closure = check_closure(place, env, libraries, table.build_of(env), lock)

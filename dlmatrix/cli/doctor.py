@@ -5,14 +5,14 @@ from __future__ import annotations
 import json as json_module
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlmatrix.cli.machine import add_gpus
 from dlmatrix.cli.parser import Verbs
-from dlmatrix.errors import UsageError
+from dlmatrix.errors import DlmatrixError, UsageError
 
 if TYPE_CHECKING:
     from dlmatrix.gpu.examination import StartContainer, Started
@@ -61,7 +61,7 @@ def doctor(
             engine=engine,
             python=python,
             gpus=gpus or ALL,
-            start=start or partial(_start_on_docker, gpus or ALL, inside),
+            start=start or partial(_start_on_docker, root, gpus or ALL, inside),
             hear=hear,
         )
     suggestions = would_work(root, matrix, named, examination)
@@ -84,7 +84,7 @@ def _one_env(matrix: Matrix, name: str | None) -> Env | None:
 
 
 def _start_on_docker(
-    gpus: tuple[str, ...], hear: Callable[[str], None] | None, image: str, arguments: Sequence[str]
+    root: Path, gpus: tuple[str, ...], hear: Callable[[str], None] | None, image: str, arguments: Sequence[str]
 ) -> Started | None:
     """Start an image on the engine that the docker command would use; `hear` is told of each witness's answer."""
     from dlmatrix.engines.docker.detect import detect_in_container
@@ -92,8 +92,12 @@ def _start_on_docker(
     from dlmatrix.gpu.doctor import LIMIT
     from dlmatrix.matrix.plan import NONE
     from dlmatrix.matrix.site import read_site
+    from dlmatrix.system.working import working
 
     engine = connect(read_site(os.environ), bases="auto")
     given = () if gpus == NONE else gpus
     follow = ["--follow"] if hear else []
-    return detect_in_container(engine.client, image, [*arguments, *follow], gpus=given, seconds=LIMIT, hear=hear)
+    with ExitStack() as stack:
+        with suppress(OSError, DlmatrixError):  # a full disk is no reason to say nothing of the GPU
+            stack.enter_context(working(root))
+        return detect_in_container(engine.client, image, [*arguments, *follow], gpus=given, seconds=LIMIT, hear=hear)

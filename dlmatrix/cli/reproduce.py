@@ -31,6 +31,7 @@ def reproduce(*, things: Sequence[str], write: bool, against_image: bool, agains
     from dlmatrix.matrix.load import load_sound
     from dlmatrix.matrix.site import read_site
     from dlmatrix.system.checkout import find_root, own_checkout
+    from dlmatrix.system.working import working
     from dlmatrix.upkeep.reproduce import Rebuilding, things_of, write_proven
 
     matrix = load_sound(own_checkout(find_root()) if write else find_root())
@@ -42,7 +43,7 @@ def reproduce(*, things: Sequence[str], write: bool, against_image: bool, agains
     console.print(f"builder: BuildKit {made.buildkit}, {made.store} image store, {made.platform}")
     if made.store == "classic":
         console.print("the classic image store knows no manifest digest: config digest and layers are compared")
-    with Rebuilding(engine, matrix, made, console.print) as work:
+    with working(matrix.root) as folder, Rebuilding(engine, matrix, made, console.print, folder.name) as work:
         way = work.against_record if against_record else work.against_image if against_image else work.twice
         verdicts = way(named, records)
         if write and work.proven:

@@ -94,8 +94,7 @@ def run_envs(options: Options) -> int:
     from dlmatrix.run.verdict import exit_code
     from dlmatrix.system.checkout import find_root
     from dlmatrix.system.console import Progress
-    from dlmatrix.system.files import sweep
-    from dlmatrix.system.state import reports_folder
+    from dlmatrix.system.working import working
 
     started = datetime.datetime.now(datetime.timezone.utc)
     _check(options)
@@ -113,8 +112,11 @@ def run_envs(options: Options) -> int:
         console.print(line, soft_wrap=True)
     bare = _bare_metal(engine) if options.bare_metal else None
     about = engine.about()
-    with KeptReport(folder, lambda results: report.dumps(report.as_json(results, about, started))) as kept:
-        sweep(reports_folder(matrix.root))
+
+    def text(results: Sequence[EnvResult]) -> str:
+        return report.dumps(report.as_json(results, about, started))
+
+    with working(matrix.root), KeptReport(folder, text) as kept:
         kept.make([unfinished(env) for env in envs])
         if isinstance(engine, VenvEngine) and not options.newest:
             chooser = AtHand(matrix=matrix, pythons=engine.pythons)

@@ -11,7 +11,8 @@ from dlmatrix.matrix.model import Lock, Site
 from dlmatrix.matrix.site import local_wheels, uv_config, uv_environment
 from dlmatrix.system.interpreters import find_python
 from dlmatrix.system.process import Finished, Say, run_lines
-from dlmatrix.system.state import scratch, state_dir, state_folder
+from dlmatrix.system.state import state_dir, state_folder
+from dlmatrix.system.working import scratch
 
 #: What the user tells uv of where Pythons come from.
 _SETTINGS = (

@@ -22,7 +22,8 @@ from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import local_wheels, uv_config, uv_environment
 from dlmatrix.system.process import Say, run_lines
-from dlmatrix.system.state import recall, remember, scratch, state_dir
+from dlmatrix.system.state import recall, remember, state_dir
+from dlmatrix.system.working import scratch
 
 
 class VenvEngine:

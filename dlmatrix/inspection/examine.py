@@ -17,7 +17,8 @@ from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import ChosenBase, Plan
 from dlmatrix.system.files import replace
 from dlmatrix.system.sources import made_by
-from dlmatrix.system.state import scratch, state_dir
+from dlmatrix.system.state import state_dir
+from dlmatrix.system.working import scratch
 
 _STATUS, _BUNDLE = "/var/lib/dpkg/status", "/etc/ssl/certs/ca-certificates.crt"
 _OUTCOMES = {digests.SAME: Outcome.PASSED, digests.DIFFERS: Outcome.FAILED}

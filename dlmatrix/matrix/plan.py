@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.model import Base, Env, Lock, Matrix
 from dlmatrix.matrix.sources import Sources, build_lock_of, read_sources
-from dlmatrix.system.state import state_folder
+from dlmatrix.system.state import checkout_id
 
 #: Every file in every image gets this time (the recipe sets, not clamps): 14 November 2023.
 SOURCE_DATE_EPOCH = "1700000000"
@@ -123,11 +122,8 @@ class Plan:
 
     @property
     def checkout(self) -> str:
-        """Tells the containers of this working folder, in which envs are held, from those of others on the same engine.
-
-        It does not say where the folder is.
-        """
-        return hashlib.sha256(f"{platform.node()}:{state_folder(self.root)}".encode()).hexdigest()[:16]
+        """What tells the containers of this working folder, in which envs are held, from those of others."""
+        return checkout_id(self.root)
 
     @property
     def disk_bytes(self) -> int:

@@ -22,6 +22,8 @@ _GRACE = 5.0
 #: Ends what a thread waits for, by the signal that it is given or as is its way.
 End = Callable[[int], None]
 _running: set[End] = set()
+#: Variables that every command is given beside its own, to be known by: dlmatrix/system/working.py.
+marks: dict[str, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,7 @@ def run_lines(
                     stdin=stdin,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    env=dict(environ),
+                    env={**environ, **marks},
                     cwd=cwd,
                     start_new_session=True,
                 )

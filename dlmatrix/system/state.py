@@ -1,4 +1,4 @@
-"""The working folder: what was built, which env is busy, temporary files; and where reports go.
+"""The working folder: what was built, which env is busy; and where reports go.
 
 Both are in the checkout. Where there is none, or it cannot be written, they are the user's own: see ``state_folder``.
 """
@@ -11,8 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
-import tempfile
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +30,14 @@ def state_folder(root: Path) -> Path:
         return root / ".dlmatrix"
     name = "installed" if root == DATA else f"{root.name}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}"
     return _user_folder() / name
+
+
+def checkout_id(root: Path) -> str:
+    """Tells the containers of a root's working folder, in which envs are held, from those of others on an engine.
+
+    It does not say where the folder is.
+    """
+    return hashlib.sha256(f"{platform.node()}:{state_folder(root)}".encode()).hexdigest()[:16]
 
 
 def state_dir(root: Path) -> Path:
@@ -97,16 +104,6 @@ def exclusive(root: Path, env: str) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
-
-
-@contextlib.contextmanager
-def scratch(root: Path) -> Iterator[Path]:
-    """A temporary folder inside the state folder (so that files can be linked into it), always removed."""
-    folder = Path(tempfile.mkdtemp(prefix="tmp-", dir=state_dir(root)))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def recall(root: Path, engine: str, env: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from dlmatrix.matrix.model import Env, KnownWheel, Matrix, Site, Status
 from dlmatrix.matrix.site import index_config, uv_environment
 from dlmatrix.system.files import diff, read_text, replace
 from dlmatrix.system.process import Say, run_lines
-from dlmatrix.system.state import scratch
+from dlmatrix.system.working import scratch
 
 #: The wheels an image can install: glibc 2.28 and up, as every base has.
 PLATFORM = "x86_64-manylinux_2_28"

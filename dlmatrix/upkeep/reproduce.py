@@ -25,7 +25,8 @@ from dlmatrix.inspection.imagediff import Image, compare, read_image
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Base, Env, Matrix, Status
 from dlmatrix.matrix.plan import Limits, make_plan
-from dlmatrix.system.state import scratch
+from dlmatrix.system.state import checkout_id
+from dlmatrix.system.working import alive, scratch
 from dlmatrix.upkeep.bases import make_base
 
 #: The copy's dates and modes: those of an old checkout under umask 077.
@@ -58,9 +59,10 @@ class Verdict:
 class Rebuilding:
     """Builds under names of its own, which are gone, with the downloads, when it is left."""
 
-    def __init__(self, engine: DockerEngine, matrix: Matrix, made: Made, tell: Tell) -> None:
+    def __init__(self, engine: DockerEngine, matrix: Matrix, made: Made, tell: Tell, run: str) -> None:
         self._engine, self._matrix, self._made, self._tell = engine, matrix, made, tell
-        self._name = f"dlmatrix-reproduce-{os.getpid()}"
+        self._checkout = f"dlmatrix-reproduce-{checkout_id(matrix.root)}-"
+        self._name = f"{self._checkout}{run}"
         self._tags: list[str] = []
         #: what was the same twice
         self.proven: dict[str, Record] = {}
@@ -68,12 +70,18 @@ class Rebuilding:
         self.packages: dict[str, str] = {}
 
     def __enter__(self) -> Rebuilding:
+        for name, tags in self._engine.images.below(self._checkout).items():
+            if not alive(self._matrix.root, name.removeprefix(self._checkout)):
+                self._remove(name, tags)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for tag in self._tags:
+        self._remove(self._name, self._tags)
+
+    def _remove(self, name: str, tags: Sequence[str]) -> None:
+        for tag in tags:
             self._engine.images.remove(tag)
-        self._engine.images.prune_cache(self._name)
+        self._engine.images.prune_cache(name)
 
     def twice(self, things: Sequence[Thing], records: Mapping[str, Record]) -> list[Verdict]:
         """Build everything, and then everything again, otherwise; compare, explain, and compare with the record."""

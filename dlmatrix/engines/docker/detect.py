@@ -9,11 +9,14 @@ from typing import Any
 
 import docker
 
+from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.container import confined
 from dlmatrix.engines.docker.gpus import first_to_start, ways
-from dlmatrix.errors import EngineError, GpuRefusedError
+from dlmatrix.errors import GpuRefusedError
 from dlmatrix.gpu.examination import Started
 from dlmatrix.matrix.plan import Limits
+from dlmatrix.system.process import signals_held
+from dlmatrix.system.working import labels
 
 #: Seconds for what an ended container wrote last to be handed on.
 _LAST_WORDS = 2.0
@@ -35,33 +38,34 @@ def detect_in_container(
     """
     command = ["-m", "smoke.detect", *arguments]
     options = confined(image, command, Limits(), entrypoint="python", keeps_output=True)
+    options["labels"] = labels()
     made: list[Any] = []
 
     def start(more: Mapping[str, Any]) -> None:
-        made.append(client.containers.create(**options, **more))
+        with signals_held():  # the engine may have made it before its answer is here
+            made.append(client.containers.create(**options, **more))
         made[-1].start()
 
     try:
-        info, version = client.info(), client.version()
-        about = {"system": str(info.get("OperatingSystem", "")), "folder": str(info.get("DockerRootDir", ""))}
-        client.images.get(image)
-        try:
-            given = first_to_start(start, ways(info, version, gpus))
-        except GpuRefusedError as refused:
-            return Started(error=refused.message, stdout=b"", **about)
-        except docker.errors.APIError as refusal:
-            return Started(error=str(refusal.explanation or refusal), stdout=b"", **about)
-        reader = threading.Thread(target=_follow, args=(made[-1], hear), daemon=True)
-        if hear is not None:
-            reader.start()
-        made[-1].wait(timeout=seconds)
-        if hear is not None:
-            reader.join(_LAST_WORDS)
-        return Started(error="", stdout=made[-1].logs(stdout=True, stderr=False), gpus=given, **about)
-    except docker.errors.ImageNotFound:
-        return None
-    except (docker.errors.DockerException, OSError) as error:
-        raise EngineError(f"the Docker engine went away: {error}", "`docker version` must answer") from None
+        with engine_errors():
+            info, version = client.info(), client.version()
+            about = {"system": str(info.get("OperatingSystem", "")), "folder": str(info.get("DockerRootDir", ""))}
+            try:
+                client.images.get(image)
+                given = first_to_start(start, ways(info, version, gpus))
+            except docker.errors.ImageNotFound:
+                return None
+            except GpuRefusedError as refused:
+                return Started(error=refused.message, stdout=b"", **about)
+            except docker.errors.APIError as refusal:
+                return Started(error=str(refusal.explanation or refusal), stdout=b"", **about)
+            reader = threading.Thread(target=_follow, args=(made[-1], hear), daemon=True)
+            if hear is not None:
+                reader.start()
+            made[-1].wait(timeout=seconds)
+            if hear is not None:
+                reader.join(_LAST_WORDS)
+            return Started(error="", stdout=made[-1].logs(stdout=True, stderr=False), gpus=given, **about)
     finally:
         for container in made:
             with contextlib.suppress(Exception):  # where the engine is gone, the error above says so

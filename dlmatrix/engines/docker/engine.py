@@ -34,7 +34,8 @@ from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
 from dlmatrix.system.process import Say, ended_by_interrupts, run_lines, signals_held
-from dlmatrix.system.state import recall, remember, scratch
+from dlmatrix.system.state import recall, remember
+from dlmatrix.system.working import alive, labels, scratch
 
 #: Seconds to wait for an engine to say that it is there.
 _PING_SECONDS = 5
@@ -72,6 +73,7 @@ class DockerEngine:
         """Build the image, unless one with the plan's content key, built from here, is on the engine."""
         started = time.perf_counter()
         with engine_errors():
+            self.remove_killed(plan)
             refuse_limits(plan.limits, self.client.info())
             base = self.choose_base(plan.base)
             image_id = self.up_to_date(plan, base)
@@ -182,10 +184,10 @@ class DockerEngine:
     def _start(self, plan: Plan, image: str, made: contextlib.ExitStack) -> tuple[Any, Any, str]:
         """Start the container of the checks: itself, its output, and how it was given GPUs. ``made`` removes it."""
         info = self.client.info()
-        labels = {"dlmatrix.env": plan.env.name, "dlmatrix.checkout": plan.checkout}
+        names = {**labels(), "dlmatrix.env": plan.env.name, "dlmatrix.checkout": plan.checkout}
         # The image by its id: another checkout may move the tag meanwhile.
         limits = with_processors(plan.limits, info)
-        options = container_options(replace(plan, limits=limits)) | {"image": image, "labels": labels}
+        options = container_options(replace(plan, limits=limits)) | {"image": image, "labels": names}
         found: list[Any] = []
 
         def start(more: Mapping[str, Any]) -> None:
@@ -204,18 +206,25 @@ class DockerEngine:
         """The built image's file system, read from a container that never starts."""
         with engine_errors():
             image = self.client.images.get(plan.env.tag)
-            # The image's label would make it a leftover of a run, for another run to remove.
-            container = self.client.containers.create(image.id, labels={"dlmatrix.env": ""})
-            try:
+            with contextlib.ExitStack() as made:
+                with signals_held():
+                    container = self.client.containers.create(image.id, labels=labels())
+                    made.callback(_remove, container)
                 return image_place(plan, container.export(chunk_size=1 << 20), image.attrs["Config"]["Env"] or ())
-            finally:
-                container.remove(force=True, v=True)
 
     def remove_leftovers(self, plan: Plan) -> None:
         """Remove what a killed run of this env left, from this checkout. Whoever calls this holds the env."""
-        labels = [f"dlmatrix.env={plan.env.name}", f"dlmatrix.checkout={plan.checkout}"]
-        for container in self.client.containers.list(all=True, filters={"label": labels}):
+        for container in self._labelled(f"dlmatrix.env={plan.env.name}", f"dlmatrix.checkout={plan.checkout}"):
             container.remove(force=True, v=True)
+
+    def remove_killed(self, plan: Plan) -> None:
+        """Remove what killed runs of this checkout left of any env, or of looking into an image or a base."""
+        for container in self._labelled("dlmatrix.run", f"dlmatrix.checkout={plan.checkout}"):
+            if not alive(plan.root, container.labels["dlmatrix.run"]):
+                _remove(container)
+
+    def _labelled(self, *labels: str) -> Any:
+        return self.client.containers.list(all=True, filters={"label": list(labels)}, ignore_removed=True)
 
     def _needed_bytes(self, plan: Plan, base: ChosenBase) -> int:
         """The room that a build takes: none to speak of where only the checks have changed."""

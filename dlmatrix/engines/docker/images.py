@@ -12,12 +12,14 @@ from typing import IO, Any
 
 import docker
 
+from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.container import command_line, confined
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, EngineError
 from dlmatrix.inspection.digests import Identity, Made
 from dlmatrix.matrix.plan import Limits
 from dlmatrix.system.process import Finished, run_lines
+from dlmatrix.system.working import labels
 
 
 class Images:
@@ -43,6 +45,16 @@ class Images:
         image = self._client.images.get(ref)
         manifest = image.id if self._containerd else ""
         return Identity(manifest=manifest, config=config or ("" if manifest else image.id), layers=_layers(image))
+
+    def below(self, prefix: str) -> dict[str, list[str]]:
+        """The tags of each name that begins so."""
+        found: dict[str, list[str]] = {}
+        with engine_errors():
+            for image in self._client.images.list(filters={"reference": f"{prefix}*"}):
+                for tag in image.tags:
+                    if tag.startswith(prefix):
+                        found.setdefault(tag.rpartition(":")[0], []).append(tag)
+        return found
 
     def remove(self, ref: str) -> None:
         """Take a name from an image, and the image with its last name. Forced, the engine takes others too."""
@@ -74,7 +86,8 @@ class Images:
         """What a program of the image prints about its files; exit code 1 (grep: nothing) is none of its errors."""
         # Root, who may read everything and do nothing else.
         how = confined(ref, arguments, Limits(), user="0:0", entrypoint=program, reads_everything=True)
-        command = command_line(how, "--interactive")
+        names = (f"--label={name}={value}" for name, value in labels().items())
+        command = command_line(how, "--interactive", *names)
         done = run_lines(command, say=_silent, environ=os.environ, stdin=stdin or subprocess.DEVNULL)
         if done.exit_code not in (0, 1):
             raise explain(done.said, ref, "the Docker engine")

@@ -11,7 +11,8 @@ import uv
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import local_wheels, uv_config
-from dlmatrix.system.state import scratch, state_dir
+from dlmatrix.system.state import state_dir
+from dlmatrix.system.working import scratch
 
 
 def stage(plan: Plan, site: Site, folder: Path) -> tuple[dict[str, str], dict[str, str]]:

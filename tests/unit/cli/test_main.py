@@ -119,7 +119,7 @@ def test_a_broken_pip_configuration_is_named(
     assert err.startswith(f"dlmatrix: {tmp_path}/pip.conf: ")
 
 
-@pytest.mark.parametrize("broken", ["a lock that is gone", "another run", "a working folder that cannot be made"])
+@pytest.mark.parametrize("broken", ["a lock that is gone", "another run"])
 def test_an_error_of_an_env_is_in_the_table_and_in_the_report(
     checkout: Path, cli: Cli, script: Script, broken: str
 ) -> None:
@@ -128,18 +128,24 @@ def test_an_error_of_an_env_is_in_the_table_and_in_the_report(
         (checkout / LOCK).unlink()
         code, out, err = cli(*arguments)
         assert (code, "there is no lock" in out) == (3, True)
-    elif broken == "another run":
+    else:
         with exclusive(checkout, "cpu-torch-2.13"):
             code, out, err = cli(*arguments)
         assert (code, "another run of it is under way" in out) == (10, True)
-    else:
-        (checkout / ".dlmatrix").touch()
-        code, out, err = cli(*arguments)
-        assert (code, f"{checkout}/.dlmatrix: File exists" in out) == (1, True)
     assert err == ""
     assert "cpu-torch-2.13: next: " in out
     (env,) = json.loads((checkout / "r" / "result.json").read_text())["envs"]
     assert (env["outcome"], env["exit_code"]) == ("error", code)
+
+
+def test_a_working_folder_that_cannot_be_made_is_named_before_anything_runs(
+    checkout: Path, cli: Cli, script: Script
+) -> None:
+    (checkout / ".dlmatrix").touch()
+    python = script(f"touch {checkout}/ran")
+    code, _, err = cli("run", "cpu-torch", "--engine", "host", "--python", str(python), "--report", "r")
+    assert (code, (checkout / "ran").exists(), (checkout / "r").exists()) == (1, False, False)
+    assert f"{checkout}/.dlmatrix: File exists\n  next: " in err
 
 
 def test_a_report_folder_in_use_is_refused_before_anything_runs(checkout: Path, cli: Cli, script: Script) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -249,3 +250,35 @@ def test_a_run_that_is_interrupted_has_time_to_write_its_report(call: Call, tmp_
         os.killpg(running.pid, signal.SIGINT)
     assert running.returncode == 130
     assert (tmp_path / "checkout" / "written").exists()
+
+
+FOLLOWS = """
+import os, pathlib, signal, sys
+from dlmatrix.__main__ import STARTER
+from dlmatrix.system.starter import end_with
+here = pathlib.Path(__file__).parent
+stopped = lambda *_: (here / "stopped").touch() or sys.exit(130)
+signal.signal(signal.SIGTERM, stopped)
+end_with(int(os.environ[STARTER]))
+(here / "ready").write_text(str(os.getpid()))
+(here / "never").read_text()
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_run_is_stopped_when_nox_ends_in_whatever_way(
+    call: Call, root: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    copy = tmp_path / "checkout"
+    (copy / "fake.py").write_text(FOLLOWS)
+    os.mkfifo(copy / "ready")
+    os.mkfifo(copy / "never")
+    command = [sys.executable, "-m", "nox", "--noxfile", str(copy / "noxfile.py"), "-s", "cpu-torch"]
+    environ = os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        handle = os.pidfd_open(int((copy / "ready").read_text()))
+        running.send_signal(number)
+    assert select.select([handle], [], [], 30)[0]
+    os.close(handle)
+    assert (copy / "stopped").exists()

@@ -11,7 +11,8 @@ import pytest
 
 from dlmatrix.errors import BusyError, DlmatrixError, UsageError
 from dlmatrix.system.checkout import DATA, own_checkout
-from dlmatrix.system.state import exclusive, recall, remember, reports_folder, scratch, state_dir, state_folder
+from dlmatrix.system.state import exclusive, recall, remember, reports_folder, state_dir, state_folder
+from dlmatrix.system.working import scratch
 
 HOLD = """
 import sys

@@ -74,6 +74,9 @@ class Shelf:
     def prune_cache(self, name: str) -> None:
         pass
 
+    def below(self, prefix: str) -> dict[str, list[str]]:
+        return {f"{prefix}tmp-0": [f"{prefix}tmp-0:1"]}
+
 
 @pytest.mark.parametrize(
     ("there", "code", "said"),
@@ -89,10 +92,11 @@ def test_an_image_of_a_run_is_held_against_one_build_of_another_checkout(
     matrix, tag = load_matrix(checkout), "dlmatrix:cpu-torch-2.13"
     shelf: Any = Shelf("sha256:1", **({tag: there} if there else {}))
     monkeypatch.setattr(Rebuilding, "_explain", lambda self, one, two: [])
-    with Rebuilding(shelf, matrix, MADE, print) as work:
+    with Rebuilding(shelf, matrix, MADE, print, "tmp-1") as work:
         (verdict,) = work.against_image(things_of(matrix, "cpu-torch-2.13"), {})
     assert (verdict.exit_code, said in verdict.text) == (code, True), verdict.text
     ((built, root),) = shelf.built
     assert root != checkout
-    assert shelf.removed == [built]
+    assert shelf.removed[1:] == [built]
+    assert shelf.removed[0].endswith("-tmp-0:1")  # of a run that was killed
     assert built != tag
