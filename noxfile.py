@@ -196,7 +196,8 @@ def tell(session: nox.Session, env: str) -> None:
         return not one["named"], one["status"] == "supported", numbers(one["name"].rpartition("-")[2])
 
     one = max(own, key=order)
-    said = f"{one['name']}: {one['outcome']}: {one['reason']}"
+    reason = "".join(sign if sign.isprintable() else " " for sign in one["reason"])  # it may come out of a container
+    said = f"{one['name']}: {one['outcome']}: {reason}"
     if one["outcome"] == "skipped":
         skip(session, said)
     session.log(said)

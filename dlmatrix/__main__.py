@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlmatrix.errors import EXIT_INTERRUPTED, DlmatrixError, of_system
+from dlmatrix.errors import EXIT_INTERRUPTED, DlmatrixError, of_system, shown
 
 #: Set by nox (noxfile.py) to its own number: what it started ends with it.
 STARTER = "DLMATRIX_STARTER"
@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every sign in a framework's message
     try:
-        if starter := os.environ.pop(STARTER, ""):
+        starter = os.environ.pop(STARTER, "")
+        if starter:
             from dlmatrix.system.starter import end_with  # noqa: PLC0415
 
             end_with(int(starter))
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error)
     except KeyboardInterrupt as interrupt:
         what = interrupt.args[0] if interrupt.args else "nothing was left behind"
-        sys.stderr.write(f"dlmatrix: interrupted; {what}\n")
+        sys.stderr.write(shown(f"dlmatrix: interrupted; {what}\n"))
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away: nothing to tell it, now or at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: DlmatrixError) -> int:
-    sys.stderr.write(f"dlmatrix: {error}\n")
+    sys.stderr.write(shown(f"dlmatrix: {error}\n"))
     return error.exit_code
 
 

@@ -19,6 +19,13 @@ def typed(text: str) -> str:
     return text.replace("python -m dlmatrix", "dlmatrix")
 
 
+def shown(text: str) -> str:
+    """A text for a terminal: what one would obey instead of showing it stands there as its escape (``\\x1b``)."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 class DlmatrixError(Exception):
     """A failure the user can act on; the command line prints it without a traceback."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlmatrix.cli.output import say
 from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import DlmatrixError, MissingError, SlowerError, UsageError
 
@@ -100,5 +101,5 @@ def _end(slower: str, missing: str) -> int:
     return 0
 
 
-def _print(shown: dict[str, Any] | Iterable[str]) -> None:
-    print(json_module.dumps(shown, indent=1) if isinstance(shown, dict) else "\n".join(shown))
+def _print(found: dict[str, Any] | Iterable[str]) -> None:
+    say(json_module.dumps(found, indent=1) if isinstance(found, dict) else "\n".join(found))

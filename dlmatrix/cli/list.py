@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from dlmatrix.cli.output import say
 from dlmatrix.cli.parser import Verbs
 
 
@@ -28,7 +29,7 @@ def list_envs(*, form: str | None) -> int:
         print(json.dumps([as_json(env) for env in envs], indent=1))
         return 0
     if form == "markdown":
-        print(as_markdown(envs))
+        say(as_markdown(envs))
         return 0
     from rich.table import Table
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from dlmatrix.errors import shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def make_console(soft_wrap: bool = False, stderr: bool = False) -> Console:
     """A console that shows text as it is, and, where no terminal says how wide it is, is wide enough for the tables."""
-    from rich.console import Console
+    from dlmatrix.system.console import ShowingConsole
 
     width = None if (sys.stderr if stderr else sys.stdout).isatty() else 120
-    return Console(width=width, soft_wrap=soft_wrap, stderr=stderr, highlight=False, markup=False, emoji=False)
+    return ShowingConsole(width=width, soft_wrap=soft_wrap, stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def say(line: str) -> None:
     """Print a line now: what comes next may take long."""
-    print(line, flush=True)
+    print(shown(line), flush=True)
 
 
 def tell_changed(changed: bool, written: bool) -> int:

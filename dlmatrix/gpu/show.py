@@ -22,6 +22,7 @@ from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import lock_of
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.plan import ALL
+from dlmatrix.system.console import ShowingConsole
 
 _WORDS = {
     "usable": "the GPU can be used",
@@ -141,8 +142,8 @@ def _of(now: object, best: object, unit: int, word: str) -> str:
 
 def doctors_console() -> Console:
     """Where no terminal says how wide it is, wide enough for the tree."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
+    console = ShowingConsole()
+    return console if console.is_terminal else ShowingConsole(width=160)
 
 
 def _line(state: LayerState, console: Console) -> Text:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
+from rich.segment import Segment
 from rich.text import Text
+
+from dlmatrix.errors import shown
 
 _COLOURS = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
 #: The long step that a line of this kind is told in.
@@ -19,6 +22,15 @@ _BAR = 20
 
 #: The seconds that a step (build, run) of an env is likely to take, or None where nothing tells.
 Expected = Callable[[str, str], float | None]
+
+
+class ShowingConsole(Console):
+    """A console that shows what it is given, whoever wrote it: nothing in a text reaches the terminal as a command."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """As of Console; its own commands to the terminal, such as those of a live display, are left as they are."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(shown(segment.text), segment.style)
 
 
 @dataclass

@@ -43,7 +43,7 @@ def working(root: Path) -> Iterator[Path]:
     with _held(state) as folder:
         _own[state] = folder
         process.marks[VARIABLE] = str(folder)
-        _labels.update({"dlmatrix.checkout": checkout_id(root), "dlmatrix.run": folder.name})
+        _labels.update({"dlmatrix.env": "", "dlmatrix.checkout": checkout_id(root), "dlmatrix.run": folder.name})
         try:
             yield folder
         finally:
@@ -69,7 +69,7 @@ def labels() -> dict[str, str]:
 
     By them the next run knows it where this process is killed.
     """
-    return {"dlmatrix.env": "", **_labels}
+    return dict(_labels)
 
 
 def alive(root: Path, run: str) -> bool:

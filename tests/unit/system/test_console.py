@@ -6,11 +6,16 @@ import io
 import re
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
+from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
 
-from dlmatrix.system.console import Progress
+from dlmatrix import errors
+from dlmatrix.system.console import Progress, ShowingConsole
 
 LINES = [
     ("plan", "torch==2.13.0+cpu, Python 3.11, 30 locked"),
@@ -98,3 +103,36 @@ def test_envs_that_are_built_at_once_have_a_line_each() -> None:
             pool.map(lambda line, name=name: shown.tell(name, "building", line), [f"#{n} RUN" for n in range(50)])
     lines = sorted(str(shown.last_lines()).splitlines())
     assert [line.split("  ")[:2] for line in lines] == [["cpu-tf2-2.21", "build 0 s"], ["cpu-torch-2.13", "build 0 s"]]
+
+
+HOSTILE = "a\x1b[31mred\x07 \x9b2J\u202e\rb"
+SHOWN = r"a\x1b[31mred\x07 \x9b2J\u202e\rb"
+
+
+@pytest.mark.parametrize("kind", [str, Text, "table", "tree"])
+def test_what_a_terminal_would_obey_is_shown(kind: Any) -> None:
+    stream = io.StringIO()
+    console = ShowingConsole(file=stream, markup=False, emoji=False, highlight=False, width=200)
+    if kind == "table":
+        what: Any = Table("column " * 9)
+        what.add_row(HOSTILE)
+    elif kind == "tree":
+        what = Tree(HOSTILE)
+    else:
+        what = kind(HOSTILE)
+    console.print(what)
+    assert errors.shown(HOSTILE) == SHOWN
+    # rich itself takes some signs out of a Text before it is laid out: BEL, BS, VT, FF, CR.
+    assert SHOWN.replace("\\x07", "").replace("\\r", "") in stream.getvalue().replace("\\x07", "").replace("\\r", "")
+    assert all(sign.isprintable() or sign == "\n" for sign in stream.getvalue())
+
+
+def test_a_live_display_keeps_its_own_commands() -> None:
+    stream = io.StringIO()
+    console = ShowingConsole(file=stream, force_terminal=True, width=80)
+    with Progress(console) as progress:
+        progress.tell("cpu-x", "check", f"one ... {HOSTILE}")
+        console.print(HOSTILE)
+    assert "\x1b[?25l" in stream.getvalue()  # the cursor is hidden meanwhile
+    assert "\x1b[31mred" not in stream.getvalue()
+    assert r"\x1b[31mred" in stream.getvalue()

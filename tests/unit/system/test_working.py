@@ -76,7 +76,7 @@ def test_what_it_starts_bears_its_name(tmp_path: Path) -> None:
         assert labels()["dlmatrix.run"] == own.name
         done = process.run_lines(["sh", "-c", "echo $DLMATRIX_RUN"], say=print, environ=os.environ)
         assert done.stdout.decode().strip() == str(own)
-    assert (labels(), process.marks) == ({"dlmatrix.env": ""}, {})
+    assert (labels(), process.marks) == ({}, {})
 
 
 def test_a_folder_that_is_just_being_made_is_nobody_s_to_remove(tmp_path: Path) -> None:
