@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from dlmatrix.cli import audit, bases, closure, compare, doctor, guides, lock, page, pin, plan, record, reproduce, run
+from dlmatrix.cli import (
+    audit,
+    bases,
+    closure,
+    compare,
+    doctor,
+    guides,
+    lock,
+    page,
+    pin,
+    plan,
+    record,
+    replay,
+    reproduce,
+    run,
+)
 from dlmatrix.cli import list as cells
 from dlmatrix.cli.parser import Parser
 
 #: In the order of ``--help``.
-VERBS = (cells, plan, run, page, bases, doctor, reproduce, audit, guides, compare, lock, pin, closure, record)
+VERBS = (cells, plan, run, page, bases, doctor, reproduce, audit, guides, replay, compare, lock, pin, closure, record)
 
 
 def make_parser() -> Parser:

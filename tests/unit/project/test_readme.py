@@ -42,7 +42,10 @@ IN_CI = {
 }
 #: Commands that need neither network nor engine, run below.
 BIN = ".venv/bin/"
-HERE = ("nox -l", "python -m dlmatrix list", "python -m dlmatrix plan cpu-torch-2.13")
+HERE = (
+    *("nox -l", "python -m dlmatrix list", "python -m dlmatrix plan cpu-torch-2.13"),
+    "python -m dlmatrix replay --steps docs/guides.md",
+)
 
 
 #: The pages whose commands are run by a test; the other two are written by a command and by hand from what it measured.

@@ -1,0 +1,105 @@
+"""Which way of a choice the reader goes: tabs, CPU or GPU, one of several installers of the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dlmatrix.guides.classify import NO_STEP, RUN, project, requirements
+from dlmatrix.guides.model import Step
+from dlmatrix.guides.shell import first_word
+
+_CPU = re.compile(
+    r"\bCPUs?\b|处理器|(?:no|without(?: an?)?|don't have an?|not have an?) (?:NVIDIA )?GPU"
+    r"|(?:无|没有|不用|不带)(?:独立)?(?:显卡|GPU)|cpu[- ]only|/whl/cpu",
+    re.I,
+)
+_GPU = re.compile(r"\bGPUs?\b|CUDA|显卡|NVIDIA|\bcu\d{2,3}\b|图形处理器", re.I)
+_OTHER_SYSTEM = re.compile(r"\b(?:windows|mac ?os(?: ?x)?|osx|powershell|command prompt|cmd)\b|苹果|微软", re.I)
+_LINUX = re.compile(r"\b(?:linux|ubuntu|debian|centos|unix|wsl2?)\b", re.I)
+_OR = re.compile(r"(?:\bor\b|\balternative|\binstead\b|或者|或使用|也可以|另一种)[^.。]{0,80}$", re.I)
+#: How a tab is liked by a reader on Linux without a GPU.
+_LIKED = (
+    *((r"windows|mac|osx|cmd|powershell", -20), (r"\bcpu\b|处理器", 6), (r"linux|ubuntu", 4), (r"\bpip\b", 3)),
+    *((r"gpu|cuda|显卡|rocm", -6), (r"conda", -2), (r"docker", -5), (r"source|源码|build", -6)),
+    *((r"nightly|preview", -6), (r"pytorch|tensorflow", 2), (r"\bbash\b", 2)),
+)
+
+
+def label(text: str) -> str:
+    """``cpu`` or ``gpu`` where words speak of one alone, else nothing."""
+    rest = _CPU.sub(" ", text)
+    cpu, gpu = rest != text, bool(_GPU.search(rest))
+    return "cpu" if cpu and not gpu else "gpu" if gpu and not cpu else ""
+
+
+def other_system(path: Sequence[str], lead: str) -> bool:
+    """Whether headings, tabs or the words before speak of another operating system alone."""
+    for text in (*path, lead[-80:] if re.search(r"[:：]\s*$|^\W*on\b", lead) else ""):
+        if _OTHER_SYSTEM.search(text) and not _LINUX.search(text):
+            return True
+    return False
+
+
+def choose(steps: Sequence[Step], labels: Sequence[str], leads: Sequence[str], branch: str) -> list[Step]:
+    """The steps, those of other branches left out: ``branch`` is ``cpu``, ``gpu`` or part of a tab's name."""
+    kept = _tabs(steps, branch)
+    kept = [_other(step) if _is_other(n, kept, labels, branch) else step for n, step in enumerate(kept)]
+    for number, step in enumerate(kept):
+        if step.kind == "install" and _OR.search(leads[number]) and _same_before(kept, number):
+            kept[number] = _other(step)
+    return kept
+
+
+def _tabs(steps: Sequence[Step], branch: str) -> list[Step]:
+    siblings: dict[tuple[str, ...], set[str]] = {}
+    for step in steps:
+        for above, tab in _tabs_of(step):
+            siblings.setdefault(above, set()).add(tab)
+    best = {above: max(sorted(tabs), key=lambda tab: _liking(tab, branch)) for above, tabs in siblings.items()}
+    return [_other(s) if s.kind not in NO_STEP and any(best[a] != tab for a, tab in _tabs_of(s)) else s for s in steps]
+
+
+def _tabs_of(step: Step) -> list[tuple[tuple[str, ...], str]]:
+    return [(step.path[:n], one) for n, one in enumerate(step.path) if one.startswith("{")]
+
+
+def _liking(tab: str, branch: str) -> int:
+    liking = sum(points for pattern, points in _LIKED if re.search(pattern, tab, re.I))
+    if branch == "gpu":
+        liking += 14 * bool(_GPU.search(tab)) - 8 * bool(re.search(r"\bcpu\b", tab, re.I))
+    elif branch != "cpu" and branch.lower() in tab.lower():
+        liking += 100
+    return liking
+
+
+def _is_other(number: int, steps: Sequence[Step], labels: Sequence[str], branch: str) -> bool:
+    """Whether a step installs for a GPU what another installs for a CPU, or the other way round."""
+    step = steps[number]
+    mine = labels[number]
+    unwanted = "cpu" if branch == "gpu" else "gpu"
+    if mine != unwanted or step.kind not in ("install", "hole"):
+        return False
+    names = {project(one) for one in requirements(step.text)}
+    return any(
+        other.kind in RUN and other.form == "shell" and labels[n] != unwanted and n != number
+        and names & {project(one) for one in requirements(other.text)}
+        for n, other in enumerate(steps) if other.kind == "install"
+    )  # fmt: skip
+
+
+def _same_before(steps: Sequence[Step], number: int) -> bool:
+    """Whether the step right before installs the same projects, by another tool or otherwise."""
+    names = {project(one) for one in requirements(steps[number].text)}
+    before = next((s for s in reversed(steps[:number]) if s.kind in RUN), None)
+    return (
+        before is not None
+        and before.kind == "install"
+        and names == {project(r) for r in requirements(before.text)}
+        and (first_word(before.text) != first_word(steps[number].text) or before.text != steps[number].text)
+    )
+
+
+def _other(step: Step) -> Step:
+    return replace(step, kind="other branch", why=NO_STEP["other branch"])

@@ -1,0 +1,1 @@
+"""Readers of guides, one a format, all to ``guides.model.Guide``."""

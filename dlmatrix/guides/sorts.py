@@ -1,0 +1,82 @@
+"""What a block is: shell, a program, a transcript, output; the language named is believed where it fits."""
+
+from __future__ import annotations
+
+import re
+
+from dlmatrix.guides import shell
+from dlmatrix.guides.choose import other_system
+from dlmatrix.guides.model import Block
+from dlmatrix.guides.read.plain import is_program
+from dlmatrix.guides.repair import parses
+
+SHELL = frozenset(
+    "bash sh shell console zsh shell-session shellsession terminal bsh linux ksh commandline".split()  # noqa: SIM905
+)
+WINDOWS = frozenset("powershell ps1 ps1con pwsh cmd bat batch doscon dos".split())  # noqa: SIM905
+PYTHON = frozenset("python python3 py py3 pycon ipython ipython3 python2 pytb pycon3".split())  # noqa: SIM905
+#: Of these the text alone would make commands or programs that are none.
+NEITHER = frozenset(
+    "json yaml yml toml ini cfg dockerfile docker c cpp c++ java javascript js xml html makefile cmake diff r julia "  # noqa: SIM905
+    "go rust protobuf sql css swift matlab latex mermaid properties".split()
+)
+#: Words before what something prints.
+PRINTS = re.compile(
+    r"输出|结果|显示|打印|出现|看到|返回|如下(?:所示|信息)?[:：]|\b(?:outputs?|prints?|printed|results? in|looks? like"
+    r"|(?:should|will) (?:see|get|show|print|look|be)|returns?|similar to)\b",
+    re.I,
+)
+
+
+def sort_of(block: Block) -> str:
+    """inline, cell, repl, shell, program, windows, output or file: the language named is believed where it fits."""
+    text, language = block.text, block.language
+    if block.kind in ("inline", "alone"):
+        return "inline"
+    if block.kind == "cell":
+        return "cell" if language in (*PYTHON, "") else "file"
+    if language in WINDOWS:
+        return "windows"
+    if any(shell.REPL.match(line) for line in text.splitlines()) and not re.search(
+        r"^\s*\.\.\.\s*$", text.split("\n")[0]
+    ):
+        return "repl"
+    if other_system(block.path, "") and not language and not is_program(text):
+        return "windows"
+    commands = [line for line in text.splitlines() if shell.is_command(_unprompted(line))]
+    if shell.prompts_in(text) and (commands or language in SHELL):
+        return "shell"
+    python = is_program(text)
+    if language in PYTHON:
+        return "shell" if commands and not parses(text) and not _pythonic(text) else "program"
+    if language in SHELL or block.kind == "damaged":
+        return "program" if python and not commands else "shell"
+    if language in NEITHER:
+        return "file"
+    if python and (not commands or re.search(r"^(?:import|from) \w", text, re.M)):
+        return "program"
+    if _looks_like_output(text, block.lead, bool(commands)):
+        return "output"
+    if commands and shell.is_command(_first_line(text)):
+        return "shell"
+    return "program" if _pythonic(text) and not commands else "output" if text.strip() else "file"
+
+
+def _unprompted(line: str) -> str:
+    return shell.PROMPT.sub("", shell.WINDOWS_PROMPT.sub("", line))
+
+
+def _pythonic(text: str) -> bool:
+    return bool(re.search(r"^\s*(?:import \w|from [\w.]+ import )", text, re.M))
+
+
+def _first_line(text: str) -> str:
+    return next((line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")), "")
+
+
+def _looks_like_output(text: str, lead: str, commands: bool) -> bool:
+    if commands and shell.is_command(_first_line(text)):
+        return False
+    return bool(PRINTS.search(lead[-120:])) or bool(
+        re.search(r"^(?:\d{4}-\d\d-\d\d |Traceback|\+-{5}|E\d{4} |W\d{4} |\[\d)", text, re.M)
+    )

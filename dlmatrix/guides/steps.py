@@ -1,0 +1,95 @@
+"""From a guide's blocks to its steps: what its reader is to do, in order, and what is none of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, replace
+
+from dlmatrix.guides.blocks import Draft, of_block
+from dlmatrix.guides.choose import choose
+from dlmatrix.guides.model import Guide, Repair, Step
+from dlmatrix.guides.names import defined, undefined
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A guide understood: its steps, the Python that it names, and every repair."""
+
+    steps: tuple[Step, ...]
+    python: str
+    #: why that Python, in words
+    python_why: str
+    repairs: tuple[Repair, ...]
+
+
+def read_steps(guide: Guide, branch: str = "cpu") -> Reading:
+    """What a guide tells its reader to do. ``branch`` is ``cpu``, ``gpu`` or a part of a tab's name."""
+    drafts: list[Draft] = []
+    for block in guide.blocks:
+        drafts += of_block(block, drafts)
+    drafts = _dropped_mentions(drafts)
+    steps = choose([d.step for d in drafts], [d.label for d in drafts], [d.lead for d in drafts], branch)
+    steps = _sessions(steps)
+    python, why = _python(guide, steps)
+    repairs = {repair: None for step in steps for repair in step.repairs}
+    return Reading(steps=tuple(steps), python=python, python_why=why, repairs=tuple(repairs))
+
+
+def _dropped_mentions(drafts: list[Draft]) -> list[Draft]:
+    """The steps less sentences that name again what a step does."""
+    done = {d.step.text for d in drafts if d.step.kind != "mention"}
+    return [d for d in drafts if d.step.kind != "mention" or d.step.text not in done]
+
+
+def _sessions(steps: list[Step]) -> list[Step]:
+    """Programs that go on where another ended share its session: a notebook's cells, and what uses another's names."""
+    known: dict[int, set[str]] = {}
+    found: list[Step] = []
+    current = 0
+    for step in steps:
+        if step.kind != "program" or step.form not in ("program", "repl", "cell"):
+            found.append(step)
+            continue
+        missing = undefined(step.text)
+        goes_on = current and (step.form == "cell" or (missing and missing <= known[current]))
+        if not goes_on:
+            if missing and step.form == "program" and not _imports(step.text):
+                why = f"a piece of a program: nothing in the guide says what {sorted(missing)[0]} is"
+                found.append(replace(step, kind="unreadable", why=why))
+                continue
+            current += 1
+            known[current] = set()
+        known[current] |= defined(step.text)
+        found.append(replace(step, session=current))
+    return found
+
+
+def _imports(text: str) -> bool:
+    return any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(ast.parse(text)))
+
+
+_WITH_PYTHON = r"\bpython\s*=+\s*(3\.\d+)|\bpython(3\.\d+)\s+-m\s+venv|--python[= ](?:python)?(3\.\d+)"
+_VERSION = re.compile(r"\bPython\s*(?:版本)?\s*[=:：]?\s*(3\.\d{1,2})(?!\d)(?!\.\d)?(?P<more>[^.\n。,，]{0,14})", re.I)
+_RANGE = re.compile(
+    r"^\s*(?:[-–—~+]|to\b"
+    r"|or (?:newer|later|higher|above)|and (?:newer|above|up)|及以上|以上|或更|至|到|(?:/|,|、)\s*3\.)",
+    re.I,
+)
+
+
+def _python(guide: Guide, steps: list[Step]) -> tuple[str, str]:
+    """The Python that the guide's reader has, and where it says so; empty where it does not."""
+    for step in steps:
+        if step.kind == "world" and (found := re.search(_WITH_PYTHON, step.text)):
+            return next(g for g in found.groups() if g), f"line {step.line}: {found[0]}"
+    named: dict[str, str] = {}
+    for found in _VERSION.finditer(guide.prose):
+        before, more = guide.prose[max(0, found.start() - 20) : found.start()], found["more"]
+        ranged = _RANGE.match(more) or re.search(r"[-\u2013~]\s*$|not|不支持|older|以下", before)
+        if not ranged and not re.search(r"no longer|not|drop|不再", more):
+            named.setdefault(found[1], found[0].strip())
+    if len(named) == 1:  # several are a table, or a choice
+        version, words = next(iter(named.items()))
+        return version, f"the guide's words: {words}"
+    return "", ""
