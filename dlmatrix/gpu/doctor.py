@@ -18,6 +18,7 @@ from dlmatrix.errors import EngineError, UsageError
 from dlmatrix.gpu.diagnosis import Launch, diagnose
 from dlmatrix.gpu.examination import Examination, StartContainer
 from dlmatrix.gpu.selection import environment
+from dlmatrix.gpu.surroundings import system_of
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.plan import ALL
 from dlmatrix.system.process import run_lines
@@ -110,7 +111,8 @@ def detect(
         done = run_lines(command, say=hear or (lambda _line: None), environ=environ, cwd=root, timeout_seconds=LIMIT)
     except OSError as error:
         raise UsageError(f"{python} cannot be run: {error.strerror}", "name an interpreter: --python") from None
-    return _document(done.stdout)
+    document = _document(done.stdout)
+    return None if document is None else document | {"system": system_of(Path("/"))}
 
 
 def _document(stdout: bytes) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.gpu.diagnosis import Diagnosis, Launch, diagnose
+from dlmatrix.gpu.surroundings import system_of
 from smoke.detect import collect
 from tests.lab.machine import build, host_of, inside_of
 
@@ -24,6 +25,7 @@ _KNOWN = {
     "row",
     "causes",
     "warnings",
+    "remedy",  # words that the first remedy has; with a "-" before them, words that it must not have
     "verdict",
     "possible",
     "timeout",
@@ -49,7 +51,7 @@ def facts_of(spec: Mapping[str, Any], folder: Path, stubs: Path, limit: float) -
     place = build(spec, folder, stubs)
     with place.entered():
         facts: dict[str, Any] = collect(str(place.root), place.framework, timeout=limit, framework_timeout=limit)
-    return facts
+    return facts | {"system": system_of(place.root)}
 
 
 def play(scenario: Mapping[str, Any], folder: Path, stubs: Path) -> tuple[Diagnosis, dict[str, Any]]:

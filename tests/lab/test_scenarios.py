@@ -30,6 +30,9 @@ def test_scenario_gets_its_causes(name: str, stubs: Path, tmp_path: Path) -> Non
         here = [layer for layer in diagnosis.layers if layer.place == diagnosis.layers[-1].place]
         assert "broken" not in {layer.state for layer in here}, here
     assert all(cause.evidence and all(cause.evidence) for cause in diagnosis.causes), shown
+    for words in scenario.get("remedy", []):
+        first = (*diagnosis.causes, *diagnosis.warnings)[0].remedy
+        assert (words.removeprefix("-") in first) is not words.startswith("-"), first
 
 
 def test_every_row_of_the_catalogue_is_staged() -> None:

@@ -14,7 +14,9 @@ from typing import Any, TypeAlias
 from dlmatrix.errors import typed
 from dlmatrix.gpu.diagnosis.catalogue import LAYERS, Row, catalogue
 from dlmatrix.gpu.diagnosis.layers import LayerState, layer_states
+from dlmatrix.gpu.diagnosis.places import tags_of
 from dlmatrix.gpu.diagnosis.predicates import PREDICATES
+from dlmatrix.gpu.diagnosis.remedies import tagged, told
 from dlmatrix.gpu.diagnosis.view import Case, Launch, Match, View, found
 
 __all__ = ["LAYERS", "BlindSpot", "Cause", "Diagnosis", "Launch", "LayerState", "diagnose", "headline"]
@@ -85,7 +87,7 @@ def diagnose(host: object = None, launch: Launch | None = None, inside: object =
     hits = _without_symptoms(hits)
     hits.sort(key=_rank)
     labels = {row.label for row, _, _ in hits}
-    causes = [_cause(row, view, match, labels) for row, view, match in hits]
+    causes = [_cause(case, hit, labels) for hit in hits]
     broken = tuple(cause for cause in causes if cause.severity != "warns")
     return Diagnosis(
         verdict=_verdict(usable, broken),
@@ -146,7 +148,7 @@ def _match(case: Case, view: View, row: Row) -> Match | None:
         return found(*evidence)
     match = PREDICATES[row.predicate](case, view)
     # Where a predicate speaks it says what was seen better than the bare values do.
-    return match and Match(match.evidence or tuple(evidence), match.sure)
+    return match and Match(match.evidence or tuple(evidence), match.sure, match.seen)
 
 
 def _detail(view: View, path: str) -> str:
@@ -181,7 +183,8 @@ def _without_symptoms(hits: list[_Hit]) -> list[_Hit]:
     return [hit for hit in hits if not hit[0].last_resort or _stage(hit[0], hit[1]) == last < explained]
 
 
-def _cause(row: Row, view: View, match: Match, labels: set[str]) -> Cause:
+def _cause(case: Case, hit: _Hit, labels: set[str]) -> Cause:
+    row, view, match = hit
     # The engine's refusals concern the machine as a whole; they are told at the place where they were met.
     return Cause(
         label=row.label,
@@ -191,7 +194,7 @@ def _cause(row: Row, view: View, match: Match, labels: set[str]) -> Cause:
         severity=row.severity,
         title=row.title,
         evidence=match.evidence,
-        remedy=row.remedy,
+        remedy=told(row.label, tagged(match.seen, tags_of(case, view))),
         source=row.source,
         possible=not match.sure,
         apart=tuple((other, command) for other, command in row.apart if not match.sure or other in labels),

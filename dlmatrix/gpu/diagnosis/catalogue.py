@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from dlmatrix.gpu.diagnosis.remedies import remedies
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -102,4 +104,5 @@ def _row(entry: dict[str, Any]) -> Row:
     entry["when"] = tuple((path, tuple(values)) for path, values in entry.get("when", {}).items())
     entry["explained_by"] = tuple(entry.get("explained_by", ()))
     entry["apart"] = tuple(entry.get("apart", {}).items())
+    entry["remedy"] = remedies()[entry["label"]].text
     return Row(**entry)

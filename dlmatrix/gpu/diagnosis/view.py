@@ -233,10 +233,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Match:
-    """The evidence for a cause; not sure where the same evidence fits another one too."""
+    """The evidence for a cause; not sure where the same evidence fits another one too.
+
+    `seen` are tags of remedies.toml that narrow the cause down.
+    """
 
     evidence: tuple[str, ...] = field(default=())
     sure: bool = True
+    seen: tuple[str, ...] = ()
 
 
 Predicate: TypeAlias = Callable[[Case, View], "Match | None"]
@@ -249,9 +253,9 @@ def predicate(function: Predicate) -> Predicate:
     return function
 
 
-def found(*evidence: str, when: object = True, sure: bool = True) -> Match | None:
+def found(*evidence: str, when: object = True, sure: bool = True, seen: Iterable[str] = ()) -> Match | None:
     """A match with this evidence, or None unless `when`."""
-    return Match(tuple(line for line in evidence if line), sure) if when else None
+    return Match(tuple(line for line in evidence if line), sure, tuple(seen)) if when else None
 
 
 def listing(values: Iterable[object], limit: int = 8) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from dlmatrix.gpu.diagnosis.predicates.denied import place_of, was_given
+from dlmatrix.gpu.diagnosis.places import place_of
+from dlmatrix.gpu.diagnosis.predicates.denied import was_given
 from dlmatrix.gpu.diagnosis.predicates.host import open_to_all, refused
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
@@ -124,7 +125,7 @@ def _no_cgroups(case: Case) -> bool | None:
 def _denied(view: View) -> list[str]:
     # What the engine's hook or its cgroup driver does; other places have rules, and rows, of their own.
     place = place_of(view)
-    engine = place in ("container", "rootless") or (place == "kubernetes" and was_given(view))
+    engine = place in ("container", "podman", "rootless") or (place == "pod" and was_given(view))
     denied = [f"{path}: EPERM" for path, _ in refused(view, "EPERM")] if engine else []
     listed = view.words("kernel.cgroup.devices")  # version 1 only; version 2 keeps its list in a program
     if denied and listed and not any(line.startswith(("a ", "c 195:", "c *:")) for line in listed):

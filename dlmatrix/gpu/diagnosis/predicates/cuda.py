@@ -92,6 +92,7 @@ def _fabric_not_ready(_case: Case, view: View) -> Match | None:
         "NVML could not be asked for the fabric's state" if not devices else "",
         when=waiting or (switches and 3 not in states) or not devices,
         sure=waiting,
+        seen=["switches"] if switches else [],
     )
 
 

@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import re
 
+from dlmatrix.gpu.diagnosis.places import JOBS, place_of
 from dlmatrix.gpu.diagnosis.predicates.host import open_to_all, refused
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
-#: What a batch system other than Slurm names its jobs by.
-_JOBS = ("PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
 _GRANTED = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE")
-
-
-def place_of(view: View) -> str:
-    """Who decides on the device nodes here: slurm, batch, kubernetes, lxc, rootless, container or host."""
-    kind = view.text("kernel.container.kind")
-    if view.variable("SLURM_JOB_ID") or "/slurm" in view.text("kernel.cgroup.path"):
-        return "slurm"
-    if any(view.variable(name) for name in _JOBS):
-        return "batch"
-    if kind == "kubernetes" or (kind and view.variable("KUBERNETES_SERVICE_HOST")):
-        return "kubernetes"
-    if kind.startswith(("lxc", "lxd", "incus")):
-        return "lxc"
-    if kind == "podman" and view.flag("kernel.user.mapped"):
-        return "rootless"
-    return "container" if kind else "host"
 
 
 def was_given(view: View) -> bool:
@@ -65,7 +48,7 @@ def _slurm_no_gpu(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _batch_no_gpu(_case: Case, view: View) -> Match | None:
-    jobs = [f"{name}={view.variable(name)}" for name in _JOBS if view.variable(name)]
+    jobs = [f"{name}={view.variable(name)}" for name in JOBS if view.variable(name)]
     return found(_eperm(view), listing(jobs), when=place_of(view) == "batch" and _eperm(view))
 
 
@@ -73,7 +56,7 @@ def _batch_no_gpu(_case: Case, view: View) -> Match | None:
 def _service_denies(_case: Case, view: View) -> Match | None:
     group = view.text("kernel.cgroup.path")
     return found(
-        _eperm(view), f"control group {group}" if group else "", when=place_of(view) == "host" and _eperm(view)
+        _eperm(view), f"control group {group}" if group else "", when=place_of(view) in ("host", "apptainer") and _eperm(view)
     )
 
 
@@ -94,7 +77,7 @@ def _pod_without_gpu(_case: Case, view: View) -> Match | None:
     return found(
         _eperm(view),
         f"NVIDIA_VISIBLE_DEVICES={view.variable('NVIDIA_VISIBLE_DEVICES')!r}: no device plugin gave this pod a GPU",
-        when=place_of(view) == "kubernetes" and _eperm(view) and not was_given(view),
+        when=place_of(view) == "pod" and _eperm(view) and not was_given(view),
     )
 
 

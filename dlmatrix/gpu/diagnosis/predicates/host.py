@@ -134,6 +134,10 @@ def _wrong_flavour(_case: Case, view: View) -> Match | None:
     return found(*wrong, logged, when=(wrong or logged) and _unseen(view) and not _dropped(view))
 
 
+#: The firmware left a GPU's memory window without addresses.
+_BAR = r"BAR\d is 0M @ 0x0|PCI I/O region assigned to your NVIDIA device is invalid|BAR \d.{0,60}(?:no space|failed to assign)"
+
+
 @predicate
 def _rm_init_failed(case: Case, view: View) -> Match | None:
     logged = view.logged(r"RmInitAdapter failed|rm_init_adapter failed")
@@ -144,8 +148,10 @@ def _rm_init_failed(case: Case, view: View) -> Match | None:
     return found(
         "NVML starts and counts no device" if nothing else "",
         logged,
+        view.logged(_BAR),
         when=(nothing or (logged and _unseen(view))) and not other and not (view.container and not view.gpu_nodes),
         sure=bool(logged),
+        seen=["bar"] if view.logged(_BAR) else [],
     )
 
 
@@ -179,16 +185,21 @@ def refused(view: View, errno: str) -> list[tuple[str, View]]:
 
 def open_to_all(node: View) -> bool:
     """Whether the mode lets everybody read and write."""
+    return _lets_in(node, 0o006)
+
+
+def _lets_in(node: View, bits: int) -> bool:
     match = re.fullmatch(r"[0-7]{3,6}", node.text("mode"))
-    return bool(match) and int(node.text("mode"), 8) & 0o006 == 0o006
+    return bool(match) and int(node.text("mode"), 8) & bits == bits
 
 
 @predicate
 def _devnode_permission(_case: Case, view: View) -> Match | None:
-    denied = [
-        f"{path}: EACCES, mode {node.text('mode')}" for path, node in refused(view, "EACCES") if not open_to_all(node)
-    ]
-    return found(listing(denied, 3), when=denied)
+    closed = [(path, node) for path, node in refused(view, "EACCES") if not open_to_all(node)]
+    denied = [f"{path}: EACCES, mode {node.text('mode')}" for path, node in closed]
+    # Where no group is let in either, being in one helps nobody.
+    alone = [node for _, node in closed if node.integer("gid") == 0 or not _lets_in(node, 0o060)]
+    return found(listing(denied, 3), when=denied, seen=["root_only"] if alone else [])
 
 
 @predicate

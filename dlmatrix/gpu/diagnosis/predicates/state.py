@@ -94,6 +94,7 @@ def _reset_required(_case: Case, view: View) -> Match | None:
         logged,
         when=where or pending or logged,
         sure=bool(where or pending),
+        seen=["reboot"] if re.search(r"Xid.*: 154,.*Reboot", logged) else [],
     )
 
 
@@ -134,6 +135,7 @@ def _exclusive_mode(_case: Case, view: View) -> Match | None:
         _processes(view),
         when=(46 in view.contexts and (strict or None in modes or not modes)) or (said and strict),
         sure=bool(strict),
+        seen=["prohibited"] if 2 in modes else ["mps"] if view.variable("CUDA_MPS_PIPE_DIRECTORY") else [],
     )
 
 
