@@ -11,6 +11,7 @@ from typing import Any
 
 from dlmatrix.errors import typed
 from dlmatrix.gpu.diagnosis.catalogue import LAYERS, catalogue
+from dlmatrix.gpu.diagnosis.remedies import FAMILIES, cases, choice, prefixes, remedies
 from tests.lab.scenario import NAMES, load, tomllib
 
 HERE = Path(__file__).parent
@@ -21,7 +22,7 @@ _PUBLISHED = 64
 
 def text() -> str:
     """The whole document."""
-    return "\n".join([*_head(), *_lab(), *_precision(), *_words(), *_catalogue()]) + "\n"
+    return "\n".join([*_head(), *_lab(), *_precision(), *_words(), *_catalogue(), *_remedies()]) + "\n"
 
 
 def _head() -> Iterator[str]:
@@ -145,11 +146,55 @@ def _catalogue() -> Iterator[str]:
 The rows of `dlmatrix/gpu/diagnosis/causes.toml` from the deepest layer to the highest. Rows 1 to 64 come from the
 sources named; the later ones were found to be missing. `owner/repository#N` is an issue on GitHub.
 
-| row | label | layer | what it means | what is looked at | remedy | source |
-|---|---|---|---|---|---|---|"""
+| row | label | layer | what it means | what is looked at | source |
+|---|---|---|---|---|---|"""
     for row in sorted(catalogue().rows, key=lambda row: (LAYERS.index(row.layer), row.row)):
-        cells = (str(row.row), row.label, row.layer, row.title, row.looks_at, typed(row.remedy), row.source)
+        cells = (str(row.row), row.label, row.layer, row.title, row.looks_at, row.source)
         yield "| " + " | ".join(_clean(cell, 2000) for cell in cells) + " |"
+    yield ""
+
+
+_PLACES = {
+    "host": "host", "guest": "guest", "wsl": "WSL", "container": "container", "podman": "Podman",
+    "rootless": "rootless Podman", "apptainer": "Apptainer", "pod": "pod", "lxc": "LXC", "slurm": "Slurm job",
+    "batch": "other job", "ubuntu": "Ubuntu", "debian": "Debian", "fedora": "Fedora and RHEL", "suse": "SUSE",
+    "arch": "Arch",
+}  # fmt: skip
+_SEEN = {
+    "bar": "a BAR without addresses", "guest_bar": "a BAR without addresses", "root_only": "nodes for root alone",
+    "switches": "NVSwitches are seen", "reboot": "Xid 154 asks for it", "mps": "MPS", "prohibited": "mode 2",
+}  # fmt: skip
+
+
+def _remedies() -> Iterator[str]:
+    yield """## What to do, by place
+
+`dlmatrix/gpu/diagnosis/remedies.toml` for every place in which a cause can occur: on the machine itself (host), in a
+virtual machine (guest), in WSL, in a container of Docker or another engine, a Kubernetes pod, an LXC, LXD or Incus
+container, a job of Slurm or of another batch system. Where the machine's distribution is known its own commands are
+given; an image's distribution counts for nothing. A second thing that was seen stands in brackets.
+`tests/unit/gpu/test_remedies.py` holds each line: nobody is told to do what he cannot do where he is, and what deletes,
+stops or resets says so in a word before it.
+
+A place with * sees a machine that others administer. There the text begins with:
+
+| where | before the text |
+|---|---|"""
+    for place, words in prefixes().items():
+        yield f"| {_PLACES[place]} | {words.strip()} |"
+    yield """
+| cause | where | what to do | source |
+|---|---|---|---|"""
+    for row in sorted(catalogue().rows, key=lambda row: (LAYERS.index(row.layer), row.row)):
+        remedy = remedies()[row.label]
+        where: dict[tuple[str, str], list[str]] = {}
+        for place, tags in cases(row.label, row.layer):
+            prefix, key = choice(remedy, tags)
+            told = _PLACES[key] if key in FAMILIES else f"[{_SEEN[key]}]" if key in _SEEN else ""
+            where.setdefault((told, remedy.words(key)), []).append(_PLACES[place] + ("*" if prefix else ""))
+        for (told, text), at in where.items():
+            cells = (row.label, f"{told}: {', '.join(at)}" if told else ", ".join(at), typed(text))
+            yield "| " + " | ".join(_clean(cell, 2000) for cell in (*cells, remedy.source or row.source)) + " |"
 
 
 if __name__ == "__main__":

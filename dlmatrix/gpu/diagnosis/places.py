@@ -1,4 +1,4 @@
-"""Where a View was taken: on a machine, in a container of some kind, in a job; who decides there, and who can do what."""
+"""Where a View was taken: on a machine, in a container of some kind, in a job; and with that who can do what there."""
 
 from __future__ import annotations
 

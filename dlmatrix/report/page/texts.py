@@ -9,6 +9,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from dlmatrix.gpu.diagnosis.catalogue import catalogue
+from dlmatrix.gpu.diagnosis.remedies import prefixes, remedies
 from dlmatrix.system.toml import read_toml
 
 #: The languages, by the code that HTML has for each and the key it has in texts.toml.
@@ -32,9 +33,18 @@ def text(key: str, **values: object) -> Markup:
 
 @functools.cache
 def read_causes() -> dict[str, str]:
-    """Every title and remedy of today's catalogue of causes: its Chinese by its English."""
+    """Every title and remedy of today's catalogue of causes, with every prefix: its Chinese by its English."""
     chinese = read_toml(Path(__file__).with_name("causes_zh.toml"))
-    return {getattr(row, key): words for row in catalogue().rows for key, words in chinese[row.label].items()}
+    known = {row.title: chinese[row.label]["title"] for row in catalogue().rows}
+    for label, remedy in remedies().items():
+        for key in ("text", *remedy.by_tag):
+            words = chinese[label][key]
+            known[remedy.words(key)] = words
+            if remedy.machine:
+                known |= {
+                    before + remedy.words(key): chinese["prefix"][at] + words for at, before in prefixes().items()
+                }
+    return known
 
 
 def in_chinese(words: object) -> str | None:

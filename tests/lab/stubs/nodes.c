@@ -1,5 +1,5 @@
 /* Preloaded: gives the files below LAB_ROOT/dev the mode, the numbers and the errno of opening that the scenario names,
-   which only root and a kernel with the driver could arrange for real. Keys: node.<path>.{open,mode,major,minor}. */
+   which only root and a kernel with the driver could arrange for real. Keys: node.<path>.{open,mode,major,minor,gid}. */
 #define _GNU_SOURCE
 #include "scenario.h"
 #include <dlfcn.h>
@@ -48,8 +48,9 @@ OPEN(open64)
 static int dressed(const char *path, struct stat *status, int result) {
     const char *mode = result ? NULL : node_text(path, "mode");
     if (!mode) return result;
-    const char *major = node_text(path, "major"), *minor = node_text(path, "minor");
+    const char *major = node_text(path, "major"), *minor = node_text(path, "minor"), *gid = node_text(path, "gid");
     status->st_mode = S_IFCHR | (mode_t)strtol(mode, NULL, 8);
+    if (gid) status->st_gid = (gid_t)atoi(gid);
     status->st_rdev = makedev(major ? atoi(major) : 195, minor ? atoi(minor) : 0);
     return result;
 }

@@ -1,4 +1,4 @@
-"""Each remedy is a command that somebody will paste, where he is: held for every cause in every place it can occur in."""
+"""Each remedy is a command that somebody will paste where he is: held for every cause in every place it can occur."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TEXTS = [(label, key, remedy.words(key)) for label, remedy in remedies().items()
 #: What deletes, stops, resets or takes away something, and a word for it that must stand before.
 DANGEROUS = re.compile(
     r"\b(?:purge|uninstall|rmmod|modprobe -r|nodedev-reattach|delete|remount)\b|apt(?:-get)? remove NAME|dnf remove"
-    r"|--gpu-reset|nvidia-smi -r\b|-mig 0|nvidia-smi mig -d|nvidia-smi (?:-i N )?-c \d|--shutdown|restart (?:docker|UNIT)"
-    r"|docker rm\b|\brm -"
+    r"|--gpu-reset|nvidia-smi -r\b|-mig 0|nvidia-smi mig -d|nvidia-smi (?:-i N )?-c \d|--shutdown"
+    r"|restart (?:docker|UNIT)|docker rm\b|\brm -"
 )
 SAID = re.compile(
     r"\b(?:removes|replaces|unloads|ends|stops|resets|deletes|takes|take|lets|changes|inside, )", re.IGNORECASE
@@ -39,7 +39,9 @@ def whose(label: str, tags: tuple[str, ...]) -> str:
     """The text without what a prefix or its own words say to type on another machine."""
     prefix, _ = choice(remedies()[label], tags)
     text = told(label, tags)
-    elsewhere = re.search(r"\b(?:on (?:the|its|this machine's) (?:host|node)|for whoever|by whoever|whoever runs)", text)
+    elsewhere = re.search(
+        r"\b(?:on (?:the|its|this machine's) (?:host|node)|for whoever|by whoever|whoever runs)", text
+    )
     return text[: elsewhere.start()] if elsewhere else "" if prefix else text
 
 
@@ -85,7 +87,9 @@ def test_a_remedy_can_be_followed_where_it_is_given(label: str, place: str, tags
     typed = [command for command, _ in commands(here)]
     if place not in ("host", "guest", "wsl"):
         # What only the machine's own administrator can do, outside of any container.
-        rights = r"modprobe|rmmod|mokutil|dkms|initramfs|systemctl|setsebool|nvidia-smi (?:mig -[cd]|.*-mig|.*-c \d)|reset"
+        rights = (
+            r"modprobe|rmmod|mokutil|dkms|initramfs|systemctl|setsebool|nvidia-smi (?:mig -[cd]|.*-mig|.*-c \d)|reset"
+        )
         assert not [c for c in typed if re.search(rights, c)], text
     if place in ("slurm", "batch", "pod"):
         assert not [c for c in typed if re.search(r"\bsudo\b", c)], text

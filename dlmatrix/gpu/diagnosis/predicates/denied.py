@@ -56,7 +56,9 @@ def _batch_no_gpu(_case: Case, view: View) -> Match | None:
 def _service_denies(_case: Case, view: View) -> Match | None:
     group = view.text("kernel.cgroup.path")
     return found(
-        _eperm(view), f"control group {group}" if group else "", when=place_of(view) in ("host", "apptainer") and _eperm(view)
+        _eperm(view),
+        f"control group {group}" if group else "",
+        when=place_of(view) in ("host", "apptainer") and _eperm(view),
     )
 
 

@@ -135,7 +135,10 @@ def _wrong_flavour(_case: Case, view: View) -> Match | None:
 
 
 #: The firmware left a GPU's memory window without addresses.
-_BAR = r"BAR\d is 0M @ 0x0|PCI I/O region assigned to your NVIDIA device is invalid|BAR \d.{0,60}(?:no space|failed to assign)"
+_BAR = (
+    r"BAR\d is 0M @ 0x0|PCI I/O region assigned to your NVIDIA device is invalid"
+    r"|BAR \d.{0,60}(?:no space|failed to assign)"
+)
 
 
 @predicate
