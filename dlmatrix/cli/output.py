@@ -19,6 +19,13 @@ def make_console(soft_wrap: bool = False, stderr: bool = False) -> Console:
     return ShowingConsole(width=width, soft_wrap=soft_wrap, stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
+def tell(console: Console, line: str) -> None:
+    """Print one line whole: on a terminal broken between words, what goes on indented; elsewhere as it is."""
+    from dlmatrix.system.console import wrapped
+
+    console.print(wrapped(console, line), soft_wrap=True)
+
+
 def say(line: str) -> None:
     """Print a line now: what comes next may take long."""
     print(shown(line), flush=True)

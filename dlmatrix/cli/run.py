@@ -87,6 +87,7 @@ def run_envs(options: Options) -> int:
     from dlmatrix.report import history
     from dlmatrix.report import write as report
     from dlmatrix.report.folder import KeptReport, report_folder
+    from dlmatrix.report.meanings import meaning
     from dlmatrix.run.at_hand import AtHand
     from dlmatrix.run.course import run_all
     from dlmatrix.run.outside import Outside
@@ -107,25 +108,24 @@ def run_envs(options: Options) -> int:
     engine, why = choose_engine(options.engine, bases=options.bases, python=options.python)
     console.print(f"engine: {engine.name} ({why})", soft_wrap=True)
     _check_engine(options, engine)
-    left_out = [f"{error.message}: its envs are left out" for error in matrix.broken.values()]
-    for line in (*left_out, *remarks, *_visible(options, engine, envs)):
+    for line in (*_left_out(matrix), *remarks, *_visible(options, engine, envs)):
         console.print(line, soft_wrap=True)
     bare = _bare_metal(engine) if options.bare_metal else None
-    about = engine.about()
+    about, measuring = engine.about(), _told(options)
 
-    def text(results: Sequence[EnvResult]) -> str:
-        return report.dumps(report.as_json(results, about, started))
+    def as_json(results: Sequence[EnvResult]) -> dict[str, Any]:
+        return report.as_json(results, about, started, outside.host(), measuring=measuring)
 
-    with working(matrix.root), KeptReport(folder, text) as kept:
+    with working(matrix.root), KeptReport(folder, lambda results: report.dumps(as_json(results))) as kept:
         kept.make([unfinished(env) for env in envs])
         if isinstance(engine, VenvEngine) and not options.newest:
             chooser = AtHand(matrix=matrix, pythons=engine.pythons)
             envs = chooser.choose(options.envs, envs, partial(console.print, soft_wrap=True))
         past = history.read(matrix.root)
-        with Progress(console, partial(past.expected, engine.name)) as progress:
+        with Progress(console, partial(past.expected, engine.name, measuring), meaning) as progress:
             plans = [partial(_plan, matrix, env, options) for env in envs]
             results = run_all(engine, plans, envs, outside, progress.tell, bare=bare, keep=kept.keep)
-        data = report.as_json(results, about, started)
+        data = as_json(results)
         _write(console, matrix.root, folder, results=results, data=data, past=past, to_stdout=options.json)
         if interrupted(results):
             raise KeyboardInterrupt
@@ -144,7 +144,8 @@ def _write(
     to_stdout: bool,
 ) -> None:
     """Write history and report, and show the table, whatever happens to the files."""
-    from dlmatrix.report import history
+    from dlmatrix.cli.output import tell
+    from dlmatrix.report import history, table
     from dlmatrix.report import write as report
 
     name = folder.absolute().name  # also of "."
@@ -155,9 +156,9 @@ def _write(
             console.print(f"history: not kept: {error}", soft_wrap=True)
         report.write_report(root, folder, results, data, past.with_run(name, data))
     finally:
-        console.print(report.table(results))
-        for line in report.remarks(results):
-            console.print(line, soft_wrap=True)
+        console.print(table.table(results, console.width))
+        for line in table.remarks(results):
+            tell(console, line)
         if to_stdout:
             print(report.dumps(data), end="")
     console.print(f"report: {folder}", soft_wrap=True)
@@ -202,6 +203,10 @@ def _check_engine(options: Options, engine: Engine) -> None:
         environment(options.gpus or (), os.environ)
 
 
+def _left_out(matrix: Matrix) -> list[str]:
+    return [f"{error.message}: its envs are left out" for error in matrix.broken.values()]
+
+
 def _visible(options: Options, engine: Engine, envs: Sequence[Env]) -> list[str]:
     """What is to be said of CUDA_VISIBLE_DEVICES, which schedulers set."""
     import os
@@ -236,6 +241,14 @@ def _measuring(env: Env, options: Options) -> Measuring:
     if options.quick:
         return quick(env)
     return Measuring() if options.throughput is None else Measuring(seconds=options.throughput)
+
+
+def _told(options: Options) -> str:
+    """What is measured, as the report and the history tell it."""
+    from dlmatrix.matrix.plan import Measuring
+
+    seconds = Measuring().seconds if options.throughput is None else options.throughput
+    return ("quick" if options.quick else f"{seconds:g} s") + (", and bare metal" if options.bare_metal else "")
 
 
 def _bare_metal(engine: Engine) -> BareMetal:

@@ -36,7 +36,8 @@ FLOORS: Mapping[str, float] = {
     "first step": 0.3,
     "peak memory": 0.05,
     "peak GPU memory": 0.02,
-    "image": 0.01,
+    "unpacked image": 0.01,
+    "compressed image": 0.01,
     "build": 0.25,
 }
 
@@ -178,7 +179,9 @@ def _missing(a: Report, b: Report, pairs: list[tuple[Cell, Cell]]) -> Iterator[M
 
 def _changes(a: Cell, b: Cell) -> Iterator[Change]:
     """What differs by more than its floor and has no verdict: memory, medians, first steps, the image, the roof."""
-    figures = [(kind, kind, a.costs.get(kind), b.costs.get(kind)) for kind in ("image", "build")]
+    figures = [
+        (kind, kind, a.costs.get(kind), b.costs.get(kind)) for kind in ("unpacked image", "compressed image", "build")
+    ]
     figures += [("roof", f"roof: {name}", value, b.roof.get(name)) for name, value in a.roof.items()]
     for name in (name for name in a.measured if name in b.measured):
         costs = b.rows[name].costs

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.document.result import FILE, Result, read_result
+from dlmatrix.document.sizes import COMPRESSED, UNPACKED, sizes
 from dlmatrix.errors import ReportError
 
 _AGAIN = "it is of another version: leave it out, or run it again"
@@ -96,18 +97,24 @@ def _parse(result: Result, schema: Mapping[str, Any]) -> Report:
     data, folder = result.data, result.folder
     try:
         surroundings = {"dlmatrix": str(data["dlmatrix"])}
-        surroundings |= {f"host {key}": str(value) for key, value in data["host"].items()}
+        surroundings |= {f"host {key}": value for key, value in _host(data["host"]).items()}
         surroundings |= {
             f"engine {key}".replace("engine engine", "engine"): str(v) for key, v in data["engine"].items()
         }
-        cells = {env["name"]: _cell(env, schema) for env in data["envs"]}
+        cells = {env["name"]: _cell(env, data["engine"], schema) for env in data["envs"]}
         return Report(name=folder.name, folder=folder, surroundings=surroundings, cells=cells)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         # What is in a document is held against smoke's schema only as far as its throughput.
         raise ReportError(f"is no report of this version ({error!r})", _AGAIN) from None
 
 
-def _cell(env: Mapping[str, Any], schema: Mapping[str, Any]) -> Cell:
+def _host(host: Mapping[str, Any]) -> dict[str, str]:
+    """The machine, its GPUs counted by name; its id and theirs only say once more that it is another."""
+    gpus = _counted(str(gpu["name"]) for gpu in host.get("gpus", ()))
+    return {key: str(value) for key, value in {**host, "gpus": gpus}.items() if key != "id" and value not in (None, "")}
+
+
+def _cell(env: Mapping[str, Any], engine: Mapping[str, Any], schema: Mapping[str, Any]) -> Cell:
     document, facts = env["document"] or {}, env["facts"]
     found = document.get("throughput")
     _validate(env["name"], found, schema)
@@ -115,7 +122,9 @@ def _cell(env: Mapping[str, Any], schema: Mapping[str, Any]) -> Cell:
     machine, rows = found["machine"], found["rows"]
     surroundings = {"Python": document.get("python"), "governor": machine.get("governor")}
     surroundings |= {key: facts.get(key) for key in ("base", "base kind", "key")}
-    costs = {"image": facts.get("size"), "build": env["seconds"].get("prepare") if env["built"] else None}
+    size = sizes(env, engine)
+    costs = {"unpacked image": size[UNPACKED], "compressed image": size[COMPRESSED]}
+    costs["build"] = env["seconds"].get("prepare") if env["built"] else None
     return Cell(
         env=env["name"],
         rows={row["id"]: _row(row) for row in rows},

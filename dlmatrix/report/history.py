@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.document import rates
+from dlmatrix.document.sizes import UNPACKED, sizes
 from dlmatrix.errors import EXIT_INTERRUPTED
 from dlmatrix.system.files import replace as replace_file
 from dlmatrix.system.state import reports_folder
@@ -38,9 +39,13 @@ class History:
         last = next((entry["cpu"] for entry in reversed(found) if entry["cpu"]), "")
         return [entry for entry in found if entry["cpu"] in ("", last)]
 
-    def expected(self, engine: str, env: str, step: str) -> float | None:
-        """The seconds that a step (build, run) of an env will take, if earlier runs tell."""
-        known = [entry[step] for entry in self.of(env, engine) if isinstance(entry.get(step), (int, float))]
+    def expected(self, engine: str, measuring: str, env: str, step: str) -> float | None:
+        """The seconds that a step (build, run) of an env will take, if earlier runs tell.
+
+        How long the checks run depends on what they measure: only runs that measured the same tell it.
+        """
+        alike = [entry for entry in self.of(env, engine) if step == "build" or entry.get("measuring") == measuring]
+        known = [entry[step] for entry in alike if isinstance(entry.get(step), (int, float))]
         return statistics.median(known[-_RECENT:]) if known else None
 
     def with_run(self, report: str, data: Mapping[str, Any]) -> History:
@@ -105,7 +110,8 @@ def _entry(env: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
         "cpu": machine.get("cpu") or "",
         "build": env["seconds"].get("prepare") if env["built"] else None,
         "run": env["seconds"].get("run") if finished else None,
-        "bytes": env["facts"].get("size"),
+        "measuring": data.get("measuring", ""),
+        "unpacked": sizes(env, data["engine"])[UNPACKED],
         "accuracy": (document.get("training") or {}).get("test_accuracy"),
         "marks": rates.marks(document),
         "train": _rate(document, "train"),

@@ -16,8 +16,8 @@ _TAGS = {"failed": "failure", "error": "error", "skipped": "skipped"}
 _COUNTS = {"failures": "failed", "errors": "error", "skipped": "skipped"}
 
 
-def junit(results: Sequence[EnvResult], started: datetime.datetime) -> ElementTree.Element:
-    """One suite an env, one case a check; a skip stays a skip."""
+def junit(results: Sequence[EnvResult], started: datetime.datetime, host: str | None) -> ElementTree.Element:
+    """One suite an env, one case a check; a skip stays a skip. ``host`` is the machine's name."""
     root = ElementTree.Element("testsuites")
     # The schema's timestamps have no zone; they are taken for UTC.
     timestamp = started.astimezone(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
@@ -28,8 +28,12 @@ def junit(results: Sequence[EnvResult], started: datetime.datetime) -> ElementTr
         outcomes = [c["outcome"] for c in checks]
         attributes = {key: str(outcomes.count(word)) for key, word in _COUNTS.items()}
         attributes |= {"id": str(number), "package": "dlmatrix", "name": result.env.name, "tests": str(len(checks))}
-        # Ant's word where no name of a machine is to be told.
-        attributes |= {"hostname": "localhost", "timestamp": timestamp, "time": _seconds(result, checks)}
+        # Ant's word where a machine has no name.
+        attributes |= {
+            "hostname": _clean(host or "localhost"),
+            "timestamp": timestamp,
+            "time": _seconds(result, checks),
+        }
         suite = ElementTree.SubElement(root, "testsuite", attributes)
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in (("outcome", result.outcome.value), ("reason", result.reason)):

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from dlmatrix.comparison import parity
 from dlmatrix.document import rates
 from dlmatrix.document.check import Outcome
+from dlmatrix.document.sizes import COMPRESSED, UNPACKED
+from dlmatrix.report.machine import parts
+from dlmatrix.report.table import as_env, fit_lines
 from dlmatrix.run.result import EnvResult
 
 _MARKS = {Outcome.PASSED: "✅", Outcome.FAILED: "❌", Outcome.ERROR: "⚠️", Outcome.SKIPPED: "⏭️"}
@@ -17,13 +21,16 @@ _ROOM = 60_000
 
 def summary(
     results: Sequence[EnvResult],
-    engine: Mapping[str, str],
+    data: Mapping[str, Any],
     columns: Sequence[str],
     rows: Sequence[Sequence[str]],
     agreement: parity.ParityMatrix,
 ) -> str:
-    """The run as Markdown; ``rows`` are the cells of its table, one row for each result."""
-    lines = ["# dlmatrix report", "", f"Engine: {', '.join(f'{k} {v}' for k, v in engine.items())}.", ""]
+    """The run as Markdown; ``data`` is its result.json, ``rows`` the cells of its table, one row for each result."""
+    lines = ["# dlmatrix report", "", f"Engine: {', '.join(f'{k} {v}' for k, v in data['engine'].items())}.", ""]
+    if about := [f"{key} {words}" if key == "driver" else words for key, words in parts(data["host"])]:
+        lines += [f"Machine: {_cell(', '.join(about))}.", ""]
+    lines += [*(f"- {_cell(line)}" for line in fit_lines([as_env(result) for result in results])), ""]
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for result, (name, verdict, *cells) in zip(results, rows, strict=True):
         lines.append("| " + " | ".join([name, f"{_MARKS[result.outcome]} {verdict}", *cells]) + " |")
@@ -52,7 +59,7 @@ def _details(result: EnvResult) -> Iterator[str]:
     if result.env.reason:
         yield from ("", f"Cell is {result.env.status.value}: {_cell(result.env.reason)}.")
     if result.prepared:
-        yield from ("", *(f"- {key}: {value}" for key, value in result.prepared.facts.items()))
+        yield from ("", *(_fact(key, value) for key, value in result.prepared.facts.items()))
         yield from (
             f"- layer: {layer['step']}: {int(layer['bytes']) / 1e6:,.1f} MB" for layer in result.prepared.layers
         )
@@ -62,6 +69,12 @@ def _details(result: EnvResult) -> Iterator[str]:
             detail = _cell(check.get("reason") or check["asserts"])
             yield f"| {check['id']} | {check['outcome']} | {check['seconds']:.2f} | {detail} |"
     yield from ("", "</details>")
+
+
+def _fact(key: str, value: str | int) -> str:
+    if key in (UNPACKED, COMPRESSED):
+        return f"- image, {key.removesuffix('_bytes')}: {int(value) / 1e6:,.0f} MB"
+    return f"- {key}: {value}"
 
 
 def _cell(text: str) -> str:

@@ -29,6 +29,7 @@ from dlmatrix.matrix.load import lock_of, select, versions_of
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.plan import ALL, NONE, Plan
 from dlmatrix.run.verdict import no_room
+from dlmatrix.system.host import describe
 from dlmatrix.system.sources import made_by
 from dlmatrix.system.state import recall, remember
 
@@ -65,6 +66,20 @@ class Outside:
             else:
                 picked.append(name)
         return select(self._matrix, picked), tuple(remarks)
+
+    def host(self) -> dict[str, Any]:
+        """This machine as a report names it; its GPUs as NVML told of them, where a gpu env has asked."""
+        seen = self.__dict__.get("_facts")  # the cached property: a cpu env's report is not to start a look
+        rows = View(seen, place="host").rows("nvml.devices")
+        told = [
+            {
+                "name": row.text("name") or None,
+                "uuid": row.text("uuid") or None,
+                "memory_bytes": row.get("memory.total"),
+            }
+            for row in rows
+        ]
+        return describe(gpus=told)
 
     @functools.cached_property
     def _machine(self) -> Machine:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.document.check import Outcome
+from dlmatrix.document.fitness import ON_CPU
 from dlmatrix.engines.protocol import Completed
 from dlmatrix.errors import EXIT_SKIPPED, ContractError, DlmatrixError, HangError, KilledError
 from dlmatrix.matrix.model import Env
@@ -36,7 +37,7 @@ def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outc
     gpu = [c for c in checks if c["kind"] == "detection"]
     if env.variant == "gpu" and {c["outcome"] for c in gpu} != {Outcome.PASSED.value}:
         reasons = [c["reason"] for c in gpu if c["outcome"] == Outcome.SKIPPED.value]
-        where = "passed as far as it went" if no_room(document) else "passed on the CPU"
+        where = "passed as far as it went" if no_room(document) else ON_CPU
         return Outcome.SKIPPED, EXIT_SKIPPED, f"{where}; {(reasons or ['nothing looked for a GPU'])[-1]}"
     if not named[Outcome.PASSED]:
         return Outcome.SKIPPED, EXIT_SKIPPED, headline(named[Outcome.SKIPPED]) or "no check ran"

@@ -11,6 +11,7 @@ from typing import Any
 
 from dlmatrix.document.check import Outcome
 from dlmatrix.document.result import read_result
+from dlmatrix.document.sizes import COMPRESSED, sizes
 from dlmatrix.errors import ConfigError, ReportError
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.system.files import replace
@@ -70,17 +71,17 @@ def rows_of(folder: Path) -> dict[str, Row]:
         raise ReportError(
             f"{folder}: engine: {error!r} is missing or no number", "name a folder that run wrote"
         ) from None
-    return {env["name"]: _row(env, report["started"], machine) for env in report["envs"]}
+    return {env["name"]: _row(env, engine, report["started"], machine) for env in report["envs"]}
 
 
-def _row(env: Mapping[str, Any], started: str, machine: str) -> Row:
+def _row(env: Mapping[str, Any], engine: Mapping[str, Any], started: str, machine: str) -> Row:
     document = env["document"] or {}
     training = document.get("training") or {}
     closure = next((c for c in document.get("checks", ()) if c["id"] == "library-closure"), None)
     return {
         "outcome": env["outcome"],
         "reason": env["reason"],
-        "image_bytes": env["facts"].get("size"),
+        "image_bytes": sizes(env, engine)[COMPRESSED],
         "build_seconds": env["seconds"].get("prepare") if env["built"] else None,
         "check_seconds": env["seconds"].get("run"),
         "accuracy": training.get("test_accuracy"),

@@ -55,7 +55,7 @@ def env(name: str = "cpu-torch-2.13", rows: Sequence[Data] = (), **other: Any) -
     """One env of a report."""
     known = {
         "built": True,
-        "facts": {"base": "python:3.11", "base kind": "official", "size": 275_000_000, "key": "a310"},
+        "facts": {"base": "python:3.11", "base kind": "official", "unpacked_bytes": 275_000_000, "key": "a310"},
         "seconds": {"prepare": 50.0, "start": 0.2, "run": 30.0},
         "document": documents.document(throughput=documents.throughput(rows)),
     }

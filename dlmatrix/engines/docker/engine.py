@@ -65,6 +65,7 @@ class DockerEngine:
             "version": version["Version"],
             "image store": "containerd" if "containerd" in store else "classic",
             "driver": info["Driver"],
+            "machine": str(info.get("Name", "")),
             "cpus": str(info["NCPU"]),
             "memory": str(info["MemTotal"]),
         }
@@ -84,8 +85,8 @@ class DockerEngine:
         with engine_errors():
             found = examine(self.images, self._site, plan, base, image.id)
             layers = layers_of(image.history())
-        facts = {"base": base.ref, "base kind": base.kind, "size": image.attrs["Size"], "key": plan.key(base)}
-        facts["limits"] = said(plan.limits)
+        facts: dict[str, str | int] = {"base": base.ref, "base kind": base.kind, "key": plan.key(base)}
+        facts |= {**self.images.sizes(image, layers), "limits": said(plan.limits)}
         return Prepared(
             what=image.id,
             built=built,

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import docker
 
+from dlmatrix.document.sizes import COMPRESSED, UNPACKED
 from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.container import command_line, confined
 from dlmatrix.engines.failures import explain
@@ -55,6 +56,11 @@ class Images:
                     if tag.startswith(prefix):
                         found.setdefault(tag.rpartition(":")[0], []).append(tag)
         return found
+
+    def sizes(self, image: Any, layers: Sequence[Mapping[str, str | int]]) -> dict[str, int]:
+        """Its bytes on a disk, and compressed where the store keeps it so: what an engine calls its size is either."""
+        found = {UNPACKED: sum(int(layer["bytes"]) for layer in layers)}
+        return found | ({COMPRESSED: int(image.attrs["Size"])} if self._containerd else {})
 
     def remove(self, ref: str) -> None:
         """Take a name from an image, and the image with its last name. Forced, the engine takes others too."""

@@ -273,11 +273,11 @@ def test_memory_first_steps_the_image_and_the_roof_are_shown_where_they_changed(
         ]
     throughput(b)["rows"][0] |= {"first_step_seconds": 0.09, "peak_host_bytes": 600_000_000}
     throughput(b)["rows"][1] |= {"first_step_seconds": 0.055, "peak_host_bytes": 510_000_000}
-    b["envs"][0] |= {"facts": {"size": 301_000_000}, "seconds": {"prepare": 80.0}}
+    b["envs"][0] |= {"facts": {"unpacked_bytes": 301_000_000}, "seconds": {"prepare": 80.0}}
     code, out, _ = compared(a, b)
     assert code == 0
     assert [line for line in out.splitlines() if line.startswith("changed: ")] == [
-        "changed: cpu-torch-2.13 image: 275 MB to 301 MB (+9.5%)",
+        "changed: cpu-torch-2.13 unpacked image: 275 MB to 301 MB (+9.5%)",
         "changed: cpu-torch-2.13 build: 50.00 s to 80.00 s (+60.0%)",
         "changed: cpu-torch-2.13 roof: matmul 2048x2048 float32: -11.1%",
         "changed: cpu-torch-2.13 roof: launch add: +12.5%",

@@ -202,10 +202,10 @@ def test_they_are_in_the_report_of_a_run_that_has_both(matrix: Matrix) -> None:
         for one in select(matrix, list(rows))
     ]
     now = datetime.datetime(2026, 11, 24, tzinfo=datetime.timezone.utc)
-    (found,) = report.as_json(results, {"engine": "venv"}, now)["ratios"]
+    (found,) = report.as_json(results, {"engine": "venv"}, now, {})["ratios"]
     assert found["numerator"] == "cpu-tf2-2.21 graph (venv)"
     assert found["ratio"] == pytest.approx(2, abs=0.01)
-    assert report.as_json(results[:1], {"engine": "venv"}, now)["ratios"] == []
+    assert report.as_json(results[:1], {"engine": "venv"}, now, {})["ratios"] == []
 
 
 def test_one_process_on_a_side_gives_a_ratio_without_an_interval_and_still_a_report(
@@ -217,7 +217,7 @@ def test_one_process_on_a_side_gives_a_ratio_without_an_interval_and_still_a_rep
         for one in select(matrix, list(rows))
     ]
     now = datetime.datetime(2026, 11, 24, tzinfo=datetime.timezone.utc)
-    data = report.as_json(results, {"engine": "venv"}, now)
+    data = report.as_json(results, {"engine": "venv"}, now, {})
     assert (data["ratios"][0]["low"], data["ratios"][0]["high"]) == (None, None)
     folder = report.write_report(tmp_path, tmp_path / "report", results, data, History())
     assert "unclear: a side has one process only" in (folder / "report.html").read_text(encoding="utf-8")

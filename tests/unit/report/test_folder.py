@@ -28,7 +28,7 @@ NOW = datetime.datetime(2026, 11, 24, 8, 0, 0, tzinfo=datetime.timezone.utc)
 
 
 def text(results: Sequence[EnvResult]) -> str:
-    return report.dumps(report.as_json(results, {"engine": "host"}, NOW))
+    return report.dumps(report.as_json(results, {"engine": "host"}, NOW, {}))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_folder_of_every_kind_takes_a_report(
     with KeptReport(folder, text) as kept:
         kept.make(begun)
         assert [env["outcome"] for env in read_result(folder).data["envs"]] == ["error", "error"]
-        report.write_report(tmp_path, folder, begun, report.as_json(begun, {"engine": "host"}, NOW), History())
+        report.write_report(tmp_path, folder, begun, report.as_json(begun, {"engine": "host"}, NOW, {}), History())
     assert sorted(file.name for file in folder.iterdir()) == ["junit.xml", "report.html", "result.json", "summary.md"]
 
 

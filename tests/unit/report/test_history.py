@@ -28,12 +28,12 @@ def test_a_run_is_kept_and_read_again(tmp_path: Path) -> None:
     # Envs that were never made ready have nothing to keep.
     assert [e["env"] for e in found.entries] == [env["name"] for env in data["envs"] if env["seconds"]]
     torch, tf2, old = found.entries[:3]
-    assert {key: torch[key] for key in ("engine", "outcome", "build", "run", "bytes", "report")} == {
+    assert {key: torch[key] for key in ("engine", "outcome", "build", "run", "unpacked", "report")} == {
         "engine": "docker",
         "outcome": "passed",
         "build": 61.4,
         "run": 142.8,
-        "bytes": 274_643_974,
+        "unpacked": 4 * 274_643_974,
         "report": "20261124-080000-1",
     }
     assert torch["train"]["row"] == "cnn/train/channels_last/128/fp32/device"
@@ -82,15 +82,26 @@ def test_a_run_in_which_nothing_ran_is_not_kept(tmp_path: Path) -> None:
 
 def test_no_history_is_an_empty_one(tmp_path: Path) -> None:
     assert history.read(tmp_path) == history.History()
-    assert history.History().expected("docker", "x", "run") is None
+    assert history.History().expected("docker", "120 s", "x", "run") is None
 
 
 def test_what_a_step_takes_is_the_median_of_the_last_runs_on_that_engine() -> None:
     runs = [entry("x", run=1000.0), *(entry("x", run=float(n), build=None) for n in (10, 12, 11, 50, 13))]
     found = history.History(entries=(*runs, entry("x", engine="venv", run=1.0), entry("y", run=2.0)))
-    assert found.expected("docker", "x", "run") == 12.0
-    assert found.expected("docker", "x", "build") == 60.0
-    assert found.expected("host", "x", "run") is None
+    assert found.expected("docker", "120 s", "x", "run") == 12.0
+    assert found.expected("docker", "120 s", "x", "build") == 60.0
+    assert found.expected("host", "120 s", "x", "run") is None
+
+
+def test_only_runs_that_measured_the_same_tell_how_long_one_takes() -> None:
+    """A full run was "2:11 of about 15 s", which its --quick runs had told."""
+    old = {key: value for key, value in entry("x", run=14.0).items() if key != "measuring"}
+    runs = [*(entry("x", run=15.0, measuring="quick") for _ in range(5)), entry("x", run=130.0), old]
+    found = history.History(entries=tuple(runs))
+    assert found.expected("docker", "120 s", "x", "run") == 130.0
+    assert found.expected("docker", "quick", "x", "run") == 15.0
+    assert found.expected("docker", "300 s", "x", "run") is None
+    assert found.expected("docker", "300 s", "x", "build") == 60.0
 
 
 def test_another_machine_s_runs_are_not_drawn_beside_this_one_s() -> None:

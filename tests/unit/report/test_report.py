@@ -25,6 +25,7 @@ from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
+from dlmatrix.report.table import COLUMNS, remarks, row, table
 from dlmatrix.run.result import EnvResult
 from dlmatrix.system.files import replace as replace_file
 from tests.unit import reports as made
@@ -33,6 +34,7 @@ from tests.unit.report.page import sample
 
 NOW = datetime.datetime(2026, 11, 24, 8, 0, 0, tzinfo=datetime.timezone.utc)
 ENGINE = {"engine": "host", "version": "Linux 6"}
+HOST = {"name": "gpu07"}
 
 
 @pytest.fixture
@@ -47,7 +49,9 @@ def results(matrix: Matrix) -> list[EnvResult]:
             outcome=Outcome.PASSED,
             exit_code=0,
             reason="2 passed, 1 skipped",
-            prepared=Prepared(what="sha256:1", built=True, seconds=9.5, facts={"size": 412_000_000, "base": "python"}),
+            prepared=Prepared(
+                what="sha256:1", built=True, seconds=9.5, facts={"unpacked_bytes": 412_000_000, "base": "python"}
+            ),
             seconds={"prepare": 9.5, "start": 0.25, "run": 10.0},
             document=document(
                 check("imports", "passed"),
@@ -97,54 +101,98 @@ def results(matrix: Matrix) -> list[EnvResult]:
 
 
 def written(folder: Path, results: list[EnvResult]) -> Path:
-    return report.write_report(folder.parent, folder, results, report.as_json(results, ENGINE, NOW), History())
+    return report.write_report(folder.parent, folder, results, report.as_json(results, ENGINE, NOW, HOST), History())
 
 
 def markdown(results: list[EnvResult]) -> str:
-    rows = [report.row(result) for result in results]
-    return summary(results, ENGINE, report.COLUMNS, rows, report.parity_of(results))
+    rows = [row(result) for result in results]
+    data = {"engine": ENGINE, "host": HOST}
+    return summary(results, data, COLUMNS, rows, report.parity_of(results))
 
 
 def test_rows(results: list[EnvResult]) -> None:
-    assert [report.row(result) for result in results] == [
-        ["cpu-torch-2.13", "passed", "2/3", "0.983", "-", "1,235", "1,235", "412 MB", "19.5"],
-        ["cpu-tf2-2.21", "error", "-", "-", "-", "-", "-", "-", "-"],
-        ["gpu-tf1-1.15", "skipped", "-", "-", "-", "-", "-", "-", "-"],
-        ["gpu-torch-2.13", "skipped", "1/2", "-", "skipped", "-", "-", "-", "-"],
-        ["cpu-tf1-1.15", "failed", "0/2", "-", "-", "-", "-", "-", "-"],
+    assert [row(result) for result in results] == [
+        ["cpu-torch-2.13", "passed", "2/3", "0.983", "-", "1,235", "1,235", "412 MB", "-", "19.5"],
+        ["cpu-tf2-2.21", "error", "-", "-", "-", "-", "-", "-", "-", "-"],
+        ["gpu-tf1-1.15", "skipped", "-", "-", "-", "-", "-", "-", "-", "-"],
+        ["gpu-torch-2.13", "skipped", "1/2", "-", "skipped", "-", "-", "-", "-", "-"],
+        ["cpu-tf1-1.15", "failed", "0/2", "-", "-", "-", "-", "-", "-", "-"],
     ]
+
+
+def test_every_figure_of_a_gpu_env_that_used_no_gpu_says_that_it_is_the_cpu_s(results: list[EnvResult]) -> None:
+    document = results[3].document
+    assert document
+    document["training"] = {"test_accuracy": 0.98349}
+    document["throughput"] = {"rows": [sample.row("cnn", "train", "eager", 128, 4480.0, "cpu")]}
+    assert row(results[3])[3:6] == ["0.983 on the CPU", "skipped", "4,480 on the CPU"]
+    document["checks"][1]["outcome"] = "passed"
+    assert row(results[3])[3] == "0.983"
+
+
+WORDS = [
+    "fit for use: cpu-torch-2.13",
+    "not fit for use: cpu-tf2-2.21, because did not end",
+    "not fit for use: cpu-tf1-1.15, because version: 1.14",
+    "fit on the CPU only: gpu-torch-2.13, because no driver",
+    "not tried: gpu-tf1-1.15, because needs CUDA 10.0",
+]
+
+
+def test_the_last_lines_say_which_envs_are_fit_for_use_and_why_the_others_are_not(results: list[EnvResult]) -> None:
+    for lines in (list(remarks(results))[-5:], [one[2:] for one in markdown(results).splitlines() if "fit" in one]):
+        for line, words in zip(lines, WORDS, strict=False):
+            assert line.startswith(words)
+    stopped = replace(results[1], exit_code=130, reason="interrupted before its end")
+    assert list(remarks([stopped]))[-1] == "not tried: cpu-tf2-2.21, because interrupted before its end"
+
+
+@pytest.mark.parametrize(
+    ("width", "envs", "last"),
+    [(60, 2, "1,235"), (80, 2, "412 MB"), (80, 3, "1,235"), (100, 3, "412 MB"), (160, 3, "19.5")],
+)
+def test_the_table_has_as_many_columns_as_there_is_room_for_and_breaks_no_word(
+    results: list[EnvResult], width: int, envs: int, last: str
+) -> None:
+    console = Console(width=width, file=io.StringIO(), markup=False)
+    console.print(table(results[:envs], width))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│ " in line]
+    assert max(map(len, text.splitlines())) <= width
+    assert [line[:2] for line in lines] == [[one.env.name, one.outcome.value] for one in results[:envs]]
+    assert lines[0][-1] == last
 
 
 def test_a_gpu_s_best_row_and_its_share_of_the_roof_lead(results: list[EnvResult]) -> None:
     document = results[3].document
     assert document
-    row = sample.row("resnet18", "train", "channels_last", 128, 12151.0, "cuda", precision="amp")
+    best = sample.row("resnet18", "train", "channels_last", 128, 12151.0, "cuda", precision="amp")
     small = sample.row("cnn", "train", "eager", 128, 65604.0, "cuda")
-    document["throughput"] = {"rows": [small, row | {"roof_share": 0.1844}]}
-    assert report.row(results[3])[5:7] == ["12,151, 18.4 % of roof", "-"]
+    document["throughput"] = {"rows": [small, best | {"roof_share": 0.1844}]}
+    assert row(results[3])[5:7] == ["12,151, 18.4 % of roof", "-"]
     lead = "best training: resnet18 channels_last amp, batch 128: 12,151 images/s, 18.4 % of roof"
-    assert f"gpu-torch-2.13: {lead}" in list(report.remarks(results))
+    assert f"gpu-torch-2.13: {lead}" in list(remarks(results))
     assert f"**gpu-torch-2.13**: {lead}" in markdown(results)
 
 
 def test_the_terminal_s_table_shows_the_rows(results: list[EnvResult]) -> None:
     console = Console(width=160, file=io.StringIO(), markup=False)
-    console.print(report.table(results))
+    console.print(table(results, 160))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     lines = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│ " in line]
-    assert lines == [report.row(result) for result in results]
+    assert lines == [row(result) for result in results]
 
 
 def test_what_the_table_does_not_say_follows_it(results: list[EnvResult]) -> None:
-    assert "throughput: busy" not in "\n".join(report.remarks(results))
+    assert "throughput: busy" not in "\n".join(remarks(results))
     document = results[0].document
     assert document
     mark = "busy: load 3.2 on 2 processors when it started"
     document["throughput"] = {"rows": [], "machine": {"marks": [mark]}}
-    assert f"cpu-torch-2.13: throughput: {mark}" in list(report.remarks(results))
+    assert f"cpu-torch-2.13: throughput: {mark}" in list(remarks(results))
     assert f"**cpu-torch-2.13: throughput**: {mark}" in markdown(results)
     (following,) = {result.next_step for result in results} - {""}
-    assert [line for line in report.remarks(results) if ": next: " in line] == [f"cpu-tf2-2.21: next: {following}"]
+    assert [line for line in remarks(results) if ": next: " in line] == [f"cpu-tf2-2.21: next: {following}"]
 
 
 @pytest.mark.parametrize(("processes", "said"), [(0, False), (1, True), (2, False)])
@@ -155,7 +203,7 @@ def test_figures_of_one_process_are_said_to_have_no_interval(
     assert document
     rows = [made.row(made.TRAIN, [[900.0, 910.0]] * processes)]
     document["throughput"] = {"rows": rows, "machine": {"marks": []}}
-    assert any("no interval" in line for line in report.remarks(results)) == said
+    assert any("no interval" in line for line in remarks(results)) == said
 
 
 def test_junit_counts_what_is_in_it_and_a_skip_stays_a_skip(results: list[EnvResult], tmp_path: Path) -> None:
@@ -185,32 +233,32 @@ def test_junit_is_xml_whatever_a_framework_says(results: list[EnvResult], tmp_pa
 def test_junit_is_what_the_common_schemas_accept(results: list[EnvResult], tmp_path: Path) -> None:
     schema = xmlschema.XMLSchema(Path(__file__).with_name("junit.xsd"))
     schema.validate(written(tmp_path / "r", results) / "junit.xml")
-    suites = junit(results, NOW)
+    suites = junit(results, NOW, "gpu07")
     assert {suite.attrib["timestamp"] for suite in suites} == {"2026-11-24T08:00:00"}
     assert [suite.attrib["time"] for suite in suites] == ["10.000", "0.000", "0.000", "0.500", "0.500"]
     for broken in ("name", "timestamp", "hostname"):
-        suites = junit(results, NOW)
+        suites = junit(results, NOW, "gpu07")
         del suites[0].attrib[broken]
         assert not schema.is_valid(suites), broken
 
 
 def test_an_env_s_own_ending_is_in_junit_where_no_check_shares_it(results: list[EnvResult]) -> None:
     result = replace(results[0], outcome=Outcome.ERROR, reason="skipped without a reason")
-    (suite,) = junit([result], NOW)
+    (suite,) = junit([result], NOW, None)
     assert (suite.attrib["errors"], suite.attrib["tests"]) == ("1", "4")
     assert suite.findall("testcase")[-1][0].attrib["message"] == "skipped without a reason"
 
 
 def test_the_summary_says_verdict_reason_and_next_step(results: list[EnvResult]) -> None:
     text = markdown(results)
-    assert text.startswith("# dlmatrix report\n\nEngine: engine host, version Linux 6.\n")
+    assert text.startswith("# dlmatrix report\n\nEngine: engine host, version Linux 6.\n\nMachine: gpu07.\n")
     assert "| cpu-torch-2.13 | ✅ passed | 2/3 | 0.983 |" in text
     assert "| graph | skipped | 0.25 | only \\| for graphs |" in text
     assert "| imports | passed | 0.25 | imports holds |" in text
     assert "**cpu-tf2-2.21: error.** did not end\n\nNext: see `its` log\n" in text
     assert "Cell is impossible: needs CUDA 10.0" in text
     tables = [line.replace("\\|", "") for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in tables} == {10, 5}
+    assert {line.count("|") for line in tables} == {11, 5}
 
 
 def test_the_summary_pastes_into_an_issue(results: list[EnvResult]) -> None:
@@ -241,7 +289,7 @@ def test_the_result_is_the_whole_run_for_machines(results: list[EnvResult], tmp_
         (r.env.name, r.outcome.value, r.exit_code) for r in results
     ]
     assert data["envs"][0]["document"]["training"] == {"test_accuracy": 0.98349}
-    assert data["envs"][0]["facts"] == {"size": 412_000_000, "base": "python", "what": "sha256:1"}
+    assert data["envs"][0]["facts"] == {"unpacked_bytes": 412_000_000, "base": "python", "what": "sha256:1"}
     assert data["envs"][1]["next_step"] == "see `its` log"
 
 

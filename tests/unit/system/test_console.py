@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
 from typing import Any
@@ -15,6 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from dlmatrix import errors
+from dlmatrix.system import console as console_module
 from dlmatrix.system.console import Progress, ShowingConsole
 
 LINES = [
@@ -44,15 +46,16 @@ def test_without_a_terminal_it_is_plain_and_checks_that_passed_pass_by() -> None
     assert lines == [
         "plan     torch==2.13.0+cpu, Python 3.11, 30 locked",
         "build    built in 61.00 s on python:3.11",
-        "check    graph skipped 0.0s only for graphs",
-        "check    dense failed 0.1s expected 1",
+        "check    graph skipped 0.0 s: only for graphs",
+        "check    dense failed 0.1 s: expected 1",
         "failed   dense: expected 1",
     ]
 
 
 def test_on_a_terminal_every_check_has_a_line_even_where_its_detail_was_cut() -> None:
     text = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", shown(terminal=True))
-    assert "cpu-torch-2.13  check    activations passed 0.1s" in text
+    assert "cpu-torch-2.13  check    activations passed 0.1 s" in text
+    assert "{" not in text
     assert "check    graph skipped" in text
 
 
@@ -67,7 +70,7 @@ def test_no_color_leaves_the_colours_out(monkeypatch: pytest.MonkeyPatch) -> Non
 def progress(expected: float | None, *times: float) -> Progress:
     """One whose clock says these times, and then the last of them; it was made at 0."""
     clock = chain((0.0,), times, repeat(times[-1]))
-    return Progress(Console(file=io.StringIO()), lambda env, step: expected, lambda: next(clock))
+    return Progress(Console(file=io.StringIO()), lambda env, step: expected, clock=lambda: next(clock))
 
 
 def test_a_long_step_tells_how_long_it_has_taken_and_is_likely_to_take() -> None:
@@ -136,3 +139,53 @@ def test_a_live_display_keeps_its_own_commands() -> None:
     assert "\x1b[?25l" in stream.getvalue()  # the cursor is hidden meanwhile
     assert "\x1b[31mred" not in stream.getvalue()
     assert r"\x1b[31mred" in stream.getvalue()
+
+
+MEANS = {"conv2d": "convolution gives the right numbers"}
+
+
+def on_terminal(width: int, *told: tuple[str, str]) -> list[str]:
+    out = io.StringIO()
+    terminal = Console(file=out, width=width, force_terminal=True)
+    with Progress(terminal, meaning=lambda check: MEANS.get(check, "")) as one:
+        for step, text in told:
+            one.tell("cpu-torch-2.13", step, text)
+    lines = re.sub("\x1b\\[[0-9;?]*[A-Za-z]|\r", "", out.getvalue()).split("\n")
+    return [line for line in lines if re.match(r" +\d+\.\d s  | {10}\S", line)]  # less the one that is always last
+
+
+def test_a_check_that_passed_is_told_in_a_sentence_and_not_in_json_with_17_digits() -> None:
+    (line,) = on_terminal(120, ("check", 'conv2d passed 1.3s {"float64": 1.5459859670841932e-14, "float32": 7.9...'))
+    assert line.endswith("check    conv2d passed 1.3 s: convolution gives the right numbers")
+    (line,) = on_terminal(120, ("check", "conv2d failed 1.3s gradient differs by 0.036123456789, on 1.15.500000"))
+    assert line.endswith("conv2d failed 1.3 s: gradient differs by 0.03612, on 1.15.500000")
+
+
+def test_a_verdict_is_whole_at_80_columns_and_broken_between_words() -> None:
+    words = [f"reason-{number}" for number in range(30)]
+    lines = on_terminal(80, ("failed", " ".join(words)))
+    assert max(map(len, lines)) <= 80
+    assert "".join(lines).split()[4:] == words or " ".join(lines).split()[4:] == words
+    assert all(line.startswith(" " * 10 + "reason-") for line in lines[1:])
+
+
+def test_where_there_is_no_terminal_a_line_a_minute_says_what_is_under_way() -> None:
+    out = io.StringIO()
+    ticks = iter([0.0, 0.0, 70.0, 70.0])
+    shown = Progress(Console(file=out, width=120), lambda env, step: 200.0, clock=lambda: next(ticks))
+    shown.beat()
+    assert out.getvalue() == ""
+    shown.tell("cpu-torch-2.13", "building", "#5 RUN uv pip sync")
+    shown.beat()
+    said = "under way for 70 s of about 3:20 min: #5 RUN uv pip sync"
+    assert out.getvalue() == f"  70.0 s  cpu-torch-2.13  build    {said}\n"
+
+
+def test_the_heart_beats_while_it_runs_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    beaten = threading.Event()
+    monkeypatch.setattr(console_module, "HEARTBEAT", 0.001)
+    monkeypatch.setattr(Progress, "beat", lambda self: beaten.set())
+    before = threading.active_count()
+    with Progress(Console(file=io.StringIO())):
+        assert beaten.wait(30)
+    assert threading.active_count() == before

@@ -23,7 +23,7 @@ def write_report(folder: Path, started: str, built: bool = True, engine: str = "
         outcome="skipped",
         reason="passed on the CPU; NO_GPU: no NVIDIA GPU | here",
         built=built,
-        facts={"size": 2_611_029_688},
+        facts={"compressed_bytes": 2_611_029_688},
         seconds={"prepare": 159.1 if built else 0.2, "run": 41.6},
         document={"training": {"test_accuracy": 0.98888}, "checks": [closure]},
     )

@@ -12,6 +12,18 @@ from tests.unit import documents
 from tests.unit.documents import Json, check, env
 
 ENGINE = {"engine": "docker", "version": "28.5.2", "image store": "containerd", "cpus": "2"}
+HOST = {
+    "name": "gpu07.lab.example",
+    "id": "0f" * 16,
+    "kernel": "6.18.44",
+    "machine": "x86_64",
+    "board": "Supermicro SYS-421GE-TNRT",
+    "cpu": "Intel(R) Xeon(R) Platinum 8488C",
+    "cpus": 2,
+    "memory_bytes": 25_276_502_016,
+    "driver": "580.95.05",
+    "gpus": [{"name": "NVIDIA H100 80GB HBM3", "uuid": f"GPU-{n}", "memory_bytes": 85_520_809_984} for n in range(2)],
+}
 MARK = "busy: load 3.2 on 2 processors when it started"
 HOSTILE = '<script>window.hacked=1</script>\x1b[31mred\x1b[0m \u202egnirts </script><!-- 中文 & "quotes" \''
 LONG = "no-space-in-this-" * 80
@@ -157,7 +169,12 @@ def document(framework: str, factor: float = 1.0, device: str = "cpu", marks: tu
 def built(size: int = 274_643_974) -> Json:
     return {
         "built": True,
-        "facts": {"base": "python:3.11-slim-bookworm", "size": size, "what": "sha256:" + "0f" * 32},
+        "facts": {
+            "base": "python:3.11-slim-bookworm",
+            "unpacked_bytes": 4 * size,
+            "compressed_bytes": size,
+            "what": "sha256:" + "0f" * 32,
+        },
         "layers": [
             {"step": "ADD rootfs.tar / # buildkit", "bytes": 192_819_200, "holds": "base"},
             {"step": "RUN sh -eu /run/install-env # buildkit", "bytes": 994_983_936, "holds": "environment"},
@@ -172,7 +189,9 @@ def no_gpu(name: str) -> Json:
     reason = "DRIVER_NOT_INSTALLED: the NVIDIA driver is not installed; do: install the driver"
     data = {"warnings": [], "diagnosis": diagnosis()}
     more["checks"].append(check("gpu-diagnosis", "skipped", "detection", reason, data=data))
-    return env(name, "skipped", f"passed on the CPU; {reason}", document=more, **built())
+    made = built()
+    del made["facts"]["compressed_bytes"]  # the classic image store does not tell it
+    return env(name, "skipped", f"passed on the CPU; {reason}", document=more, **made)
 
 
 def every_ending() -> list[Json]:
@@ -215,6 +234,7 @@ def result(envs: list[Json] | None = None, **more: Any) -> Json:
     between = {"numerator": "cpu-torch-2.13 (docker)", "denominator": "cpu-torch-2.13 (venv)"}
     compared = {
         "engine": ENGINE,
+        "host": HOST,
         "parity": {
             "cells": cells,
             "pairs": pairs,
@@ -241,7 +261,8 @@ def past(runs: int = 12, env: str = "cpu-torch-2.13") -> list[Json]:
             "cpu": "Intel(R) Xeon(R) Platinum 8488C",
             "build": 60.0 + n if n % 3 == 0 else None,
             "run": 140.0 + n,
-            "bytes": 274_000_000 + n * 100_000,
+            "measuring": "120 s",
+            "unpacked": 1_100_000_000 + n * 100_000,
             "accuracy": 0.98,
             "marks": [MARK] if n == 7 else [],
             "train": {"row": "cnn/train/channels_last/128/fp32/device"}

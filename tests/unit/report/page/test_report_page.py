@@ -377,3 +377,18 @@ def test_over_time_quick_and_full_runs_are_lines_of_their_own() -> None:
     drawn = [e for e in chart.iter() if e.tag == "g" and "series" in e.get("class", "").split()]
     dots = [sum(e.tag == "circle" and "dot" in e.get("class", "").split() for e in one.iter()) for one in drawn]
     assert sorted(number for number in dots if number) == [2, 2]
+
+
+def test_both_sizes_of_an_image_are_said_and_one_that_nobody_told_is_said_to_be_that(page: Page) -> None:
+    both = page.text(section(page, "cpu-torch-2.13"))
+    assert "Image, unpacked (on disk) 1,099 MB Image, compressed (to move) 275 MB" in both
+    assert "Image, unpacked (on disk) 1,099 MB Image, compressed (to move) the image store does not tell" in page.text(
+        section(page, "gpu-torch-2.11")
+    )
+    env = sample.every_ending()[0]
+    env["facts"] = {"size": 274_643_974}
+    old = page_of(sample.result([env]))
+    assert "Image, compressed (to move) 275 MB" in old.text(section(old, "cpu-torch-2.13"))
+    classic = {**sample.ENGINE, "image store": "classic"}
+    old = page_of(sample.result([env], engine=classic))
+    assert "Image, unpacked (on disk) 275 MB" in old.text(section(old, "cpu-torch-2.13"))
