@@ -29,13 +29,18 @@ def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None)
     reason = "as asked"
     if kind in ("auto", "docker"):
         try:
+            from dlmatrix.engines.docker.address import Address, address  # noqa: PLC0415
             from dlmatrix.engines.docker.engine import connect  # noqa: PLC0415
 
-            return connect(read_site(os.environ), bases), "as asked" if kind == "docker" else "an engine answers"
+            engine = connect(read_site(os.environ), bases)
+            answers = "an engine answers" if address() == Address() else f"an engine answers on {address()}"
+            return engine, "as asked" if kind == "docker" else answers
         except EngineError as error:
             if kind == "docker":
                 raise EngineError(error.message, f"{error.next_step}; or use --engine venv") from None
-            reason = f"{error.message}: {error.next_step}" if "usermod" in error.next_step else error.message
+            # Where somebody has named an engine, or runs one, what is to be done; else nobody has asked for one.
+            started = error.next_step.startswith("start one")
+            reason = error.message if started else f"{error.message}: {error.next_step}"
     return venv_engine(), reason
 
 

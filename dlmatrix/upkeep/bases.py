@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BaseMissingError, BuildError, SkippedEnv
 from dlmatrix.matrix.model import Base
@@ -40,7 +41,7 @@ def make_base(root: Path, base: Base, say: Say, tag: str | None = None) -> Path:
     command = [str(root / "docker" / "make-base"), "--suite", base.debian.suite, "--python", base.python]
     command += [word for package in base.debian.packages for word in ("--package", package)]
     command += ["--epoch", SOURCE_DATE_EPOCH, "--tag", tag or base.debian_tag]
-    command += ["--packages-file", str(packages)]
+    command += ["--builder", builder(), "--packages-file", str(packages)]
     if base.debian.copy_interpreter:
         command += ["--python-prefix", str(_prefix(base.python))]
     done = run_lines(command, say=say, environ=os.environ)

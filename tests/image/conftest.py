@@ -35,7 +35,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def client() -> Iterator[Any]:
     """The engine's SDK client."""
     try:
-        found = docker.from_env(use_ssh_client=True)
+        found = docker.from_env()
         found.ping()
     except (docker.errors.DockerException, OSError) as error:
         pytest.skip(f"no Docker engine answers ({error}); {START}")

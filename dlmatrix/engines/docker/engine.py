@@ -17,12 +17,14 @@ from typing import Any
 
 import docker
 
+from dlmatrix.engines.docker.address import address
 from dlmatrix.engines.docker.answers import ANSWERS_WITHIN, engine_errors, first_line
 from dlmatrix.engines.docker.builds import Builds
 from dlmatrix.engines.docker.container import container_options, refuse_limits, said, with_processors
 from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
 from dlmatrix.engines.docker.recipe import build_command
+from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay, docker_missing
 from dlmatrix.engines.docker.socket import locked_out
 from dlmatrix.engines.docker.staging import stage
 from dlmatrix.engines.failures import explain, vanished
@@ -150,11 +152,7 @@ class DockerEngine:
                     say("the engine deleted a layer meanwhile: the same build once more")
                     done = run_lines(command, say=say, environ=os.environ)
             except FileNotFoundError:
-                raise EngineError(
-                    "there is no docker command on the PATH",
-                    "install it with buildx: docker-cli and docker-buildx, or Docker's own docker-ce-cli and"
-                    " docker-buildx-plugin",
-                ) from None
+                raise docker_missing() from None
         if done.exit_code != 0:
             raise explain(done.said, plan.env.name, "the Docker engine")
 
@@ -251,19 +249,21 @@ def connect(site: Site, bases: str) -> DockerEngine:
             "the Docker SDK is not installed: `import docker` found the checkout's folder of that name",
             "install the project's tools: make setup",
         )
+    at = address()
+    relay = None if at.near else Relay()
     try:
-        client = docker.from_env(timeout=_PING_SECONDS, use_ssh_client=True)
+        client = docker.DockerClient(relay.url if relay else at.host, timeout=ANSWERS_FIRST if relay else _PING_SECONDS)
         client.ping()
     except (docker.errors.DockerException, OSError) as error:
-        host = os.environ.get("DOCKER_HOST", "")
-        where = host or "the current context"
-        if group := locked_out(host):
+        if relay:
+            raise relay.failure(at) from None
+        if group := locked_out(at.host):
             raise EngineError(
-                f"the Docker engine on {where} is for root and the group {group}, and this user is not in it",
+                f"the Docker engine on {at} is for root and the group {group}, and this user is not in it",
                 f"sudo usermod -aG {group} $USER, then log in again",
             ) from None
         raise EngineError(
-            f"no Docker engine answers on {where}", f"start one; the Docker SDK says: {first_line(error)}"
+            f"no Docker engine answers on {at}", f"start one; the Docker SDK says: {first_line(error)}"
         ) from None
     client.api.timeout = ANSWERS_WITHIN
     return DockerEngine(client, site, bases)

@@ -13,6 +13,7 @@ from typing import IO, Any
 import docker
 
 from dlmatrix.document.sizes import COMPRESSED, UNPACKED
+from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.container import command_line, confined
 from dlmatrix.engines.failures import explain
@@ -32,7 +33,7 @@ class Images:
     def made_with(self) -> Made:
         """What this engine's digests depend on. BuildKit is a part of the engine, and may not know its version."""
         version = self._client.version()
-        shown = self._docker("buildx", "inspect", "default").stdout.decode()
+        shown = self._docker("buildx", "inspect", builder()).stdout.decode()
         buildkit = re.search(r"^BuildKit version:\s*(\S+)", shown, re.MULTILINE)
         known = buildkit is not None and "unknown" not in buildkit[1]
         return Made(
@@ -73,7 +74,7 @@ class Images:
 
     def prune_cache(self, name: str) -> None:
         """Remove the cache mounts of a name from the builder."""
-        self._docker("buildx", "prune", "--builder", "default", "--force", "--filter", f"description~={name}")
+        self._docker("buildx", "prune", "--builder", builder(), "--force", "--filter", f"description~={name}")
 
     def export(self, ref: str, folder: Path) -> Path:
         """Write an image, its layers uncompressed, as a tar with an OCI layout."""
@@ -85,7 +86,7 @@ class Images:
         context.mkdir()
         (context / "Dockerfile").write_text(f"FROM {ref}\n", encoding="utf-8")
         output = f"type=oci,dest={file},compression=uncompressed,force-compression=true"
-        self._docker("buildx", "build", "--builder", "default", "--provenance=false", "--output", output, str(context))
+        self._docker("buildx", "build", "--builder", builder(), "--provenance=false", "--output", output, str(context))
         return file
 
     def look(self, ref: str, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dlmatrix.engines.docker.address import builder
 from dlmatrix.matrix.plan import ChosenBase, Plan
 
 
@@ -9,7 +10,7 @@ def build_command(
     plan: Plan, base: ChosenBase, contexts: dict[str, str], secrets: dict[str, str], tag: str | None = None
 ) -> list[str]:
     """The whole ``docker buildx build`` command. Contexts and secrets are folders and files of this machine."""
-    command = ["docker", "buildx", "build", "--builder", "default", "--progress", "plain"]
+    command = ["docker", "buildx", "build", "--builder", builder(), "--progress", "plain"]
     command += ["--file", str(plan.root / "docker" / "Dockerfile"), "--provenance=false", "--sbom=false"]
     for name, value in plan.build_args(base).items():
         command += ["--build-arg", f"{name}={value}"]

@@ -6,15 +6,13 @@ import grp
 import os
 from pathlib import Path
 
-_USUAL = "unix:///var/run/docker.sock"
-
 
 def locked_out(host: str) -> str:
     """The group that may use an engine's socket, where this user may not; "" for everything else.
 
-    ``host`` is as DOCKER_HOST; empty: the usual socket.
+    ``host`` is as DOCKER_HOST.
     """
-    kind, _, path = (host or _USUAL).partition("://")
+    kind, _, path = host.partition("://")
     socket = Path(path)
     if kind != "unix" or not socket.is_socket() or os.access(socket, os.R_OK | os.W_OK):
         return ""

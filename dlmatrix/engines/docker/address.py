@@ -1,0 +1,93 @@
+"""Which engine the docker command would use: DOCKER_HOST, else DOCKER_CONTEXT, else the current context.
+
+https://docs.docker.com/engine/manage-resources/contexts/ has the order; contexts are files of the docker command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.errors import EngineError
+
+_USUAL = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """An engine's address, and the context that it is of; ``host`` is as in DOCKER_HOST."""
+
+    context: str = "default"
+    host: str = _USUAL
+
+    @property
+    def near(self) -> bool:
+        """Whether it is a socket of this machine."""
+        return self.host.startswith("unix://")
+
+    @property
+    def machine(self) -> str:
+        """The name of the machine, "" for this one."""
+        return urllib.parse.urlsplit(self.host).hostname or ""
+
+    @property
+    def login(self) -> str:
+        """What ``ssh`` is to be given to get there."""
+        parts = urllib.parse.urlsplit(self.host)
+        user = f"{parts.username}@" if parts.username else ""
+        port = re.search(r":(\d+)$", parts.netloc)
+        return f"{f'-p {port[1]} ' if port else ''}{user}{self.machine}"
+
+    def __str__(self) -> str:
+        """As it is shown, without a password."""
+        host = re.sub(r"(//[^/:@]*):[^/@]*@", r"\1@", self.host)
+        return host if self.context == "default" else f"{host} (the context {self.context})"
+
+
+def builder(environ: Mapping[str, str] = os.environ) -> str:
+    """The name of the context in use, which is that of buildx's builder on its engine."""
+    return "default" if environ.get("DOCKER_HOST") else _named(environ)[0]
+
+
+def address(environ: Mapping[str, str] = os.environ) -> Address:
+    """The address in use. Raises EngineError for a context that is not there."""
+    if host := environ.get("DOCKER_HOST"):
+        return Address(host=host)
+    name, names = _named(environ)
+    if name == "default":
+        return Address()
+    file = _folder(environ) / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
+    try:
+        host = json.loads(file.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
+    except FileNotFoundError:
+        raise EngineError(
+            f"there is no Docker context {name}, which {names} names",
+            "`docker context ls` lists those that there are",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise EngineError(f"{file}: names no Docker engine", f"see: docker context inspect {name}") from None
+    return Address(context=name, host=str(host or _USUAL))
+
+
+def _named(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The name of the context in use, and what names it."""
+    if name := environ.get("DOCKER_CONTEXT"):
+        return name, "DOCKER_CONTEXT"
+    file = _folder(environ) / "config.json"
+    try:
+        config: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # the docker command warns of one that it cannot read, and goes on without it
+        config = {}
+    name = config.get("currentContext") if isinstance(config, dict) else ""
+    return str(name or "default"), str(file)
+
+
+def _folder(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker"))

@@ -1,0 +1,142 @@
+"""An engine that is no socket of this machine, reached as the docker command reaches it: by ssh, TCP or TLS.
+
+The SDK's own way by ssh needs paramiko, which knows neither ssh's agents and jumps nor all of its configuration.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+from dlmatrix.engines.docker.address import Address
+from dlmatrix.errors import EngineError
+
+#: Seconds in which a far engine has to answer first: ssh, as the docker command calls it, has 30 to connect.
+ANSWERS_FIRST = 40
+#: Characters of what a connection's command said that are kept.
+_KEPT = 4000
+
+#: What the docker command, ssh and the other side say; the first that fits is told. What stands in ssh's own
+#: text after a key's name may be anything, so what decides stands in words that no machine is called by.
+_SIGNS = (
+    (
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED",
+        "the host key of {machine} is not the one that ssh knows it by",
+        "ask whose key it is; if {machine} has a new one: ssh-keygen -R {machine}, then: ssh {login} true",
+    ),
+    (
+        r"Host key verification failed",
+        "ssh does not know the host key of {machine}, and nobody is here to be asked",
+        "look at it and accept it once: ssh {login} true",
+    ),
+    (
+        r"Permission denied \(|Too many authentication failures|no mutual signature",
+        "{machine} lets nobody in with the keys that ssh has without asking",
+        "let your key in: ssh-copy-id {login}; where it has a passphrase: ssh-add; `ssh -o BatchMode=yes {login} true`"
+        " must work",
+    ),
+    (
+        r"docker: (command )?not found|docker: No such file",
+        "there is no docker command on {machine}",
+        "install Docker there; `ssh {login} docker version` must answer",
+    ),
+    (
+        r'exec: "ssh": executable file not found',
+        "there is no ssh command on the PATH",
+        "install it: openssh-client",
+    ),
+    (
+        r"ssh: (?P<what>[^\n]+)",
+        "ssh does not reach {machine}: {what}",
+        "`ssh {login} true` must work",
+    ),
+    (
+        r"dial unix \S+: connect: permission denied|permission denied while trying to connect",
+        "the Docker engine on {machine} is not for the user who logs in there",
+        "there: sudo usermod -aG docker $USER; then `ssh {login} docker version` must answer",
+    ),
+    (
+        r"stderr=.*(?P<what>dial unix [^\n]+)",
+        "the docker command on {machine} finds no engine: {what}",
+        "start one there; `ssh {login} docker version` must answer",
+    ),
+    (
+        r"(?P<what>(x509|tls): [^\n]+|unable to resolve docker endpoint: [^\n]*\.pem[^\n]*)",
+        "no TLS with the Docker engine on {address}: {what}",
+        "see DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, or `docker context inspect`; `docker version` must answer",
+    ),
+)
+
+
+def docker_missing() -> EngineError:
+    """The error of a machine without the docker command."""
+    return EngineError(
+        "there is no docker command on the PATH",
+        "install it with buildx: docker-cli and docker-buildx, or Docker's own docker-ce-cli and docker-buildx-plugin",
+    )
+
+
+class Relay:
+    """A socket behind which each connection is one of the docker command's own to its engine."""
+
+    def __init__(self) -> None:
+        if not shutil.which("docker"):
+            raise docker_missing()
+        self._said = ""
+        self._server = socket.socket(socket.AF_UNIX)
+        with tempfile.TemporaryDirectory(prefix="dlmatrix-") as folder:
+            file = Path(folder) / "docker.sock"
+            self._server.bind(str(file))
+            self._server.listen()
+            # It is found by this without its name, so that no name is left behind, however this ends.
+            self._handle = os.open(file, os.O_PATH)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Where this process finds it, as a base URL of the Docker SDK."""
+        return f"unix:///proc/self/fd/{self._handle}"
+
+    def failure(self, address: Address) -> EngineError:
+        """Why no engine answered."""
+        return why(self._said, address)
+
+    def _serve(self) -> None:
+        while True:
+            near, _ = self._server.accept()
+            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        """Let the docker command talk through a connection until either side ends it."""
+        # A session of its own has no terminal for ssh to ask on, and an interrupt of ours does not end it.
+        # A file, since ssh's master process, where it has one, keeps a pipe open.
+        with near, tempfile.TemporaryFile() as said:
+            done = subprocess.run(
+                ["docker", "system", "dial-stdio"],
+                stdin=near.fileno(),
+                stdout=near.fileno(),
+                stderr=said.fileno(),
+                env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},
+                start_new_session=True,
+                check=False,
+            )
+            if done.returncode:
+                said.seek(0)
+                self._said = said.read(_KEPT).decode("utf-8", "replace").replace("\r", "")
+
+
+def why(said: str, address: Address) -> EngineError:
+    """What the docker command said of an engine that it does not reach, as an error with a next step."""
+    names = {"machine": address.machine, "login": address.login, "address": str(address)}
+    for pattern, message, next_step in _SIGNS:
+        if found := re.search(pattern, said):
+            names |= found.groupdict()
+            return EngineError(message.format(**names), next_step.format(**names))
+    *_, last = [line for line in said.splitlines() if line.strip()] or [f"no answer within {ANSWERS_FIRST} s"]
+    return EngineError(f"no Docker engine answers on {address}: {last}", "`docker version` must answer")
