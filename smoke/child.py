@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import os
-import signal
 import sys
 import tempfile
 import time
 import traceback
 from typing import Any, NoReturn
 
-from smoke import catalog, gpu
+from smoke import catalog, gpu, supervise
 from smoke.context import Context, FailedError, NoRoomError, Result, SkipError
 
 
 def run(framework: str, expect: dict[str, Any], threads: int, events: int) -> NoReturn:
     """Run every check that applies and write the events to the file descriptor ``events``."""
-    # A parent that is killed takes this process with it (prctl PR_SET_PDEATHSIG).
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    supervise.die_with_parent()
     os.set_inheritable(events, False)
     stream = os.fdopen(events, "w")
 
@@ -54,6 +51,8 @@ def prepare(checks: list[catalog.Check], context: Context) -> None:
         if check.prepare:
             try:
                 check.prepare(context)
+            except SkipError:
+                continue
             except Exception:
                 traceback.print_exc()
 

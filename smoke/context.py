@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable
 
-from smoke import backends, distributions
+from smoke import backends, blame, distributions
 
 
 class Result:
@@ -97,7 +97,7 @@ class Context:
         try:
             return self.once("backend", lambda: backends.load(self.framework, self.threads))
         except Exception as problem:
-            raise SkipError(f"the framework cannot be used, see the check imports: {problem}") from problem
+            raise SkipError(f"the framework cannot be used, see the check imports: {blame.cause(problem)}") from problem
 
     def load(self) -> Any:
         """Import the framework, and let its own exception through."""

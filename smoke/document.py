@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from smoke import SCHEMA_VERSION, catalog, child, supervise, validate
 from smoke.context import Context, Result
+from smoke.detect import wheels
 
 if TYPE_CHECKING:
     from smoke.throughput.collect import Measured
@@ -97,11 +98,20 @@ def how(outcome: supervise.Outcome, timeout: float, option: str = "--timeout") -
     return f"ended with exit code {outcome.returncode} before it was through; last line of its log: {last}"
 
 
+def damage() -> str:
+    """The first file of the framework's and NumPy's wheels that is not whole, which kills who imports it; else ""."""
+    for entry in wheels.damaged():
+        if entry["problem"] != "missing":
+            words = "; {file} is {problem}: pip install --force-reinstall --no-deps {distribution}=={version}"
+            return words.format(**entry)
+    return ""
+
+
 def _interrupted(checks: list[dict[str, Any]], running: str | None, outcome: supervise.Outcome, timeout: float) -> None:
     reason = how(outcome, timeout)
     for check in checks:
         if check["id"] == running:
-            check.update(outcome="error", reason=reason)
+            check.update(outcome="error", reason=reason + (damage() if running == "imports" else ""))
             break
     else:
         checks.append(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import glob
 import os
 import re
 import sys
-from typing import Any, Iterable
+from typing import TYPE_CHECKING, Any, Iterable
 
 from smoke.context import Context, NoRoomError, SkipError
+
+if TYPE_CHECKING:
+    import ctypes
 
 #: What this process has loaded.
 MAPS = "/proc/self/maps"
@@ -161,6 +163,8 @@ def loadable(stem: str) -> tuple[ctypes.CDLL | None, str | None, str | None]:
 
 def opened(path: str) -> tuple[ctypes.CDLL | None, str | None]:
     """The library, or the loader's own words."""
+    import ctypes  # the supervisor imports this module, and does without
+
     try:
         return ctypes.CDLL(path), None
     except OSError as problem:

@@ -7,7 +7,7 @@ import os
 import re
 from typing import Any
 
-from smoke.digits import DATA
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 
 #: The forms in which Python's logging, TensorFlow's and absl's C++ and PyTorch's C++ mark a warning or worse. A line of
 #: INFO has none of them, whatever its words: "I …] failed to allocate 4.00G …: CUDA_ERROR_OUT_OF_MEMORY" is followed

@@ -6,13 +6,14 @@ asked, does not survive a fork.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import sys
 import traceback
 from typing import Any, Callable, NoReturn
+
+from smoke import supervise
 
 
 class Spare:
@@ -47,8 +48,7 @@ def _serve(work: Callable[..., object], orders: int, answer: int) -> NoReturn:
     """Wait for a line, do the work, never return. What goes wrong is told in one line, and whole in the log."""
     code = 1
     try:
-        # A parent that is killed takes this process with it (prctl PR_SET_PDEATHSIG), which a fork does not inherit.
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        supervise.die_with_parent()
         with os.fdopen(orders) as stream:
             line = stream.readline()
         if line:

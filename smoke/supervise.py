@@ -76,6 +76,15 @@ def environment(threads: int) -> dict[str, str]:
     return child
 
 
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its parent has ended, which a fork does not inherit."""
+    try:
+        import ctypes
+    except ImportError:  # a Python that was built without libffi; the parent kills what it knows of
+        return
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def progress(line: str) -> None:
     """One line for the person who waits."""
     print("smoke: " + line, file=sys.stderr, flush=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any, Sequence
 
-from smoke.detect.nvml import Nvml
-from smoke.detect.witness import Notes
 from smoke.throughput import stats
 
 SECONDS = 0.2
@@ -30,6 +28,10 @@ class Sampler:
     """
 
     def __init__(self, pynvml: Any, only: Sequence[int] | None = None) -> None:
+        # They need ctypes, and so does pynvml; the supervisor, which imports this module, does without.
+        from smoke.detect.nvml import Nvml
+        from smoke.detect.witness import Notes
+
         self._ask = Nvml(pynvml, Notes())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)

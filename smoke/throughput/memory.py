@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 from smoke import cgroup
@@ -29,6 +28,8 @@ def peak(root: str = "/") -> int | None:
 
 def forget_peak(root: str = "/") -> None:
     """Let VmHWM start anew from what is in use now (proc(5), clear_refs); where that is refused, it only grows."""
+    import ctypes  # only the process that measures needs it: the supervisor does without
+
     give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
     if give_back:
         give_back(0)

@@ -6,16 +6,14 @@ It says what it found event by event, so that what it had measured before a cras
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
-import signal
 import sys
 import time
 import traceback
 from typing import Any, Callable, NoReturn, Sequence
 
-from smoke import backends, child, gpu
+from smoke import backends, child, gpu, supervise
 from smoke.context import SkipError
 from smoke.throughput import cards, memory, networks, roof, rows, sharing, stats, windows
 
@@ -188,8 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Measure, and tell it event by event."""
     started = time.perf_counter()
     options = options_of(arguments)
-    # A parent that is killed takes this process with it (prctl PR_SET_PDEATHSIG).
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    supervise.die_with_parent()
     os.set_inheritable(options.events, False)
     stream = os.fdopen(options.events, "w")
 
