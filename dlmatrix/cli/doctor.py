@@ -42,7 +42,8 @@ def doctor(
     """Examine, show, and return the exit code of what was found. ``start`` stands for Docker in tests."""
     from dlmatrix.gpu.doctor import examine
     from dlmatrix.gpu.follow import Following
-    from dlmatrix.gpu.show import as_json, doctors_console, show, would_work
+    from dlmatrix.gpu.instead import would_work
+    from dlmatrix.gpu.show import as_json, doctors_console, show
     from dlmatrix.matrix.load import load_sound
     from dlmatrix.matrix.plan import ALL
     from dlmatrix.system.checkout import find_root
@@ -64,11 +65,11 @@ def doctor(
             start=start or partial(_start_on_docker, root, gpus or ALL, inside),
             hear=hear,
         )
-    suggestions = would_work(root, matrix, named, examination)
+    instead = would_work(root, matrix, named, examination)
     if json:
-        print(json_module.dumps(as_json(examination, suggestions), indent=1))
+        print(json_module.dumps(as_json(examination, instead), indent=1))
     else:
-        show(examination, suggestions, console)
+        show(examination, instead, console)
     return examination.exit_code
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,12 +15,7 @@ from dlmatrix.gpu.diagnosis import Cause, LayerState, headline
 from dlmatrix.gpu.diagnosis.predicates.state import foreign
 from dlmatrix.gpu.diagnosis.view import View
 from dlmatrix.gpu.examination import Examination
-from dlmatrix.gpu.gate import Gpu, Machine, judge
-from dlmatrix.gpu.selection import chosen
-from dlmatrix.matrix.compatibility import load_compatibility
-from dlmatrix.matrix.load import lock_of
-from dlmatrix.matrix.model import Env, Matrix, Status
-from dlmatrix.matrix.plan import ALL
+from dlmatrix.gpu.instead import Instead
 from dlmatrix.system.console import ShowingConsole
 
 _WORDS = {
@@ -31,40 +25,9 @@ _WORDS = {
     "unknown": "could not look",
 }
 _MARKS = {"works": ("✓", "ok", "green"), "broken": ("✗", "x", "red"), "unknown": ("–", "-", "dim")}  # noqa: RUF001
-_SUGGESTED = 4
 
 
-def machine_of(facts: dict[str, Any] | None, named: tuple[str, ...] = ALL) -> Machine:
-    """The driver and the GPUs of a facts document, those that ``--gpus`` names, as the compatibility table counts."""
-    view = View(facts, place="host")
-    rows = [row for row in chosen(view.rows("nvml.devices"), named) if row.text("name")] or view.rows("cuda.devices")
-    gpus = []
-    for row in rows:
-        pair = row.get("compute_capability")
-        known = isinstance(pair, list) and len(pair) == 2 and all(type(n) is int for n in pair)
-        gpus.append(Gpu(name=row.text("name") or "GPU", capability=f"{pair[0]}.{pair[1]}" if known else None))
-    driver = view.text("nvml.driver") or view.module_version
-    return Machine(driver=driver or None, gpus=tuple(gpus))
-
-
-def would_work(root: Path, matrix: Matrix, env: Env | None, examination: Examination) -> tuple[str, ...]:
-    """Envs that can run on this machine as it is, those of the same series first; cpu envs where no gpu env can."""
-    if examination.verdict == "usable":
-        return ()
-    causes = {cause.layer for cause in examination.diagnosis.causes}
-    series = env.series if env else ""
-    envs = sorted((e for e in reversed(matrix.envs) if e.status is Status.SUPPORTED), key=lambda e: e.series != series)
-    if causes <= {"framework", "cuInit", "container start"}:
-        # The hardware and the driver are sound: another env may be all that is needed.
-        table, machine = load_compatibility(root), machine_of(examination.host or examination.inside)
-        others = [e for e in envs if e.variant == "gpu" and e != env]
-        fitting = [e.name for e in others if judge(table, e, machine, locks={e.name: lock_of(matrix, e)}).usable]
-        if fitting:
-            return tuple(fitting[:_SUGGESTED])
-    return tuple(e.name for e in envs if e.variant == "cpu" and e != env)[:_SUGGESTED]
-
-
-def as_json(examination: Examination, suggestions: tuple[str, ...]) -> dict[str, Any]:
+def as_json(examination: Examination, instead: Instead) -> dict[str, Any]:
     """Everything, for machines."""
     launch = examination.launch
     return {
@@ -76,13 +39,14 @@ def as_json(examination: Examination, suggestions: tuple[str, ...]) -> dict[str,
         "verdict": examination.verdict,
         "headline": headline(examination.diagnosis),
         "unreached": examination.unreached,
-        "would_work": list(suggestions),
+        "would_work": list(instead.envs),
+        "would_work_engine": instead.engine,
         "launch": None if launch is None else asdict(launch),
         "facts": {"host": examination.host, "inside": examination.inside},
     }
 
 
-def show(examination: Examination, suggestions: tuple[str, ...], console: Console | None = None) -> None:
+def show(examination: Examination, instead: Instead, console: Console | None = None) -> None:
     """Print the tree, then the causes, then what could not be looked at."""
     console = console or doctors_console()
     about = f"{examination.env or 'this machine'}, engine {examination.engine}"
@@ -102,8 +66,9 @@ def show(examination: Examination, suggestions: tuple[str, ...], console: Consol
         _row(console, "not seen", f"{spot.what} ({spot.place}: {spot.why}); it would tell {spot.tells}", "dim")
     if examination.unreached:
         _row(console, "not seen", f"the inside of the env: {typed(examination.unreached)}", "yellow")
-    if suggestions:
-        _row(console, "instead", f"what would work on this machine: {', '.join(suggestions)}", "")
+    if instead.envs:
+        engine = f", each with --engine {instead.engine}" if instead.engine else ""
+        _row(console, "instead", f"what would work on this machine: {', '.join(instead.envs)}{engine}", "")
 
 
 def tree_of(title: Text, states: Iterable[LayerState], console: Console) -> Tree:

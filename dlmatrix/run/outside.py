@@ -21,8 +21,8 @@ from dlmatrix.gpu.diagnosis import Diagnosis, Launch, diagnose, headline
 from dlmatrix.gpu.diagnosis.view import View
 from dlmatrix.gpu.doctor import detect
 from dlmatrix.gpu.gate import Fit, Machine, judge, newest_that_runs
+from dlmatrix.gpu.instead import machine_of
 from dlmatrix.gpu.selection import unknown
-from dlmatrix.gpu.show import machine_of
 from dlmatrix.inspection.library_check import library_closure
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import lock_of, select, versions_of

@@ -45,6 +45,7 @@ class Row:
     source: str
     severity: str = "blocks"
     last_resort: bool = False
+    other_env: bool = False
     when: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     launch: re.Pattern[str] | None = None
     says: re.Pattern[str] | None = None

@@ -20,7 +20,8 @@ from dlmatrix.gpu.diagnosis import diagnose
 from dlmatrix.gpu.doctor import detect
 from dlmatrix.gpu.examination import Started
 from dlmatrix.gpu.gate import Gpu
-from dlmatrix.gpu.show import machine_of, show
+from dlmatrix.gpu.instead import Instead, machine_of
+from dlmatrix.gpu.show import show
 
 OK = {"status": "ok"}
 NO_GPU: dict[str, Any] = {"kernel": {"pci": {"readable": True, "gpus": []}, "nodes": {}}, "framework": None}
@@ -135,6 +136,60 @@ def test_on_an_old_driver_the_envs_that_it_can_run_are_suggested(
     assert not {"gpu-torch-2.11", "gpu-torch-2.13", "gpu-torch-2.15"} & set(told["would_work"])  # CUDA 13
 
 
+def instead_of(capsys: pytest.CaptureFixture[str]) -> tuple[list[str], Any]:
+    told = json.loads(capsys.readouterr().out)
+    return told["would_work"], told["would_work_engine"]
+
+
+def test_where_only_the_container_start_is_broken_the_same_env_runs_in_a_venv(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, GPU, answer(error=REFUSAL), "gpu-torch-2.9", "--json")
+    envs, engine = instead_of(capsys)
+    assert (envs[0], engine) == ("gpu-torch-2.9", "venv")
+    assert all(name.startswith("gpu-") for name in envs)
+
+
+@pytest.mark.parametrize("error", ["unsatisfied condition: cuda>=13.0, please update your driver"])
+def test_an_image_that_needs_a_newer_driver_has_older_ones_beside_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: str
+) -> None:
+    run(monkeypatch, GPU, answer(error=error), "gpu-torch-2.13", "--json")
+    envs, engine = instead_of(capsys)
+    assert engine is None
+    assert envs[0].startswith("gpu-torch-2.")
+    assert not {"gpu-torch-2.11", "gpu-torch-2.13", "gpu-torch-2.15"} & set(envs)
+
+
+@pytest.mark.parametrize(
+    ("cuda", "cause"),
+    [(802, "FABRIC_NOT_READY"), (3, "MIG_NO_INSTANCE"), (999, "UVM_MISSING"), (2, "ADDRESS_SPACE_LIMIT")],
+)
+def test_where_no_gpu_env_can_run_none_is_suggested(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cuda: int, cause: str
+) -> None:
+    host = json.loads(json.dumps(GPU))
+    host["cuda"] = {"init": {"code": cuda}, "witness": OK}
+    device = host["nvml"]["devices"][0]
+    device |= {"fabric": {"state": 2 if cuda == 802 else 0}, "mig": {"enabled": cuda == 3, "instances": []}}
+    host["kernel"]["nodes"]["/dev/nvidia0"] = {"present": True, "open": "ok", "mode": "0666"}
+    host["kernel"]["limits"] = {"address_space": {"soft": 12 << 30}} if cuda == 2 else {}
+    run(monkeypatch, host, NOT_THERE, "gpu-torch", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert told["causes"][0]["label"] == cause
+    assert all(name.startswith("cpu-") for name in told["would_work"])
+    assert told["would_work"]
+
+
+def test_without_an_engine_the_env_runs_in_a_venv(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch, GPU, NOT_THERE, "gpu-torch-2.9", "--json")
+    assert instead_of(capsys)[1] == "venv"
+    run(monkeypatch, GPU, NOT_THERE, "gpu-torch-2.9")
+    assert "gpu-torch-2.9, " in capsys.readouterr().out
+
+
 def test_the_host_s_framework_is_shown_the_gpus_that_are_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -197,5 +252,5 @@ def test_marks_are_plain_where_the_terminal_is(monkeypatch: pytest.MonkeyPatch) 
     )  # fmt: skip
     monkeypatch.setattr(Console, "encoding", "ascii")
     out = StringIO()
-    show(examination, (), Console(file=out, width=120))
+    show(examination, Instead(), Console(file=out, width=120))
     assert "x hardware" in out.getvalue()
