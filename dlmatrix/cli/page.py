@@ -26,7 +26,7 @@ def write_page(*, report: Path) -> int:
 
     result = read_result(report)
     try:
-        page = report_html(result.text, history.read(find_root()))
+        page = report_html(result.text, history.read(find_root()), report)
     except Exception as error:  # noqa: BLE001 - whatever the libraries that draw make of a figure
         # What smoke wrote is of as many forms as it had versions.
         raise ReportError(f"{report / FILE}: cannot be drawn ({error!r})", "run it again") from None

@@ -148,13 +148,12 @@ def _write(
     from dlmatrix.report import history, table
     from dlmatrix.report import write as report
 
-    name = folder.absolute().name  # also of "."
     try:
         try:
-            history.add(root, name, data)
+            history.add(root, folder, data)
         except OSError as error:  # the run is what counts
             console.print(f"history: not kept: {error}", soft_wrap=True)
-        report.write_report(root, folder, results, data, past.with_run(name, data))
+        report.write_report(root, folder, results, data, past.with_run(folder, data))
     finally:
         console.print(table.table(results, console.width))
         for line in table.remarks(results):

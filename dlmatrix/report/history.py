@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from typing import Any
 
 from dlmatrix.document import rates
 from dlmatrix.document.sizes import UNPACKED, sizes
-from dlmatrix.errors import EXIT_INTERRUPTED
+from dlmatrix.errors import EXIT_INTERRUPTED, typed
 from dlmatrix.system.files import replace as replace_file
 from dlmatrix.system.state import reports_folder
 
@@ -48,9 +49,10 @@ class History:
         known = [entry[step] for entry in alike if isinstance(entry.get(step), (int, float))]
         return statistics.median(known[-_RECENT:]) if known else None
 
-    def with_run(self, report: str, data: Mapping[str, Any]) -> History:
-        """The same and one run more: its folder's name and its result.json."""
-        return replace(self, entries=(*self.entries, *({**entry, "report": report} for entry in core(data))))
+    def with_run(self, report: Path, data: Mapping[str, Any]) -> History:
+        """The same and one run more: its folder and its result.json."""
+        named = {"report": report.absolute().name, "folder": str(report.absolute())}
+        return replace(self, entries=(*self.entries, *({**entry, **named} for entry in core(data))))
 
 
 def folder(root: Path) -> Path:
@@ -70,12 +72,42 @@ def read(root: Path) -> History:
     return History(entries=tuple(sorted(entries, key=lambda entry: entry["started"])), unreadable=tuple(unreadable))
 
 
-def add(root: Path, report: str, data: Mapping[str, Any]) -> None:
-    """Keep the core figures of a run, if it has any: ``report`` is its folder's name, ``data`` its result.json."""
+def before(history: History, data: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
+    """The newest run before this one that can be compared with it: when it was, and the command that does it."""
+    engine = (data.get("engine") or {}).get("engine")
+    known = [entry for env in data["envs"] for entry in history.of(env["name"], str(engine))]
+    alike = [
+        entry
+        for entry in known
+        if entry["started"] < str(data.get("started", ""))
+        and entry.get("measuring") == data.get("measuring")
+        and (entry["train"] or entry["infer"])
+    ]
+    if not alike:
+        return None
+    last = max(alike, key=lambda entry: entry["started"])
+    command = ["python", "-m", "dlmatrix", "compare", _from_here(Path(last["folder"])), _from_here(folder)]
+    return last["started"][:16].replace("T", " "), typed(shlex.join(command))
+
+
+def _from_here(folder: Path) -> str:
+    """A folder as it is named from the current one, where it is below that."""
+    here, there = Path.cwd(), folder.absolute()
+    return str(there.relative_to(here) if there.is_relative_to(here) else there)
+
+
+def add(root: Path, report: Path, data: Mapping[str, Any]) -> None:
+    """Keep the core figures of a run, if it has any: ``report`` is its folder, ``data`` its result.json."""
     if entries := core(data):
         file = folder(root) / f"{data['started'][:19].replace(':', '')}-{os.getpid()}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, json.dumps({"schema_version": 1, "report": report, "envs": entries}) + "\n")
+        kept = {
+            "schema_version": 1,
+            "report": report.absolute().name,
+            "folder": str(report.absolute()),
+            "envs": entries,
+        }
+        replace_file(file, json.dumps(kept) + "\n")
 
 
 def core(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -94,7 +126,7 @@ def entries_of(data: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
                 isinstance(rate[key], (int, float)) for key in ("median", "low", "high")
             ):
                 raise TypeError
-        yield known | {"report": str(data["report"])}
+        yield known | {"report": str(data["report"]), "folder": str(data.get("folder") or f"reports/{data['report']}")}
 
 
 def _entry(env: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

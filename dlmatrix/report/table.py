@@ -27,9 +27,9 @@ _WIDEST = 16
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
 _FITNESS = {
     FIT: "fit for use: {names}",
-    UNFIT: "not fit for use: {names}, because {because}",
-    CPU_ONLY: "fit on the CPU only: {names}, because {because}",
-    UNTRIED: "not tried: {names}, because {because}",
+    UNFIT: "not fit for use: {names}, because: {because}",
+    CPU_ONLY: "fit on the CPU only: {names}, because: {because}",
+    UNTRIED: "not tried: {names}, because: {because}",
 }
 
 

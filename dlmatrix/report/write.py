@@ -53,7 +53,7 @@ def write_report(
         replace(folder / "summary.md", markdown.encode("utf-8", "replace"))
         suites = junit(results, datetime.datetime.fromisoformat(data["started"]), data["host"].get("name"))
         replace(folder / "junit.xml", ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
-        replace(folder / "report.html", report_html(text, past))
+        replace(folder / "report.html", report_html(text, past, folder))
     except OSError as error:
         raise DiskFullError(
             f"{folder}: the report could not be written whole: {error.strerror}",

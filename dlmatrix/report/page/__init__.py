@@ -20,10 +20,14 @@ from markupsafe import Markup
 
 from dlmatrix import __version__
 from dlmatrix.errors import typed
-from dlmatrix.report.history import History
+from dlmatrix.report.history import History, before
+from dlmatrix.report.machine import parts
+from dlmatrix.report.meanings import read_meanings
+from dlmatrix.report.page.sentences import translated
 from dlmatrix.report.page.source import FORMS, Source, clean, number
-from dlmatrix.report.page.texts import LANGUAGES, in_chinese, read_texts, text
+from dlmatrix.report.page.texts import LANGUAGES, in_chinese, read_texts, text, text_of
 from dlmatrix.report.page.view import env_views, overview
+from dlmatrix.report.table import by_fitness
 from dlmatrix.system.toml import read_toml
 
 _HERE = Path(__file__).parent
@@ -47,8 +51,11 @@ class Compared(Protocol):
         """A row for each figure that was compared."""
 
 
-def report_html(result: str, history: History | None = None) -> str:
-    """The page of a run. ``result`` is its result.json, as text; ``history`` what earlier runs measured."""
+def report_html(result: str, history: History | None = None, folder: Path | None = None) -> str:
+    """The page of a run. ``result`` is its result.json, as text; ``history`` what earlier runs measured.
+
+    ``folder`` is where the report is, for a command that names it.
+    """
     history = history or History()
     data = json.loads(result)
     source = Source(data)
@@ -66,6 +73,9 @@ def report_html(result: str, history: History | None = None) -> str:
         # The time is left out, so that the same run gives the same page.
         result=base64.b64encode(gzip.compress(result.encode(), mtime=0)).decode(),
         views=views,
+        machine=list(parts(data.get("host") or {})),
+        fit=by_fitness(data["envs"]),
+        before=before(history, data, folder) if folder else None,
         tally={word: outcomes.count(word) for word in _OUTCOMES if word in outcomes},
         tally_words=_OUTCOMES,
         overview=charts,
@@ -103,7 +113,10 @@ def _render(template: str, title: str, **values: Any) -> str:
     titles = {code: read_texts()[title][name] for code, name in LANGUAGES.items()}
     return environment.get_template(template).render(
         t=text,
+        t_of=text_of,
+        meanings=read_meanings(),
         in_chinese=in_chinese,
+        translated=translated,
         typed=typed,
         clean=clean,
         number=number,
@@ -118,9 +131,12 @@ def _render(template: str, title: str, **values: Any) -> str:
 
 
 def _about(engine: Mapping[str, str]) -> str:
-    """The engine in one line, its name and version first."""
+    """The engine in one line, its name and version first; its memory as people write it."""
     first = " ".join(engine[key] for key in ("engine", "version") if key in engine)
-    return ", ".join([first, *(f"{key} {value}" for key, value in engine.items() if key not in ("engine", "version"))])
+    more = {key: value for key, value in engine.items() if key not in ("engine", "version")}
+    if str(more.get("memory", "")).isdecimal():
+        more["memory"] = f"{int(more['memory']) / 1e9:,.0f} GB"
+    return ", ".join([first, *(f"{key} {value}" for key, value in more.items())])
 
 
 def _pairs(pairs: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:

@@ -34,6 +34,8 @@ _FOR_SCRIPTS = frozenset({"reactive", "nofill", "tooltip-trigger", "always_show"
 _NUMBER = re.compile(r"-?\d+\.\d+")
 #: From which spread on a linear axis shows nothing of the smaller values.
 _LOGARITHMIC = 25.0
+#: The height of letters on a narrow screen, their width, and that of a chart's plot (page.css: 14px of 420).
+_TALL, _LETTER, _PLOT = 14, 8.4, 350
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +82,9 @@ def lines(labels: Sequence[str], series: Sequence[Series], label: str, *, wide: 
     if logarithmic:
         chart.y_labels = _steps(low, high)
     chart.x_labels = list(labels)
-    if len(labels) > 8:
-        chart.x_labels_major = list(labels[:: len(labels) // 4])
+    step = math.ceil(len(labels) / _room_for(labels))
+    if step > 1:
+        chart.x_labels_major = list(labels[::step])
         chart.show_minor_x_labels = False
     for one in shown:
         chart.add(one.name, [_value(point) for point in one.points])
@@ -116,9 +119,16 @@ def _chart(kind: Any, height: int = 250, **options: Any) -> Any:
         truncate_label=-1,
         y_labels_major_count=0,
         value_formatter=_tick,
+        # What pygal leaves beside an axis is for letters of this size, whatever the page makes of them.
+        style=pygal.style.Style(label_font_size=_TALL, major_label_font_size=_TALL),
         disable_xml_declaration=True,
         **options,
     )
+
+
+def _room_for(labels: Sequence[str]) -> int:
+    """How many of these labels stand beside each other below a chart, in the letters of a narrow screen."""
+    return max(1, int(_PLOT / ((max(map(len, labels)) + 1.5) * _LETTER)))
 
 
 def _steps(low: float, high: float) -> list[float]:

@@ -20,6 +20,8 @@ class Row:
 
     at: str
     row: Mapping[str, Any]
+    #: of a gpu env, whose GPU was not used for it
+    on_cpu: bool = False
 
     @property
     def rate(self) -> str:

@@ -50,6 +50,19 @@ def clean(value: object) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", _ESCAPES.sub("", str(value)))
 
 
+def in_words(value: object, inner: bool = False) -> str:
+    """What a check expected or found, as people write it: no braces, and no digits that nobody reads."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        words = ", ".join(f"{key}: {in_words(item, True)}" for key, item in value.items())
+        return f"({words})" if inner else words
+    if isinstance(value, (list, tuple)):
+        words = ", ".join(in_words(item, True) for item in value)
+        return f"[{words}]" if inner else words
+    return "-" if value is None else "yes" if value is True else "no" if value is False else str(value)
+
+
 def number(value: float) -> str:
     """Three digits are enough of a rate; what is larger is whole."""
     return f"{value:,.0f}" if abs(value) >= 100 or value % 1 == 0 else f"{value:.3g}"

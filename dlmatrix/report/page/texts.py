@@ -31,6 +31,13 @@ def text(key: str, **values: object) -> Markup:
     )
 
 
+def text_of(words: Mapping[str, str]) -> Markup:
+    """Words that come with both languages, as a text."""
+    return Markup("").join(
+        Markup('<span lang="{}">{}</span>').format(code, words[name]) for code, name in LANGUAGES.items()
+    )
+
+
 @functools.cache
 def read_causes() -> dict[str, str]:
     """Every title and remedy of today's catalogue of causes, with every prefix: its Chinese by its English."""

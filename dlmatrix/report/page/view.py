@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dlmatrix.document import rates, sizes
+from dlmatrix.document.fitness import on_cpu
 from dlmatrix.errors import typed
 from dlmatrix.report.history import History
 from dlmatrix.report.page.charts import Chart, Point, Series, bars, lines
 from dlmatrix.report.page.rows import KINDS, Group, Row, groups_of, point
-from dlmatrix.report.page.source import Source, clean
+from dlmatrix.report.page.source import Source, clean, in_words
 
 #: Characters of what a check found that the page shows, where it went well and where not; result.json has all.
 _SHOWN, _SHOWN_BAD = 160, 1500
@@ -32,7 +32,8 @@ class EnvView:
     headline: Mapping[str, Row]
     groups: tuple[Group, ...]
     learning: tuple[tuple[str, str, Chart], ...]
-    checks: tuple[tuple[str, Mapping[str, Any], str], ...]
+    #: place, check, and what it expected and found, in words
+    checks: tuple[tuple[str, Mapping[str, Any], tuple[tuple[str, str], ...]], ...]
     diagnosis: Mapping[str, Any]
     #: where its image's sizes are, unpacked and compressed; empty for what is not known
     sizes: tuple[str, ...]
@@ -45,6 +46,11 @@ class EnvView:
         """How many checks ended in which way."""
         outcomes = [check["outcome"] for _, check, _ in self.checks]
         return {word: outcomes.count(word) for word in ("passed", "failed", "error", "skipped") if word in outcomes}
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether it is for a GPU, and its figures are the CPU's."""
+        return on_cpu(self.env["name"], self.document)
 
     @property
     def measured(self) -> tuple[str, str]:
@@ -84,7 +90,8 @@ def overview(views: Sequence[EnvView]) -> list[tuple[str, str, str, Chart]]:
         mine = [view for view in shown if view.measured == (device, model)]
         series = [Series(name=kind, points=[_headline_point(view, kind) for view in mine]) for kind in KINDS]
         label = f"overview-{device}-{model}"
-        charts.append((device, model, label, bars([view.env["name"] for view in mine], series, label)))
+        names = [view.env["name"] + (" (CPU)" if view.on_cpu else "") for view in mine]
+        charts.append((device, model, label, bars(names, series, label)))
     return charts
 
 
@@ -92,7 +99,12 @@ def _env(at: str, env: Mapping[str, Any], engine: Mapping[str, str], past: Seque
     document = env.get("document") or {}
     known = sizes.places(env, engine)
     ident = "env-" + "".join(c if c.isalnum() else "-" for c in env["name"])
-    rows = [Row(at=f"{at}/document{place}", row=row) for place, row in rates.rows_of(document)]
+
+    def row_of(place: str, row: Mapping[str, Any]) -> Row:
+        stray = env["name"].startswith("gpu-") and row["device"] == "cpu"
+        return Row(at=f"{at}/document{place}", row=row, on_cpu=stray)
+
+    rows = [row_of(place, row) for place, row in rates.rows_of(document)]
     throughput = document.get("throughput")
     found = {kind: rates.headline(document, kind) for kind in KINDS}
     checks = tuple(_checks(at, document.get("checks") or []))
@@ -103,7 +115,7 @@ def _env(at: str, env: Mapping[str, Any], engine: Mapping[str, str], past: Seque
         env=env,
         document=document,
         machine=(throughput.get("machine") or {}) if isinstance(throughput, dict) else {},
-        headline={kind: Row(at=f"{at}/document{place[0]}", row=place[1]) for kind, place in found.items() if place},
+        headline={kind: row_of(*place) for kind, place in found.items() if place},
         groups=tuple(groups_of(ident, rows)),
         learning=tuple(_learning(ident, (document.get("training") or {}).get("epochs") or [])),
         checks=checks,
@@ -160,15 +172,21 @@ def _model(rate: Mapping[str, Any]) -> str:
     return str(rate.get("row") or "cnn").partition("/")[0]
 
 
-def _checks(at: str, checks: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+def _checks(
+    at: str, checks: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, Mapping[str, Any], tuple[tuple[str, str], ...]]]:
     """Place, check, and what it expected and found as text; what went wrong first."""
     order = {"failed": 0, "error": 1, "skipped": 2}
     plain = {"kind": "", "reason": "", "asserts": "", "seconds": None, "data": None}
     for number, check in sorted(enumerate(checks), key=lambda pair: order.get(pair[1]["outcome"], 3)):
         more = {key: check[key] for key in ("expected", "found") if check.get(key) not in (None, {}, [], "")}
-        shown = clean(json.dumps(more, ensure_ascii=False)) if more else ""
         room = _SHOWN_BAD if check["outcome"] in ("failed", "error") else _SHOWN
-        yield f"{at}/document/checks/{number}", {**plain, **check}, shown[:room] + ("…" if shown[room:] else "")
+        shown = tuple((key, _cut(clean(in_words(value)), room)) for key, value in more.items())
+        yield f"{at}/document/checks/{number}", {**plain, **check}, shown
+
+
+def _cut(text: str, room: int) -> str:
+    return text[:room] + ("…" if text[room:] else "")
 
 
 def _advice(env: Mapping[str, Any], engine: str) -> tuple[str, str]:

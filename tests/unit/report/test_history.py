@@ -21,7 +21,7 @@ def entry(env: str, **more: Any) -> dict[str, Any]:
 
 def test_a_run_is_kept_and_read_again(tmp_path: Path) -> None:
     data = sample.result()
-    history.add(tmp_path, "20261124-080000-1", data)
+    history.add(tmp_path, Path("20261124-080000-1"), data)
     assert len(list((tmp_path / "reports" / "history").iterdir())) == 1
     found = history.read(tmp_path)
     assert found.unreadable == ()
@@ -43,7 +43,7 @@ def test_a_run_is_kept_and_read_again(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_broken_costs_itself_and_is_named(tmp_path: Path) -> None:
-    history.add(tmp_path, "a", sample.result())
+    history.add(tmp_path, Path("a"), sample.result())
     (good,) = history.folder(tmp_path).iterdir()
     entries = json.loads(good.read_text(encoding="utf-8"))
     broken = {
@@ -76,7 +76,7 @@ def test_only_the_newest_runs_are_read(tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_nothing_ran_is_not_kept(tmp_path: Path) -> None:
-    history.add(tmp_path, "a", sample.result([sample.env("gpu-tf1-1.15", "skipped", "impossible")]))
+    history.add(tmp_path, Path("a"), sample.result([sample.env("gpu-tf1-1.15", "skipped", "impossible")]))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,7 +112,7 @@ def test_another_machine_s_runs_are_not_drawn_beside_this_one_s() -> None:
 
 def test_runs_that_end_at_once_do_not_meet(root: Path, tmp_path: Path) -> None:
     code = "import json, sys, pathlib; from dlmatrix.report import history; "
-    code += "history.add(pathlib.Path(sys.argv[1]), sys.argv[2], json.loads(sys.stdin.read()))"
+    code += "history.add(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), json.loads(sys.stdin.read()))"
     data = json.dumps(sample.result()).encode()
     command = [sys.executable, "-c", code, str(tmp_path)]
     runs = [
@@ -130,6 +130,6 @@ def test_runs_that_end_at_once_do_not_meet(root: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("outcome", ["error", "skipped"])
 def test_what_did_not_end_well_tells_nothing_of_how_long_it_takes(tmp_path: Path, outcome: str) -> None:
     hung = sample.env("cpu-torch-2.13", outcome, "hung", seconds={"prepare": 1.0, "run": 600.0}, built=False)
-    history.add(tmp_path, "a", sample.result([hung]))
+    history.add(tmp_path, Path("a"), sample.result([hung]))
     (only,) = history.read(tmp_path).entries
     assert (only["run"], only["build"], only["train"]) == (None, None, None)

@@ -132,10 +132,10 @@ def test_every_figure_of_a_gpu_env_that_used_no_gpu_says_that_it_is_the_cpu_s(re
 
 WORDS = [
     "fit for use: cpu-torch-2.13",
-    "not fit for use: cpu-tf2-2.21, because did not end",
-    "not fit for use: cpu-tf1-1.15, because version: 1.14",
-    "fit on the CPU only: gpu-torch-2.13, because no driver",
-    "not tried: gpu-tf1-1.15, because needs CUDA 10.0",
+    "not fit for use: cpu-tf2-2.21, because: did not end",
+    "not fit for use: cpu-tf1-1.15, because: version: 1.14",
+    "fit on the CPU only: gpu-torch-2.13, because: no driver",
+    "not tried: gpu-tf1-1.15, because: needs CUDA 10.0",
 ]
 
 
@@ -144,7 +144,7 @@ def test_the_last_lines_say_which_envs_are_fit_for_use_and_why_the_others_are_no
         for line, words in zip(lines, WORDS, strict=False):
             assert line.startswith(words)
     stopped = replace(results[1], exit_code=130, reason="interrupted before its end")
-    assert list(remarks([stopped]))[-1] == "not tried: cpu-tf2-2.21, because interrupted before its end"
+    assert list(remarks([stopped]))[-1] == "not tried: cpu-tf2-2.21, because: interrupted before its end"
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,14 @@ function open_target() {
 addEventListener("hashchange", open_target);
 open_target();
 
+// What is printed is printed whole: everything is opened for it, and closed again.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  opened.forEach((one) => { one.open = true; });
+});
+addEventListener("afterprint", () => opened.forEach((one) => { one.open = false; }));
+
 // The link holds result.json compressed; where the browser can, what is saved is the file as it was.
 async function result_json() {
   const packed = Uint8Array.from(atob(download.href.split(",")[1]), (sign) => sign.charCodeAt(0));

@@ -197,7 +197,7 @@ def no_gpu(name: str) -> Json:
 def every_ending() -> list[Json]:
     bad = document("torch", 0.93, marks=(MARK, HOSTILE))
     bad["checks"] += [
-        check("wrong", "failed", reason=f"expected 1, {HOSTILE}", found={HOSTILE: HOSTILE}),
+        check("wrong", "failed", reason=f"expected 1, {HOSTILE}", expected=1, found={HOSTILE: HOSTILE}),
         check("long", "failed", reason=LONG, found=[LONG, LONG]),
         check("broken", "error", reason="ImportError: 无法导入模块\nline two"),
     ]
@@ -233,6 +233,7 @@ def result(envs: list[Json] | None = None, **more: Any) -> Json:
     ratio = {"row": "cnn/train/eager/128/fp32/device", "ratio": 1.002, "low": 0.991, "high": 1.013}
     between = {"numerator": "cpu-torch-2.13 (docker)", "denominator": "cpu-torch-2.13 (venv)"}
     compared = {
+        "measuring": "120 s",
         "engine": ENGINE,
         "host": HOST,
         "parity": {
@@ -269,6 +270,7 @@ def past(runs: int = 12, env: str = "cpu-torch-2.13") -> list[Json]:
             | {key: stat(4400.0 + 30 * (n % 4) - (900 if n == 7 else 0))[key] for key in ("median", "low", "high")},
             "infer": {"row": "x"} | {key: stat(10800.0 + 50 * (n % 5))[key] for key in ("median", "low", "high")},
             "report": f"202611{n + 1:02}-080000-{100 + n}",
+            "folder": f"reports/202611{n + 1:02}-080000-{100 + n}",
         }
         for n in range(runs)
     ]

@@ -34,7 +34,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     past = History(entries=tuple(sample.past()))
     texts = {
-        "report": report_html(report.dumps(sample.result()), past),
+        "report": report_html(report.dumps(sample.result()), past, folder / "reports" / "now"),
         "comparison": comparison_html(sample.comparison(), "reports/a", "reports/b"),
     }
     for name, text in texts.items():
@@ -142,6 +142,49 @@ def test_a_phone_scrolls_one_way_only(page: Browser, lang: str) -> None:
     assert wide == []
 
 
+@pytest.mark.parametrize("lang", ["en", "zh-Hans"])
+def test_on_a_phone_ratios_comparisons_and_checks_are_on_the_screen(page: Browser, lang: str) -> None:
+    """Not only within reach of a finger: nothing of these tables has to be scrolled to the side."""
+    page.size(390, 844, 2)
+    page.evaluate(f"document.querySelector('[data-lang-is={lang}]').click()")
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    tables = page.evaluate("document.querySelectorAll('table.cards').length")
+    assert tables >= 4
+    beyond = page.evaluate(
+        "[...document.querySelectorAll('table.cards td, table.cards tbody th')].filter((e) => e.checkVisibility())"
+        ".filter((e) => e.getBoundingClientRect().right > 390 || e.scrollWidth > e.clientWidth + 1)"
+        ".map((e) => e.outerHTML.slice(0, 120))"
+    )
+    assert beyond == []
+
+
+@only_report
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_of_a_chart_do_not_overprint_and_are_not_cut(page: Browser, width: int) -> None:
+    page.size(width, 900)
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    wrong = page.evaluate(
+        "[...document.querySelectorAll('.pygal-chart')].flatMap((svg) => {"
+        " const frame = svg.getBoundingClientRect();"
+        " return ['x', 'y'].flatMap((axis) => {"
+        "  const boxes = [...svg.querySelectorAll(`.axis.${axis} text`)].filter((e) => e.checkVisibility())"
+        "   .map((e) => [e.textContent, e.getBoundingClientRect()]);"
+        "  const cut = boxes.filter(([, b]) => b.left < frame.left - 2 || b.right > frame.right + 2);"
+        "  const over = boxes.filter(([, a], n) => boxes.some(([, b], m) => m > n && a.left < b.right"
+        "   && b.left < a.right && a.top + 3 < b.bottom && b.top + 3 < a.bottom));"
+        "  return [...cut, ...over].map(([text]) => `${svg.getAttribute('aria-labelledby')} ${axis} ${text}`); }); })"
+    )
+    assert wrong == []
+
+
+@only_report
+def test_the_box_of_an_env_looks_as_if_it_opens(page: Browser) -> None:
+    mark = "getComputedStyle(document.querySelector('.env{} > summary'), '::before').content"
+    assert "\u25b8" in page.evaluate(mark.format(":not([open])"))
+    assert "\u25be" in page.evaluate(mark.format("[open]"))
+    assert page.evaluate(f"({SHOWN})(document.querySelector('.env:not([open]) > summary .opens'))")
+
+
 @only_report
 def test_text_in_charts_can_be_read_on_a_phone(page: Browser) -> None:
     page.size(PHONE, 740, 2)
@@ -225,6 +268,15 @@ def test_a_figure_under_the_pointer_tells_its_place_and_exact_value(page: Browse
 
 def test_it_prints(page: Browser) -> None:
     assert page.pdf().startswith(b"%PDF")
+    closed = page.evaluate("document.querySelectorAll('details:not([open])').length")
+    assert (closed > 5) is page.evaluate("!!document.querySelector('details')")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == 0
+    page.size(718, 1000)  # what A4 leaves between its margins
     page.media("print")
+    beyond = "[...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 719)"
+    assert page.evaluate(f"{beyond}.map((e) => e.outerHTML.slice(0, 120))") == []
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.querySelectorAll('details:not([open])').length") == closed
     shown = "getComputedStyle(document.querySelector('.switches')).display"
     assert page.evaluate(f"[matchMedia('print').matches, {shown}]") == [True, "none"]

@@ -19,7 +19,7 @@ import pytest
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.page import report_html
-from dlmatrix.report.page.source import FORMS, Source
+from dlmatrix.report.page.source import FORMS, Source, in_words
 from tests.unit.report.page import sample
 from tests.unit.report.page.tree import Page
 
@@ -392,3 +392,84 @@ def test_both_sizes_of_an_image_are_said_and_one_that_nobody_told_is_said_to_be_
     classic = {**sample.ENGINE, "image store": "classic"}
     old = page_of(sample.result([env], engine=classic))
     assert "Image, unpacked (on disk) 275 MB" in old.text(section(old, "cpu-torch-2.13"))
+
+
+def test_the_head_names_the_machine_and_says_what_is_fit_for_use(page: Page) -> None:
+    (machine,) = page.classed("machine")
+    assert page.text(machine) == (
+        "Machine gpu07.lab.example board Supermicro SYS-421GE-TNRT"
+        " processors 2 \N{MULTIPLICATION SIGN} Intel(R) Xeon(R) Platinum 8488C memory 25 GB kernel Linux 6.18.44"
+        " GPUs 2 \N{MULTIPLICATION SIGN} NVIDIA H100 80GB HBM3, 86 GB NVIDIA driver 580.95.05"
+    )
+    (fit,) = [one for one in page.classed("fit") if one.tag == "ul"]
+    lines = [page.text(line) for line in fit]
+    assert lines[0] == "Fit for use: cpu-torch-2.13, cpu-tf1-1.15, gpu-torch-2.13"
+    assert lines[1].startswith("Not fit for use: cpu-tf2-2.21, because: wrong: expected 1")
+    assert lines[2:] == [
+        "Not fit for use: cpu-tf2-2.18, because: did not end within 600 s",
+        "Fit on the CPU only: gpu-torch-2.11, because: DRIVER_NOT_INSTALLED: the NVIDIA driver is not installed;"
+        " do: install the driver",
+        "Not tried: gpu-tf1-1.15, because: needs CUDA 10.0, of which no wheels exist",
+    ]
+    chinese = page.text(fit[2], "zh-Hans")
+    assert all(words in chinese for words in ("不可使用", "cpu-tf2-2.18", "未在 600 秒内结束"))
+
+
+def test_every_figure_of_a_gpu_env_without_a_gpu_says_that_it_is_the_cpu_s(page: Page) -> None:
+    assert "4,480 img/s on the CPU" in verdicts(page)[4]
+    (row,) = [e for e in page.by_id("overview").iter("tr") if page.text(e).startswith("gpu-torch-2.11")]
+    assert page.text(row).count("on the CPU") == 4  # two rates, the accuracy, the checks
+    details = page.text(section(page, "gpu-torch-2.11"))
+    assert "Accuracy 0.989 on the CPU" in details
+    assert "channels_last best 128 4,480 on the CPU [4,377, 4,614]" in details
+    assert "gpu-torch-2.11 (CPU)" in page.text(page.by_id("overview"))
+    for env in ("cpu-torch-2.13", "gpu-torch-2.13"):
+        assert "on the CPU" not in page.text(section(page, env))
+
+
+def test_what_the_tool_says_itself_is_chinese_in_chinese(page: Page) -> None:
+    shown = verdicts(page, "zh-Hans")
+    assert all(words in shown[0] for words in ("36 项通过", "1 项跳过"))
+    assert all(words in shown[4] for words in ("在 CPU 上通过", "DRIVER_NOT_INSTALLED", "未安装 NVIDIA 驱动"))
+    assert "passed on the CPU" not in shown[4]
+    assert "开始时 2 个处理器上的负载为 3.2" in page.text(section(page, "cpu-tf2-2.21"), "zh-Hans")
+    assert "expected 1" in shown[1]  # a framework's words stay as they are
+
+
+def test_a_check_says_what_it_means_and_what_was_found_in_words(page: Page) -> None:
+    text = page.text(section(page, "cpu-torch-2.13"))
+    assert (
+        "conv2d convolution gives the right numbers conv2d holds found: float64: 1.546e-14, float32: 7.988e-07" in text
+    )
+    assert "卷积的计算结果正确" in page.text(section(page, "cpu-torch-2.13"), "zh-Hans")
+    assert not re.search(r"\d\.\d{9}", text)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"a": 1.23456789, "b": {"c": [1, None]}}, "a: 1.235, b: (c: [1, -])"),
+        ([True, False, "x"], "yes, no, x"),
+        (225034, "225034"),
+        ("1.234567 s", "1.234567 s"),
+    ],
+)
+def test_what_was_found_is_written_without_braces(value: object, words: str) -> None:
+    assert in_words(value) == words
+
+
+def test_the_page_tells_how_to_compare_with_the_run_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    past = History(entries=tuple(sample.past()))
+    here = tmp_path / "reports" / "now"
+    command = "python -m dlmatrix compare reports/20261112-080000-111 reports/now"
+    html = report_html(report.dumps(sample.result()), past, here)
+    assert command in html
+    assert "Compare with the run before (2026-11-12 08:00):" in html
+    for other in (
+        report_html(report.dumps(sample.result(measuring="quick")), past, here),  # measured by another measure
+        report_html(report.dumps(sample.result(engine={"engine": "venv"})), past, here),
+        report_html(report.dumps(sample.result()), History(), here),
+        report_html(report.dumps(sample.result(started="2026-11-01T00:00:00+00:00")), past, here),
+    ):
+        assert "dlmatrix compare" not in other

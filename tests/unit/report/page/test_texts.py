@@ -54,7 +54,7 @@ def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "text", note)
     data = sample.result()
     past = History(entries=tuple(sample.past()), unreadable=("x.json",))
-    page.report_html(report.dumps(data), past)
+    page.report_html(report.dumps(data), past, Path("reports/now"))
     unverified = sample.env("cpu-torch-2.2", "skipped", "no Python", status="unverified", built=False)
     other = sample.env("gpu-torch-2.2", "skipped", "x", document={"checks": [sample.check("imports")]})
     data["ratios"][0] |= {"low": 0.8, "ratio": 0.85, "high": 0.9}

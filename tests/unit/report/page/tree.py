@@ -58,11 +58,12 @@ class Page(HTMLParser):
         return found
 
     def text(self, element: Element, lang: str = "en") -> str:
-        """What a reader of a language sees in an element, with single spaces."""
+        """What a reader of a language sees in an element on a wide screen, with single spaces."""
         other = {"en": "zh-Hans", "zh-Hans": "en"}[lang]
         pieces = [element.text or ""]
         for child in element:
-            if not (child.tag == "span" and child.get("lang") == other) and child.tag not in ("script", "style"):
+            hidden = child.get("lang") == other or child.get("class") == "label"
+            if not (child.tag == "span" and hidden) and child.tag not in ("script", "style"):
                 edge = "" if child.tag in _INLINE else " "
                 pieces += (edge, self.text(child, lang), edge)
             pieces.append(child.tail or "")
