@@ -4,7 +4,7 @@ ENVS ?= cpu-torch
 # An exit code of 0 says that it ran and passed: a skip, which nox reports with 0, is a failure here.
 export DLMATRIX_STRICT := 1
 
-.PHONY: help setup run test image-test gpu-test lint doctor clean
+.PHONY: help setup run test image-test faults gpu-test lint doctor clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -18,6 +18,9 @@ test: setup ## Run every test that needs no Docker engine
 
 image-test: setup ## Run the tests that need a Docker engine
 	@.venv/bin/nox -s image-tests
+
+faults: setup ## Stage every fault once (signals, full disks, hostile text), and write docs/faults.md
+	@.venv/bin/python -m tests.faults --write
 
 gpu-test: setup ## Stage faults on this machine's GPU and measure it; PYTHON=… is the interpreter with PyTorch or TensorFlow
 	@.venv/bin/nox -s faults -- --python $(PYTHON)

@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(of_system(error))
+    except MemoryError:
+        return _fail(DlmatrixError("there is no memory left for dlmatrix itself", "see `ulimit -v` and `free -m`"))
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "dlmatrix"):
             raise

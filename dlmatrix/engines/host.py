@@ -10,6 +10,7 @@ from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import UsageError
 from dlmatrix.gpu.selection import environment, told
 from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.bounded import DOCUMENT
 from dlmatrix.system.process import Say, run_lines
 
 #: The supervisor inside ends a hanging framework; this is how much later it is ended itself.
@@ -53,7 +54,9 @@ def run_smoke(plan: Plan, python: Path, say: Say) -> Completed:
     environ = kept | {"PYTHONPATH": str(plan.root), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"} | gpus
     command = [str(python), "-m", "smoke", *plan.smoke_arguments(hermetic=False)]
     start_seconds = time.perf_counter() - started
-    done = run_lines(command, say=say, environ=environ, timeout_seconds=plan.ends_within + _OVERTIME_SECONDS)
+    done = run_lines(
+        command, say=say, environ=environ, timeout_seconds=plan.ends_within + _OVERTIME_SECONDS, most_stdout=DOCUMENT
+    )
     return Completed(
         exit_code=done.exit_code,
         stdout=done.stdout,

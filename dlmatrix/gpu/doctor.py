@@ -118,7 +118,7 @@ def detect(
 def _document(stdout: bytes) -> dict[str, Any] | None:
     try:
         document = json.loads(stdout)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
 

@@ -37,7 +37,7 @@ class Following:
         """Take a line that `smoke.detect --follow` wrote to stderr there; any other line is left alone."""
         try:
             news = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if self._live is None or not isinstance(news, dict) or not isinstance(news.get("witness"), str):
             return

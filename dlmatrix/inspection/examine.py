@@ -53,7 +53,7 @@ def examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
         found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         found = _examine(images, site, plan, base, image)
         replace(file, json.dumps({"checks": found.checks, "sbom": found.sbom}).encode())
     return Examined(checks=(*found.checks, _recorded(images, plan, base, image)), sbom=found.sbom)

@@ -67,7 +67,7 @@ def read(root: Path) -> History:
     for file in sorted(folder(root).glob("*.json"))[-READ:]:
         try:
             entries += entries_of(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
             unreadable.append(file.name)
     return History(entries=tuple(sorted(entries, key=lambda entry: entry["started"])), unreadable=tuple(unreadable))
 

@@ -20,6 +20,7 @@ from dlmatrix.run.bare_metal import BareMetal
 from dlmatrix.run.outside import Outside
 from dlmatrix.run.result import EnvResult, nothing_came, unfinished
 from dlmatrix.run.verdict import read_document, verdict
+from dlmatrix.system.bounded import Lines
 from dlmatrix.system.process import in_threads
 from dlmatrix.system.state import exclusive
 
@@ -62,7 +63,7 @@ class _Course:
     #: set once the run is interrupted, before what its envs wait for is ended
     stopping: threading.Event = field(default_factory=threading.Event)
     seconds: dict[str, float] = field(default_factory=dict)
-    log: list[str] = field(default_factory=list)
+    log: Lines = field(default_factory=Lines)
     #: what is let go of at the end: the env, which no other run may change meanwhile
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 

@@ -15,6 +15,7 @@ from dlmatrix.errors import EXIT_SKIPPED, ContractError, DlmatrixError, HangErro
 from dlmatrix.matrix.model import Env
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.run.headline import headline
+from dlmatrix.system.bounded import DOCUMENT
 
 
 def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outcome, int, str]:
@@ -73,10 +74,12 @@ def read_document(plan: Plan, completed: Completed) -> dict[str, Any]:
         )
     if not completed.stdout.strip():
         raise _no_document(name, completed)
+    if len(completed.stdout) > DOCUMENT:
+        raise ContractError(f"{name}: more than {DOCUMENT >> 20} MiB came out", "see its log in the report")
     try:
         document = json.loads(completed.stdout)
         jsonschema.validate(document, read_schema(plan.root))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ContractError(f"{name}: what came out is not JSON: {error}", "see its log in the report") from None
     except jsonschema.ValidationError as error:
         where = "/".join(map(str, error.absolute_path)) or "document"

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import os
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error of a disk that has no room, or is not to be written, name a path where it names none.
+
+    Python knows the name of a file that cannot be opened, and not of one that cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise type(error)(error.errno, error.strerror, str(path)) from None
+        raise
 
 
 def replace(file: Path, content: str | bytes) -> None:

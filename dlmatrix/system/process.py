@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from dlmatrix.system.bounded import LINE, Lines, Pieces
+
 #: Receives one line of progress.
 Say = Callable[[str], None]
 
@@ -45,15 +47,17 @@ def run_lines(
     cwd: Path | None = None,
     timeout_seconds: float | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
+    most_stdout: int | None = None,
 ) -> Finished:
     """Run a command; hand every line of its stderr to ``say`` as it comes; keep its stdout.
+
+    Of an stdout of more than ``most_stdout`` bytes only so much is kept that it can be told.
 
     The command is the leader of a process group of its own, which is ended as a whole after
     ``timeout_seconds``, on an interrupt, and on any error in ``say``. Raises FileNotFoundError
     where the program does not exist.
     """
-    stdout: list[bytes] = []
-    said: list[str] = []
+    stdout, said = Pieces(most_stdout), Lines()
     expired = threading.Event()
     with contextlib.ExitStack() as stack:
         with signals_held():
@@ -79,19 +83,20 @@ def run_lines(
             timer.daemon = True
             stack.callback(timer.cancel)
             timer.start()
-        for raw in err:
+        for raw in iter(lambda: err.readline(LINE), b""):
             line = raw.decode("utf-8", "replace").rstrip("\n")
             said.append(line)
             say(line)
         exit_code = process.wait()
         reader.join()
-    return Finished(exit_code=exit_code, stdout=b"".join(stdout), said="\n".join(said), timed_out=expired.is_set())
+    return Finished(exit_code=exit_code, stdout=stdout.whole(), said="\n".join(said), timed_out=expired.is_set())
 
 
-def _collect(out: IO[bytes], stdout: list[bytes]) -> None:
+def _collect(out: IO[bytes], stdout: Pieces) -> None:
     """Keep what comes; where an interrupt closes the pipe meanwhile, nobody asks for it any more."""
     with contextlib.suppress(ValueError, OSError):
-        stdout.extend(iter(lambda: out.read(65536), b""))
+        for piece in iter(lambda: out.read(65536), b""):
+            stdout.append(piece)
 
 
 def in_threads(jobs: Sequence[Callable[[], None]], at_once: int, stopping: Callable[[], object] = lambda: None) -> None:

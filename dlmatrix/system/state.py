@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dlmatrix.errors import BusyError, DlmatrixError
 from dlmatrix.system.checkout import DATA
-from dlmatrix.system.files import replace
+from dlmatrix.system.files import naming, replace
 
 
 def state_folder(root: Path) -> Path:
@@ -91,18 +91,18 @@ def exclusive(root: Path, env: str) -> Iterator[None]:
     """
     folder = state_dir(root) / "busy"
     folder.mkdir(exist_ok=True)
-    with (folder / env).open("a+") as file:
+    with (folder / env).open("a+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
             raise BusyError(
-                f"{env}: another run of it is under way (process {file.read().strip() or 'unknown'})",
+                f"{env}: another run of it is under way (process {file.read().decode().strip() or 'unknown'})",
                 "wait for it to end, or stop it, then run this again",
             ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with naming(folder / env):
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
         yield
 
 
@@ -110,7 +110,7 @@ def recall(root: Path, engine: str, env: str) -> dict[str, str]:
     """What ``remember`` last wrote; empty where nothing, or nothing readable, was."""
     try:
         found = json.loads(_record(root, engine, env).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dlmatrix.system import process
-from dlmatrix.system.files import sweep
+from dlmatrix.system.files import naming, sweep
 from dlmatrix.system.state import checkout_id, reports_folder, state_dir, state_folder
 
 #: Names, to commands, the folder of the process that started them.
@@ -59,7 +59,8 @@ def scratch(root: Path) -> Iterator[Path]:
         own = _own.get(state) or stack.enter_context(_held(state))
         folder = Path(tempfile.mkdtemp(dir=own))
         try:
-            yield folder
+            with naming(folder):
+                yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

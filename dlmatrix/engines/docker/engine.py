@@ -35,6 +35,7 @@ from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
+from dlmatrix.system.bounded import LINE, Pieces
 from dlmatrix.system.process import Say, ended_by_interrupts, run_lines, signals_held
 from dlmatrix.system.state import recall, remember
 from dlmatrix.system.working import alive, labels, scratch
@@ -271,16 +272,18 @@ def connect(site: Site, bases: str) -> DockerEngine:
 
 def _split(stream: Any, say: Say) -> bytes:
     """Collect stdout; pass stderr on line by line as it comes."""
-    stdout: list[bytes] = []
+    stdout = Pieces()
     pending = b""
     for out, err in stream:
         stdout.append(out or b"")
         *lines, pending = (pending + (err or b"")).split(b"\n")
+        if len(pending) > LINE:
+            lines, pending = [*lines, pending], b""
         for line in lines:
             say(line.decode("utf-8", "replace"))
     if pending:
         say(pending.decode("utf-8", "replace"))
-    return b"".join(stdout)
+    return stdout.whole()
 
 
 def _remove(container: Any) -> None:

@@ -144,3 +144,9 @@ def test_a_users_folder_that_cannot_be_made_is_named_with_the_way_out(
     with pytest.raises(DlmatrixError, match=f"{tmp_path}/state/dlmatrix/.*: Not a directory") as raised:
         state_dir(shared)
     assert raised.value.next_step == "name a folder that can be written: export XDG_STATE_HOME=DIR"
+
+
+def test_a_full_disk_is_named_by_the_folder_of_temporary_files(tmp_path: Path) -> None:
+    """/dev/full opens, and has no room."""
+    with pytest.raises(OSError, match=r"No space left on device: '.*/\.dlmatrix/tmp-"), scratch(tmp_path):
+        Path("/dev/full").write_text("x")
