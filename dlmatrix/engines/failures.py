@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from dataclasses import dataclass
 
 from dlmatrix.errors import (
@@ -105,8 +106,11 @@ def _asked(said: str) -> str:
     return f": {found['host']}, asked for {last.partition('#')[0]}" if last else f": {found['host']}"
 
 
-def explain(said: str, env: str, where: str) -> DlmatrixError:
-    """The named failure in the output of a build; where none is recognised, its last lines as they are."""
+def explain(said: str, env: str, where: str, exit_code: int = 1) -> DlmatrixError:
+    """The named failure in the output of a build; where none is recognised, its last lines as they are.
+
+    ``exit_code`` is that of the command, which is below zero where a signal ended it.
+    """
     for sign in _SIGNS:
         if match := sign.pattern.search(said):
             found = {key: value for key, value in match.groupdict().items() if value}
@@ -114,6 +118,9 @@ def explain(said: str, env: str, where: str) -> DlmatrixError:
             names = {"what": what.strip(), "env": env, "where": where, "asked": _asked(said)}
             names["named"] = f": {names['what']}" if what else ""
             return sign.error(f"{env}: {sign.message.format(**names)}", sign.next_step.format(**names))
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return BuildError(f"{env}: the build was killed by {name}", "see whether the kernel did it: dmesg | tail")
     tail = "\n".join(said.strip().splitlines()[-12:])
     return BuildError(
         f"{env}: the build failed:\n{tail}", "read the lines above; `python -m dlmatrix plan` shows the command"

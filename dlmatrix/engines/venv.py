@@ -96,7 +96,7 @@ class VenvEngine:
             for command in (make, install):
                 done = run_lines(command, say=say, environ=uv_environment(self._site, os.environ))
                 if done.exit_code != 0:
-                    raise explain(done.said, plan.env.name, str(folder.parent))
+                    raise explain(done.said, plan.env.name, str(folder.parent), done.exit_code)
 
 
 @contextlib.contextmanager

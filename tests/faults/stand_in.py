@@ -28,7 +28,7 @@ say("smoke: stands-in ...")
 if "says" in act:
     say("smoke: " + act["says"])
 if "floods" in act:
-    line = "x" * 1023 + "\n"
+    line = "x" * 65535 + "\n"
     for _ in range(act["floods"]):
         sys.stderr.write(line)
 if "waits" in act:

@@ -155,7 +155,7 @@ class DockerEngine:
             except FileNotFoundError:
                 raise docker_missing() from None
         if done.exit_code != 0:
-            raise explain(done.said, plan.env.name, "the Docker engine")
+            raise explain(done.said, plan.env.name, "the Docker engine", done.exit_code)
 
     def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
         """Run the checks in a container that is always removed."""

@@ -97,7 +97,7 @@ class Images:
         command = command_line(how, "--interactive", *names)
         done = run_lines(command, say=_silent, environ=os.environ, stdin=stdin or subprocess.DEVNULL)
         if done.exit_code not in (0, 1):
-            raise explain(done.said, ref, "the Docker engine")
+            raise explain(done.said, ref, "the Docker engine", done.exit_code)
         return done.stdout
 
     def free_bytes(self, ref: str) -> int:
