@@ -169,8 +169,12 @@ def before_posargs() -> list[str]:
 def run_together(session: nox.Session, envs: Sequence[str]) -> None:
     """Run envs with one command, and keep how each ended. What fails the run and no env fails this session."""
     options = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    options.add_argument("--report", default=ROOT / "reports" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    options.add_argument(
+        "--report", nargs="?", const="", default=ROOT / "reports" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    )
     known, others = options.parse_known_args(list(session.posargs))
+    if not known.report:
+        session.error("--report names no folder: -- --report DIR")
     command = ["-m", "dlmatrix", "run", *envs, "--report", os.path.abspath(known.report), *others]
     failed = None
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dlmatrix.cli.output import say
 from dlmatrix.cli.parser import Verbs
-from dlmatrix.errors import EngineError
+from dlmatrix.errors import EXIT_SKIPPED, EngineError
 
 
 def add(verbs: Verbs) -> None:
@@ -18,7 +18,7 @@ def add(verbs: Verbs) -> None:
 
 
 def check_libraries(*, envs: Sequence[str], engine: str) -> int:
-    """Check the closure of envs, building what is not up to date; 1 where a library is missing."""
+    """Check the closure of envs, building what is not up to date; 1 where a library is missing, 77 for a skip."""
     from importlib import metadata
 
     from dlmatrix.engines.choose import choose_engine
@@ -35,10 +35,11 @@ def check_libraries(*, envs: Sequence[str], engine: str) -> int:
     table, libraries = load_compatibility(matrix.root), load_libraries()
     chosen, why = choose_engine(engine)
     say(f"engine: {chosen.name} ({why})")
-    complete = True
+    complete, skipped = True, False
     for env in select(matrix, envs):
         if env.status is Status.IMPOSSIBLE:
             say(f"{env.name}: skipped: {env.reason}")
+            skipped = True
             continue
         lock = lock_of(matrix, env)
         plan = make_plan(matrix, env, lock, metadata.version("uv"), Limits())
@@ -51,4 +52,6 @@ def check_libraries(*, envs: Sequence[str], engine: str) -> int:
         complete &= closure.complete
         for line in (*describe(closure), *(f"note: {note}" for note in closure.notes)):
             say(f"{env.name}: {line}")
-    return 0 if complete else 1
+    if not complete:
+        return 1
+    return EXIT_SKIPPED if skipped else 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json as json_module
 import os
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlmatrix.cli.machine import add_gpus
+from dlmatrix.cli.machine import add_gpus, gpus_not_here
 from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import DlmatrixError, UsageError
 
@@ -65,6 +66,8 @@ def doctor(
             start=start or partial(_start_on_docker, root, gpus or ALL, inside),
             hear=hear,
         )
+    if said := gpus_not_here(examination.host or examination.inside, gpus or ALL):
+        print(said, file=sys.stderr)
     instead = would_work(root, matrix, named, examination)
     if json:
         print(json_module.dumps(as_json(examination, instead), indent=1))

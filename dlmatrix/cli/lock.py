@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from dlmatrix.cli.output import say, tell_changed
 from dlmatrix.cli.parser import Verbs
+from dlmatrix.errors import EXIT_SKIPPED
 
 
 def add(verbs: Verbs) -> None:
@@ -18,10 +19,11 @@ def add(verbs: Verbs) -> None:
 
 
 def lock_envs(*, envs: Sequence[str], write: bool) -> int:
-    """Regenerate locks; 1 where a lock would change and ``--write`` was not given."""
+    """Regenerate locks; 1 where a lock would change and ``--write`` was not given, else 77 where an env has none."""
     import uv
 
-    from dlmatrix.matrix.load import load_matrix
+    from dlmatrix.matrix.load import load_matrix, select
+    from dlmatrix.matrix.model import Status
     from dlmatrix.matrix.site import read_site
     from dlmatrix.system.checkout import find_root, own_checkout
     from dlmatrix.upkeep.relock import TOOLS, Locker
@@ -29,5 +31,8 @@ def lock_envs(*, envs: Sequence[str], write: bool) -> int:
     root = find_root()
     if write or not envs or TOOLS in envs:  # the tools' requirements, in pyproject.toml, are in a checkout only
         root = own_checkout(root)
-    locker = Locker(matrix=load_matrix(root), site=read_site(os.environ), uv=uv.find_uv_bin())
-    return tell_changed(locker.relock(envs, write=write, say=say), write)
+    matrix = load_matrix(root)
+    asked = select(matrix, [name for name in envs if name != TOOLS])
+    locker = Locker(matrix=matrix, site=read_site(os.environ), uv=uv.find_uv_bin())
+    code = tell_changed(locker.relock(envs, write=write, say=say), write)
+    return code or (EXIT_SKIPPED if any(env.status is Status.IMPOSSIBLE for env in asked) else 0)

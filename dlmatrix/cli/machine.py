@@ -7,8 +7,12 @@ from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
 from dlmatrix.cli.parser import Parser
+from dlmatrix.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dlmatrix.matrix.model import Env
     from dlmatrix.matrix.plan import Limits
 
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -24,6 +28,25 @@ def add_gpus(parser: Parser) -> None:
         metavar="WHICH",
         help="0,2 as nvidia-smi counts, or UUIDs of GPUs and MIG devices; all (the default); none",
     )
+
+
+def refuse_gpus(named: tuple[str, ...] | None, envs: Sequence[Env]) -> None:
+    """Raise UsageError where GPUs are named, and no env would use one."""
+    from dlmatrix.matrix.plan import NONE
+
+    if named not in (None, NONE) and not any(env.variant == "gpu" for env in envs):
+        raise UsageError("--gpus names GPUs, and none of the envs is for one", "name a gpu env, or leave it out")
+
+
+def gpus_not_here(facts: object, named: tuple[str, ...]) -> str:
+    """What is to be said where GPUs are named that NVML, as a facts document has it, does not tell of; else ""."""
+    from dlmatrix.gpu.diagnosis.view import View
+    from dlmatrix.gpu.selection import unknown
+
+    rows = View(facts, place="host").rows("nvml.devices")
+    missing = unknown(rows, named)
+    here = ", ".join(str(row.get("index")) for row in rows) or "none that NVML tells of"
+    return f"--gpus {','.join(missing)}: not on this machine, which has {here}" if missing else ""
 
 
 def add_limits(parser: Parser) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 from typing import NoReturn, TypeAlias
 
 from dlmatrix.errors import UsageError
@@ -15,8 +17,12 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaint is an error like any other."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise UsageError instead of ending the process."""
-        raise UsageError(message, f"python -m {self.prog} --help")
+        """Raise UsageError instead of ending the process; for a word that is none of a few, with the nearest."""
+        hint = ""
+        if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(message, f"{hint}python -m {self.prog} --help")
 
 
 def add_bases(parser: Parser) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dlmatrix.cli.machine import add_gpus, add_limits, add_newest, limits_of
+from dlmatrix.cli.machine import add_gpus, add_limits, add_newest, limits_of, refuse_gpus
 from dlmatrix.cli.parser import Verbs, add_bases
+from dlmatrix.errors import EXIT_SKIPPED
 
 
 def add(verbs: Verbs) -> None:
@@ -30,7 +31,7 @@ def show_plans(
     shm_size: int | None,
     bases: str,
 ) -> int:
-    """Print, for each env, the steps and the docker commands that `run` would carry out."""
+    """Print, for each env, the steps and the docker commands that `run` would carry out; 77 where one is skipped."""
     from dataclasses import replace
     from importlib import metadata
 
@@ -48,6 +49,7 @@ def show_plans(
     console = make_console(soft_wrap=True)
     outside = Outside(matrix, gpus=gpus or ALL)
     chosen, remarks = (select(matrix, envs), ()) if newest else outside.pick(envs)
+    refuse_gpus(gpus, chosen)
     for line in remarks:
         console.print(line)
     limits = limits_of(memory, cpus, shm_size)
@@ -70,4 +72,4 @@ def show_plans(
         console.print(f"     {shlex.join(build)}")
         console.print(f"  3. check it:\n     {shlex.join(run_command(plan))}")
         console.print("  4. write the report")
-    return 0
+    return EXIT_SKIPPED if any(env.status is Status.IMPOSSIBLE for env in chosen) else 0

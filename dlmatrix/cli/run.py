@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlmatrix.cli.machine import add_gpus, add_limits, add_newest
+from dlmatrix.cli.machine import add_gpus, add_limits, add_newest, refuse_gpus
 from dlmatrix.cli.parser import Verbs, add_bases
 from dlmatrix.errors import UsageError
 
@@ -177,8 +177,7 @@ def _check_gpus(options: Options, envs: Sequence[Env]) -> None:
         raise UsageError("--gpus none and --require-gpu exclude each other", "leave one of them out")
     if options.require_gpu and not any(env.variant == "gpu" for env in envs):
         raise UsageError("--require-gpu: none of the envs is for a GPU", "name a gpu env, or leave it out")
-    if options.gpus not in (None, NONE) and not any(env.variant == "gpu" for env in envs):
-        raise UsageError("--gpus names GPUs, and none of the envs is for one", "name a gpu env, or leave it out")
+    refuse_gpus(options.gpus, envs)
 
 
 def _check_engine(options: Options, engine: Engine) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 from dlmatrix.matrix.model import Env, Status
@@ -34,4 +35,9 @@ def as_markdown(envs: Sequence[Env]) -> str:
             cells.append(" ".join(filter(None, (name, note))))
         env = row["cpu"]
         lines.append(f"| {env.series} | {env.version} | {env.python} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"{number}. {reason}." for reason, number in notes.items())])
+    return "\n".join([*lines, "", *(f"{number}. {_text(reason)}." for reason, number in notes.items())])
+
+
+def _text(words: str) -> str:
+    """A file's words in Markdown: nothing in them is HTML."""
+    return html.escape(words, quote=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dlmatrix.errors import UsageError
+from dlmatrix.errors import ConfigError, UsageError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: envs/, docker/ and smoke/ in an installed package (pyproject.toml puts them there); a checkout has no such folder.
@@ -16,12 +16,15 @@ def find_root(start: Path | None = None) -> Path:
     """The folder of envs/, docker/ and smoke/, only to be read.
 
     It is the nearest one with envs/bases.toml from ``start`` (default: here) upwards, else the checkout around this
-    package, else the copy inside the installed package.
+    package, else the copy inside the installed package. Raises ConfigError for a checkout that lacks the file.
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents, _PACKAGE.parent, DATA):
-        if (folder / "envs" / "bases.toml").is_file():
+        bases = folder / "envs" / "bases.toml"
+        if bases.is_file():
             return folder
+        if (folder / "docker" / "Dockerfile").is_file() and (folder / "smoke" / "schema.json").is_file():
+            raise ConfigError(f"{bases}: no such file", f"restore it: git -C {folder} checkout -- envs/bases.toml")
     raise UsageError(f"{here} is not inside a dlmatrix checkout", "change into the checkout, where noxfile.py is")
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from dlmatrix.cli.machine import gpus_not_here
 from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.model import Matrix
+from dlmatrix.matrix.plan import ALL
 from dlmatrix.system.state import exclusive
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -33,7 +35,15 @@ def replace_in(file: Path, old: str, new: str) -> None:
     ("arguments", "code", "says", "next_step"),
     [
         ([], 2, "the following arguments are required: COMMAND", "dlmatrix --help"),
-        (["rum"], 2, "invalid choice: 'rum'", "dlmatrix --help"),
+        (["rum"], 2, "invalid choice: 'rum'", "did you mean run? "),
+        (["zzz"], 2, "invalid choice: 'zzz'", "dlmatrix --help"),
+        (["run", "cpu-torch", "--engine", "dokcer"], 2, "invalid choice: 'dokcer'", "did you mean docker? "),
+        (
+            ["plan", "cpu-torch", "--gpus", "0"],
+            2,
+            "--gpus names GPUs, and none of the envs is for one",
+            "name a gpu env",
+        ),
         (["run"], 2, "the following arguments are required: ENV", "dlmatrix run --help"),
         (["run", "cpu-torch", "--enigne", "host"], 2, "unrecognized arguments: --enigne", "--help"),
         (["run", "cpu-torch", "--timeout", "soon"], 2, "--timeout: invalid int value: 'soon'", "run --help"),
@@ -223,16 +233,43 @@ def test_the_lists_for_people_show_text_as_it_is(checkout: Path, cli: Cli) -> No
     for env in load_matrix(checkout).envs:
         assert f"│ {env.name} " in out
     assert "[x] a[/]b :100:" in cli("list", "--markdown")[1]
+    replace_in(checkout / "envs" / "tf1-1.15.toml", "[x] a[/]b", "<script>alert(1)</script>")
+    shown = cli("list", "--markdown")[1]
+    assert "&lt;script&gt;alert(1)" in shown
+    assert "<script" not in shown
 
 
 def test_plan_shows_every_step_and_touches_nothing(checkout: Path, cli: Cli) -> None:
     before = sorted(checkout.rglob("*"))
     code, out, err = cli("plan", "cpu-torch", "gpu-tf1")
-    assert (code, err) == (0, "")
+    assert (code, err) == (77, "")
     assert "docker buildx build --builder default" in out
     assert "docker run --rm --user 65532:65532 --network none --read-only" in out
     assert "gpu-tf1-1.15: skipped: needs CUDA 10.0" in out
     assert sorted(checkout.rglob("*")) == before
+
+
+def test_an_env_that_is_skipped_is_77_of_every_verb(checkout: Path, cli: Cli) -> None:
+    assert cli("plan", "gpu-tf1-1.15")[0] == 77
+    assert cli("plan", "cpu-torch-2.13")[0] == 0
+    for verb, options in (("closure", ["--engine", "venv"]), ("lock", []), ("audit", [])):
+        code, out, _ = cli(verb, "gpu-tf1-1.15", *options)
+        assert (code, "needs CUDA 10.0" in out) == (77, True), verb
+
+
+def test_a_checkout_that_lacks_a_file_is_a_checkout_all_the_same(checkout: Path, cli: Cli) -> None:
+    (checkout / "envs" / "bases.toml").unlink()
+    code, _, err = cli("list")
+    assert code == 3
+    assert err.startswith(f"dlmatrix: {checkout}/envs/bases.toml: no such file\n")
+    assert "checkout -- envs/bases.toml" in err
+
+
+def test_gpus_that_the_machine_has_not_are_said_by_the_doctor() -> None:
+    devices = {"nvml": {"devices": [{"index": 0, "uuid": "GPU-a"}, {"index": 1, "uuid": "GPU-b"}]}}
+    assert gpus_not_here(devices, ("7", "0")) == "--gpus 7: not on this machine, which has 0, 1"
+    assert gpus_not_here(None, ("7",)) == "--gpus 7: not on this machine, which has none that NVML tells of"
+    assert gpus_not_here(devices, ("1",)) == gpus_not_here(None, ALL) == ""
 
 
 def test_plan_with_the_debian_base(checkout: Path, cli: Cli) -> None:

@@ -140,6 +140,15 @@ def test_envs_by_their_own_names_are_one_run(call: Call) -> None:
     assert endings(done) == {"cpu-torch-2.13": "success", "cpu-tf2(2.21)": "failed"}
 
 
+def test_a_report_without_a_folder_is_said_before_anything_runs(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "checkout" / "calls").touch()
+    done, calls = call("-s", "cpu-torch-2.13", "cpu-tf2(2.21)", "--", "--report")
+    assert (done.returncode, calls[:1]) == (1, [])
+    assert "--report names no folder: -- --report DIR" in done.stderr
+    assert "usage:" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_session_gets_the_nearest(root: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "nox", "--noxfile", str(root / "noxfile.py"), "-s", "tets"],
