@@ -15,6 +15,8 @@ OPTIONAL = (
     "_ssl", "_tkinter", "_uuid", "bz2", "ctypes", "curses", "dbm", "distutils", "ensurepip", "lzma", "readline",
     "sqlite3", "ssl", "tkinter", "uuid", "venv", "zlib",
 )  # fmt: skip
+#: What brings a module that is not called like its distribution.
+BRINGS = {"pkg_resources": "'setuptools<82'", "yaml": "PyYAML", "PIL": "pillow", "google": "protobuf"}
 _MISSING = re.compile(r"No module named '([\w.]+)'")
 
 
@@ -50,13 +52,20 @@ def advice(text: str) -> str:
         if "too short" in entry["problem"] or "ELF" in entry["problem"] or "read file data" in entry["problem"]:
             what = f"pip install --force-reinstall --no-deps {owner}=={entry['version']}" if owner else "what it is of"
             return f"the file is damaged, install it anew: {what}"
-    missing = _MISSING.search(text)
-    if missing and missing.group(1).split(".")[0] in OPTIONAL:
-        name = missing.group(1)
+    name = missing(text, whole=True)
+    if name.split(".")[0] in OPTIONAL:
         return f"this Python was built, or packaged, without {name}: use one that has it, or build it anew with it"
-    if missing and importlib.util.find_spec(missing.group(1).split(".")[0]) is None:
-        return f"it is not installed: pip install {missing.group(1).split('.')[0]}"
+    module = name.split(".")[0]
+    if module and importlib.util.find_spec(module) is None:
+        return f"it is not installed: pip install {BRINGS.get(module, module)}"
     return "reinstall from the lock"
+
+
+def missing(text: str, whole: bool = False) -> str:
+    """The module that the text says is not there, its package unless ``whole``; "" where it says so of none."""
+    match = _MISSING.search(text)
+    name = match.group(1) if match else ""
+    return name if whole else name.split(".")[0]
 
 
 def _mount(path: str) -> str:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import sys
-from typing import Any, Iterable, Iterator
+from typing import Iterable, Iterator
 
-
-def normalised(name: str) -> str:
-    """PEP 503's form of a distribution's name."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+from smoke import requirement
+from smoke.requirement import normalised
 
 
 def folders(path: Iterable[str] | None = None) -> Iterator[tuple[str, str, str]]:
@@ -47,57 +44,58 @@ def installed(path: Iterable[str] | None = None) -> dict[str, str]:
     return found
 
 
-def requirements(name: str, path: Iterable[str] | None = None) -> list[tuple[str, str]]:
-    """The Requires-Dist lines of a distribution that apply to this machine and to no extra, as (name, rest) pairs.
-
-    A marker of a form that is not understood counts as not applying: this is no resolver.
-    """
-    places = [folder for found, _, folder in folders(path) if found == normalised(name)]
-    if not places:
-        return []
+def requirements(folder: str) -> tuple[list[requirement.Requirement], list[str]]:
+    """What a metadata folder's Requires-Dist lines ask for, and those lines that cannot be read."""
     try:
-        with open(os.path.join(places[0], "METADATA"), encoding="utf-8", errors="replace") as stream:
+        with open(os.path.join(folder, "METADATA"), encoding="utf-8", errors="replace") as stream:
             header = stream.read().partition("\n\n")[0]
     except OSError:
-        return []
-    lines = re.findall(r"^Requires-Dist: *([A-Za-z0-9._-]+)([^;\n]*)(?:;(.*))?$", header, re.M)
-    return [(normalised(who), rest.strip(" ()")) for who, rest, marker in lines if applies(marker)]
+        return [], []
+    found, unread = [], []
+    for line in re.findall(r"^Requires-Dist: *(.+)$", header, re.M):
+        try:
+            found.append(requirement.Requirement(line))
+        except ValueError:
+            unread.append(line)
+    return found, unread
 
 
-def applies(marker: str) -> bool:
-    """Whether an environment marker of comparisons joined by ``and`` holds here."""
-    values: dict[str, Any] = {
-        "platform_system": platform.system(),
-        "sys_platform": sys.platform,
-        "platform_machine": platform.machine(),
-        "python_version": "{}.{}".format(*sys.version_info[:2]),
-    }
-    for part in marker.strip().split(" and ") if marker.strip() else []:
-        match = re.match(r"""^\(?\s*(\w+)\s*(==|!=|<|<=|>|>=)\s*["']([^"']*)["']\s*\)?$""", part.strip())
-        if not match or match.group(1) not in values:
-            return False
-        left, operator, right = values[match.group(1)], match.group(2), match.group(3)
-        if match.group(1) == "python_version":
-            left, right = release(left), release(right)
-        elif operator not in ("==", "!="):
-            return False
-        if not compare(left, operator, right):
-            return False
-    return True
+def required(name: str, path: Iterable[str] | None = None) -> dict[tuple[str, tuple[str, ...]], str]:
+    """{(distribution, extras asked of it): who asks} of all that one needs here, itself first, extras followed."""
+    places: dict[str, str] = {}
+    for found, _, folder in folders(path):
+        places.setdefault(found, folder)
+    needed: dict[tuple[str, tuple[str, ...]], str] = {(normalised(name), ()): ""}
+    queue = list(needed)
+    while queue:
+        who, extras = queue.pop(0)
+        for wanted in requirements(places[who])[0] if who in places else ():
+            if applies(wanted, extras) and (wanted.name, wanted.extras) not in needed:
+                needed[(wanted.name, wanted.extras)] = who
+                queue.append((wanted.name, wanted.extras))
+    return needed
+
+
+def programs(folder: str) -> dict[str, str]:
+    """{program: module:function} of a metadata folder's console scripts."""
+    try:
+        with open(os.path.join(folder, "entry_points.txt"), encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
+    except OSError:
+        return {}
+    section = re.search(r"^\[console_scripts\]\s*$(.*?)(?=^\[|\Z)", text, re.M | re.S)
+    lines = re.findall(r"^([^\s=#;][^=\n]*?) *= *([\w.]+:[\w.]+)", section.group(1) if section else "", re.M)
+    return dict(lines)
+
+
+def applies(wanted: requirement.Requirement, extras: Iterable[str] = ()) -> bool:
+    """Whether a requirement's marker holds here; one that cannot be read does not."""
+    try:
+        return wanted.applies(extras)
+    except ValueError:
+        return False
 
 
 def release(version: str) -> tuple[int, ...]:
     """A version's leading numbers, for an order of its own."""
     return tuple(int(number) for number in re.findall(r"\d+", version.partition("+")[0])[:4])
-
-
-def compare(left: Any, operator: str, right: Any) -> bool:
-    """left <operator> right."""
-    return {
-        "==": left == right,
-        "!=": left != right,
-        "<": left < right,
-        "<=": left <= right,
-        ">": left > right,
-        ">=": left >= right,
-    }[operator]

@@ -41,7 +41,8 @@ def run(context: Context) -> Result:
     compiled = context.backend.cudnn_compiled()
     if compiled and not compatible(loaded, compiled):
         return failed("another cuDNN than the build's comes first; clear LD_LIBRARY_PATH", compiled, found)
-    required = [name for name, _ in distributions.requirements(context.expect.get("distribution", context.framework))]
+    own = context.expect.get("distribution", context.framework)
+    required = [name for name, _ in distributions.required(own) if name != own]
     packaged = wheels(context.distributions(), "nvidia-cudnn", required)
     if packaged and loaded not in packaged.values():
         return failed("the cuDNN loaded is not the wheel's; clear LD_LIBRARY_PATH", packaged, found)

@@ -1,30 +1,63 @@
-"""What the framework's own metadata requires is installed."""
+"""What the framework's metadata requires is installed, and so is what that requires."""
 
 from __future__ import annotations
 
-import re
-
-from smoke import distributions
+from smoke import distributions, versions
 from smoke.context import Context, Result, failed, passed
+from smoke.requirement import Requirement, normalised
 
 ID = "requirements"
 KIND = "verify"
-ASSERTS = "every requirement of the framework's metadata is installed, in the version where it names one with =="
+ASSERTS = (
+    "whatever the framework requires is installed within the ranges asked for, extras followed, and fits its users"
+)
 APPLIES: dict[str, tuple[str, ...]] = {}
 
 
 def run(context: Context) -> Result:
-    """Compare Requires-Dist with what is there; libraries of a CUDA build are such requirements."""
-    installed = context.distributions()
-    name = context.want("distribution")
-    wrong, judged = [], distributions.requirements(name)
-    for required, rest in judged:
-        exact = re.match(r"^===?\s*([^,*\s]+)$", rest)
-        if required not in installed:
-            wrong.append(f"{required}{rest} is missing")
-        elif exact and exact.group(1).partition("+")[0] != installed[required].partition("+")[0]:
-            wrong.append(f"{required}{rest} is required, {installed[required]} is installed")
+    """Judge each line of metadata: of all that the framework needs, and of whoever else asks for a part of that.
+
+    What two other distributions ask of each other is no matter of the framework's: it is named, and fails nothing.
+    """
+    name, installed = context.want("distribution"), context.distributions()
+    own = normalised(name)
+    if own not in {found for found, _, _ in distributions.folders()}:
+        return failed(f"{name} is not installed: its metadata is nowhere on sys.path", name, None)
+    needed = distributions.required(name)
+    extras: dict[str, tuple[str, ...]] = {}
+    for who, asked in needed:
+        extras[who] = (*extras.get(who, ()), *asked)
+    judged = []
+    wrong: list[str] = []
+    elsewhere: list[str] = []
+    unread: list[str] = []
+    seen: set[str] = set()
+    for who, _, folder in distributions.folders():
+        if who in seen:
+            continue
+        seen.add(who)
+        lines, unreadable = distributions.requirements(folder)
+        unread += [f"{who}: {line}" for line in unreadable]
+        for line in lines:
+            if not distributions.applies(line, extras.get(who, ())):
+                continue
+            judged.append(line)
+            problem = told(line, installed, "" if who == own else who)
+            ours = wrong if who in extras or line.name in extras else elsewhere
+            if problem and problem not in ours:
+                ours.append(problem)
+    data = {"elsewhere": elsewhere, "unread": unread}
     if wrong:
-        reason = "{}; rebuild from the lock with hashes".format("; ".join(wrong))
-        return failed(reason, [required + rest for required, rest in judged], wrong)
-    return passed(len(judged), unit="requirements")
+        return failed("{}; rebuild from the lock with hashes".format("; ".join(wrong)), None, wrong, **data)
+    shown = [f"{len(judged)} requirements of {len(seen)} distributions"]
+    return passed("; ".join(shown + [f"not the framework's: {problem}" for problem in elsewhere]), **data)
+
+
+def told(line: Requirement, installed: dict[str, str], who: str) -> str:
+    """What is wrong with a requirement, of whom, in words; "" where nothing is."""
+    asked = f"{line.text} (of {who})" if who else line.text
+    if line.name not in installed:
+        return f"{asked} is missing"
+    if versions.fits(line.ranges, installed[line.name]) is False:
+        return f"{asked} is required, {installed[line.name]} is installed"
+    return ""

@@ -33,7 +33,7 @@ def run(program: str, timeout: float = TIMEOUT) -> tuple[int | None, str, str]:
         _become(path, [write for _, write in ends])
     for _, write in ends:
         os.close(write)
-    texts, in_time = _read([read for read, _ in ends], time.monotonic() + timeout)
+    texts, in_time = read([read for read, _ in ends], time.monotonic() + timeout)
     if not in_time:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -61,7 +61,7 @@ def _become(path: str, outputs: list[int]) -> NoReturn:
         os._exit(code)
 
 
-def _read(streams: list[int], deadline: float) -> tuple[list[str], bool]:
+def read(streams: list[int], deadline: float) -> tuple[list[str], bool]:
     """What each stream gave, and whether all ended before the deadline."""
     data = dict.fromkeys(streams, b"")
     with selectors.DefaultSelector() as selector:

@@ -5,11 +5,10 @@ import warnings
 
 import pytest
 
-from smoke import distributions, guides, logs
+from smoke import guides, logs
 from smoke.checks import (
     build_flags,
     hermetic,
-    requirements,
     shared_memory,
 )
 from smoke.context import SkipError
@@ -106,44 +105,6 @@ def test_what_is_open_is_named(changes, wrong, tmp_path):
 def test_outside_a_container_hermetic_is_skipped():
     with pytest.raises(SkipError):
         hermetic.run(context({}))
-
-
-def distribution(folder, name, version, *lines):
-    place = folder / f"{name}-{version}.dist-info"
-    place.mkdir()
-    (place / "METADATA").write_text("Name: {}\n{}\n\nRequires-Dist: in-the-text\n".format(name, "\n".join(lines)))
-
-
-def test_requirements_that_apply(tmp_path):
-    distribution(
-        tmp_path,
-        "torch",
-        "2.11.0",
-        "Requires-Dist: filelock",
-        "Requires-Dist: typing-extensions (>=4.8.0)",
-        'Requires-Dist: nvidia-cudnn-cu12==9.1.0.70; platform_system == "Linux" and sys_platform != "win32"',
-        'Requires-Dist: pywin32; sys_platform == "win32"',
-        'Requires-Dist: optree>=0.13; extra == "optree"',
-        'Requires-Dist: setuptools; python_version >= "3.0"',
-        'Requires-Dist: future; python_version < "3"',
-    )
-    assert distributions.requirements("torch", [str(tmp_path)]) == [
-        ("filelock", ""),
-        ("typing-extensions", ">=4.8.0"),
-        ("nvidia-cudnn-cu12", "==9.1.0.70"),
-        ("setuptools", ""),
-    ]
-    assert distributions.requirements("other", [str(tmp_path)]) == []
-
-
-def test_a_requirement_that_is_missing_or_another_is_named(tmp_path, monkeypatch):
-    distribution(tmp_path, "torch", "2.11.0", "Requires-Dist: filelock", "Requires-Dist: nvidia-nccl-cu12==2.21.5")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    expect = {"distribution": "torch"}
-    good = {"filelock": "3", "nvidia-nccl-cu12": "2.21.5"}
-    assert requirements.run(context(expect, good)).outcome == "passed"
-    assert "filelock is missing" in requirements.run(context(expect, {"nvidia-nccl-cu12": "2.21.5"})).reason
-    assert "2.20 is installed" in requirements.run(context(expect, dict(good, **{"nvidia-nccl-cu12": "2.20"}))).reason
 
 
 @pytest.mark.parametrize(

@@ -302,7 +302,7 @@ def test_nccl_that_is_not_the_wheels(monkeypatch):
 def test_nccl_inside_the_build_is_not_held_against_another_packages_wheel(monkeypatch):
     monkeypatch.setattr(gpu, "libraries", lambda stem: ["/lib/libcudnn.so.9"])
     monkeypatch.setattr(gpu, "opened", lambda path: (Library(90300), None))
-    monkeypatch.setattr(distributions, "requirements", lambda name: [("numpy", "")])
+    monkeypatch.setattr(distributions, "required", lambda name: {("numpy", ()): "torch"})
     made = context(GPU, {"nvidia-nccl-cu12": "2.21.5"})
     made.backend.cudnn_compiled = lambda: None
     made.backend.nccl = lambda: (2, 14, 3)
