@@ -40,6 +40,11 @@ IN_CI = {
     "nox -s lock -- cpu-torch-2.13": ".venv/bin/nox -s lock -- cpu-torch-2.13",
     "nox -s lock -- cpu-torch-2.13 --write": ".venv/bin/nox -s lock -- cpu-torch-2.13 --write",
 }
+#: The same for docs/images.md, whose other commands tests/image/test_images_page.py runs.
+BY_CI = {
+    "docker builder prune --all --filter type=regular": "docker builder prune --all --force --filter type=regular",
+    "make clean": "make clean",
+}
 #: Commands that need neither network nor engine, run below.
 BIN = ".venv/bin/"
 HERE = (
@@ -63,7 +68,7 @@ def readme(root: Path) -> str:
 
 
 def test_every_link_leads_somewhere(root: Path) -> None:
-    for name in (*PAGES, "ARCHITECTURE.md", "docs/matrix.md", "docs/gpu-causes.md"):
+    for name in (*PAGES, "ARCHITECTURE.md", "docs/images.md", "docs/matrix.md", "docs/gpu-causes.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", (root / name).read_text(encoding="utf-8")):
             assert "://" in link or (root / name).parent.joinpath(link).exists(), f"{name}: {link}"
 
@@ -105,6 +110,17 @@ def test_every_command_is_run_by_a_test(readme: str, root: Path) -> None:
     assert found == set(IN_CI) | set(HERE)
     for command, line in IN_CI.items():
         assert line in ci, f"{command} is in the README, and .ci/run does not run it"
+
+
+def test_every_command_for_an_image_is_run_by_a_test(root: Path) -> None:
+    text = (root / "docs" / "images.md").read_text(encoding="utf-8")
+    tests = (root / "tests" / "image" / "test_images_page.py").read_text(encoding="utf-8")
+    # Words of a long command are on several lines there.
+    joined = re.sub(r"[\"']\n\s+[f]?[\"']", "", tests).replace("{option}", "")
+    found = [command.replace("--shm-size 1g ", "") for command in as_written(text)]
+    assert [command for command in found if command not in joined] == list(BY_CI)
+    ci = (root / ".ci" / "run").read_text(encoding="utf-8")
+    assert all(line in ci for line in BY_CI.values())
 
 
 @pytest.mark.parametrize("command", HERE)
