@@ -157,12 +157,14 @@ sources named; the later ones were found to be missing. `owner/repository#N` is 
 _PLACES = {
     "host": "host", "guest": "guest", "wsl": "WSL", "container": "container", "podman": "Podman",
     "rootless": "rootless Podman", "apptainer": "Apptainer", "pod": "pod", "lxc": "LXC", "slurm": "Slurm job",
-    "batch": "other job", "ubuntu": "Ubuntu", "debian": "Debian", "fedora": "Fedora and RHEL", "suse": "SUSE",
+    "batch": "other job", "nspawn": "nspawn",
+    "ubuntu": "Ubuntu", "debian": "Debian", "fedora": "Fedora and RHEL", "suse": "SUSE",
     "arch": "Arch",
 }  # fmt: skip
 _SEEN = {
     "bar": "a BAR without addresses", "guest_bar": "a BAR without addresses", "root_only": "nodes for root alone",
     "switches": "NVSwitches are seen", "reboot": "Xid 154 asks for it", "mps": "MPS", "prohibited": "mode 2",
+    "no_module": "nvidia_uvm is not loaded", "no_compat": "no compat folder", "nix": "Nix", "mkl": "iJIT_",
 }  # fmt: skip
 
 

@@ -148,7 +148,7 @@ def _match(case: Case, view: View, row: Row) -> Match | None:
         return found(*evidence)
     match = PREDICATES[row.predicate](case, view)
     # Where a predicate speaks it says what was seen better than the bare values do.
-    return match and Match(match.evidence or tuple(evidence), match.sure, match.seen)
+    return match and Match(match.evidence or tuple(evidence), match.sure, match.seen, match.behind)
 
 
 def _detail(view: View, path: str) -> str:
@@ -169,9 +169,9 @@ def _stage(row: Row, view: View) -> int:
     return 0 if view.place == "host" or row.layer in _HOST_ONLY else 2
 
 
-def _rank(hit: _Hit) -> tuple[int, int, bool, bool]:
+def _rank(hit: _Hit) -> tuple[int, bool, int, bool, bool]:
     row, view, match = hit
-    return (_stage(row, view), LAYERS.index(row.layer), row.last_resort, not match.sure)
+    return (_stage(row, view), match.behind, LAYERS.index(row.layer), row.last_resort, not match.sure)
 
 
 def _without_symptoms(hits: list[_Hit]) -> list[_Hit]:

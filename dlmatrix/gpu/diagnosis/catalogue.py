@@ -72,6 +72,8 @@ class Architecture:
     ids: tuple[tuple[int, int], ...]
     last_branch: int | None = None
     flavour: str = ""
+    #: the least compute capability of the generation, where a wheel that lacks it can run on none of its GPUs
+    capability: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +93,15 @@ def catalogue() -> Catalogue:
         rows=tuple(_row(entry) for entry in data["cause"]),
         blinds=tuple(Blind(**entry) for entry in data["blind"]),
         architectures=tuple(
-            Architecture(**{**entry, "ids": tuple((low, high) for low, high in entry["ids"])})
+            Architecture(**{**entry, "ids": tuple(map(tuple, entry["ids"])), "capability": _pair(entry)})
             for entry in data["architecture"]
         ),
     )
+
+
+def _pair(entry: dict[str, Any]) -> tuple[int, int] | None:
+    pair = entry.get("capability")
+    return (pair[0], pair[1]) if pair else None
 
 
 def _row(entry: dict[str, Any]) -> Row:

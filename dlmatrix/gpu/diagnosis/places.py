@@ -8,7 +8,7 @@ from dlmatrix.gpu.diagnosis.view import Case, View
 #: What a batch system other than Slurm names its jobs by.
 JOBS = ("PBS_JOBID", "LSB_JOBID", "SGE_TASK_ID")
 _KINDS = {"kubernetes": "pod", "kubepods": "pod", "apptainer": "apptainer", "singularity": "apptainer",
-          "podman": "podman", "libpod": "podman"}  # fmt: skip
+          "podman": "podman", "libpod": "podman", "systemd-nspawn": "nspawn"}  # fmt: skip
 #: nvmlDeviceGetVirtualizationMode: 1 is a GPU passed through, 2 a virtual GPU, each inside a guest (nvml.h).
 _GUEST = (1, 2)
 

@@ -26,6 +26,7 @@ PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "apptainer": ("apptainer", "container"),
     "pod": ("pod", "container"),
     "lxc": ("lxc",),
+    "nspawn": ("nspawn", "container"),
     "slurm": ("slurm", "job"),
     "batch": ("batch", "job"),
 })  # fmt: skip
@@ -40,7 +41,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType({
 #: Places that see a machine which is somebody else's to administer, and the prefix that says so.
 _FOREIGN = ("container", "pod", "lxc", "slurm", "batch")
 _ENGINE = ("host", "guest", "wsl")
-_IN_CONTAINERS = ("container", "podman", "rootless", "apptainer", "pod", "lxc", "slurm", "batch")
+_IN_CONTAINERS = ("container", "podman", "rootless", "apptainer", "pod", "lxc", "nspawn", "slurm", "batch")
 _BARE_METAL = tuple(place for place in PLACES if place != "wsl")
 _BY_LAYER = {
     "hardware": _BARE_METAL,

@@ -235,12 +235,14 @@ class Case:
 class Match:
     """The evidence for a cause; not sure where the same evidence fits another one too.
 
-    `seen` are tags of remedies.toml that narrow the cause down.
+    `seen` are tags of remedies.toml that narrow the cause down; `behind` is true of a fault that shows only once the
+    others are mended.
     """
 
     evidence: tuple[str, ...] = field(default=())
     sure: bool = True
     seen: tuple[str, ...] = ()
+    behind: bool = False
 
 
 Predicate: TypeAlias = Callable[[Case, View], "Match | None"]
@@ -253,9 +255,11 @@ def predicate(function: Predicate) -> Predicate:
     return function
 
 
-def found(*evidence: str, when: object = True, sure: bool = True, seen: Iterable[str] = ()) -> Match | None:
+def found(
+    *evidence: str, when: object = True, sure: bool = True, seen: Iterable[str] = (), behind: bool = False
+) -> Match | None:
     """A match with this evidence, or None unless `when`."""
-    return Match(tuple(line for line in evidence if line), sure, tuple(seen)) if when else None
+    return Match(tuple(line for line in evidence if line), sure, tuple(seen), behind) if when else None
 
 
 def listing(values: Iterable[object], limit: int = 8) -> str:

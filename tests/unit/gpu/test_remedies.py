@@ -93,7 +93,7 @@ def test_a_remedy_can_be_followed_where_it_is_given(label: str, place: str, tags
         assert not [c for c in typed if re.search(rights, c)], text
     if place in ("slurm", "batch", "pod"):
         assert not [c for c in typed if re.search(r"\bsudo\b", c)], text
-    if place in ("pod", "lxc", "slurm", "batch", "podman", "rootless", "apptainer"):
+    if place in ("pod", "lxc", "slurm", "batch", "podman", "rootless", "apptainer", "nspawn"):
         assert "docker" not in here, text
         assert "--gpus all" not in here, text
     if place == "lxc":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
+from dlmatrix.gpu.diagnosis.places import place_of
 from dlmatrix.gpu.diagnosis.predicates.cuda import mig_instances
+from dlmatrix.gpu.diagnosis.predicates.state import reported
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
 #: nvmlDeviceGetVirtualizationMode: 2 is a virtual GPU inside a guest (nvml.h).
@@ -55,16 +57,22 @@ def _gsp_firmware(_case: Case, view: View) -> Match | None:
 @predicate
 def _mig_not_passed(case: Case, view: View) -> Match | None:
     enabled, instances = mig_instances(view)
-    outside = mig_instances(case.host)[1] if case.host else None
+    outside = mig_instances(case.host)[1] if case.host and view is not case.host else None
+    place = place_of(view)
     caps = view.get("kernel.caps")
     shut = [f"{name}: {word}" for name, word in caps.items() if word != "ok" and name not in _MIG_OFFICES] \
         if isinstance(caps, dict) else []  # fmt: skip
     lacking = isinstance(caps, dict) and not set(caps) - _MIG_OFFICES
     return found(
-        f"MIG is on, and no instance is seen in the container; cuInit returned {view.cu}",
+        f"MIG is on, and no instance is seen in this {'container' if view.container else 'job'}; "
+        f"cuInit returned {view.cu}",
         f"the host has {outside} instance(s)" if outside else "",
         "/dev/nvidia-caps has no node of an instance" if lacking else listing(shut, 3),
-        when=view.container and enabled and not instances and outside != 0 and not view.cuda_works,
+        when=(view.container or place in ("slurm", "batch"))
+        and enabled
+        and not instances
+        and outside != 0
+        and not view.cuda_works,
         sure=bool(outside),
     )
 
@@ -77,10 +85,20 @@ def _vgpu_unlicensed(_case: Case, view: View) -> Match | None:
 
 
 @predicate
+def _vgpu_no_compute(_case: Case, view: View) -> Match | None:
+    virtual = [row for row in view.rows("nvml.devices") if row.integer("virtualization") == _VGPU]
+    refused = view.cu == 801 or 801 in view.contexts
+    what = "cuInit" if view.cu == 801 else "creating a context"
+    return found(f"{what} returned 801 (not supported) on a virtual GPU", when=refused and virtual)
+
+
+@predicate
 def _remap_failed(_case: Case, view: View) -> Match | None:
-    failed = [f"GPU {row.get('index')}: row remapping failed" for row in view.rows("nvml.devices")
-              if row.flag("ecc.remap_failed")]  # fmt: skip
-    return found(*failed, when=failed)
+    flags = [row.flag("ecc.remap_failed") for row in view.rows("nvml.devices")]
+    failed = [f"GPU {index}: row remapping failed" for index, flag in enumerate(flags) if flag]
+    # Where NVML answers "no" a line of the log is of the past.
+    logged = reported(view, r"Xid.*: (64|157)\b") if None in flags or not flags else ""
+    return found(*failed, logged, when=failed or logged, sure=bool(failed))
 
 
 @predicate

@@ -46,7 +46,8 @@ def _cdi_stale(case: Case, view: View) -> Match | None:
         if spec.words("versions") and view.module_version and view.module_version not in spec.words("versions")
     ]
     place = r'error mounting "[^"]*(?:nvidia|/dev/dri|libcuda)[^"]*"[^\n]*no such file'
-    gone = re.search(rf'failed to stat CDI host device "[^"]*"|{place}', error)
+    stat = r"(?:cannot stat|error stat'ing file|failed to stat)[^\n]*(?:nvidia|libcuda|/dev/dri)[^\n]*[Nn]o such file"
+    gone = re.search(rf'failed to stat CDI host device "[^"]*"|{place}|{stat}', error)
     named = stale and re.search(r"no such file|CDI|failed to stat|\.so\.\d+\.\d+", error)
     return found(*stale, error, when=named or gone)
 

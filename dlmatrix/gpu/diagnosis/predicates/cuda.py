@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dlmatrix.gpu.diagnosis.places import place_of
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 from dlmatrix.gpu.diagnosis.visibility import chosen
 
@@ -42,6 +43,17 @@ def _wsl_linux_driver(_case: Case, view: View) -> Match | None:
 
 
 @predicate
+def _compat_unsupported(_case: Case, view: View) -> Match | None:
+    path = view.text("cuda.library.path")
+    return found(
+        "cuInit returned 804 (forward compatibility was attempted on a GPU that does not have it)",
+        f"libcuda.so.1 is {path}" if path else "",
+        f"the module is {view.module_version}" if view.module_version else "",
+        seen=["no_compat"] if path and "/compat/" not in path else [],
+    )
+
+
+@predicate
 def _compat_mismatch(_case: Case, view: View) -> Match | None:
     module, library = view.module_version, view.library_version("cuda")
     return found(
@@ -67,7 +79,8 @@ def _driver_too_old(_case: Case, view: View) -> Match | None:
         return None
     has = (version // 1000, version % 1000 // 10)
     said = re.search(
-        r"driver on your system is too old[^\n]{0,80}|driver version is insufficient for CUDA runtime",
+        r"driver on your system is too old[^\n]{0,80}|driver version is insufficient for CUDA runtime"
+        r"|PTX was compiled with an unsupported toolchain|CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
         view.framework_words,
     )
     older = built is not None and (has < built if built[0] < _MINOR_COMPATIBLE_FROM else has[0] < built[0])
@@ -118,8 +131,9 @@ def mig_instances(view: View) -> tuple[int, int]:
 @predicate
 def _mig_without_instance(case: Case, view: View) -> Match | None:
     enabled, instances = mig_instances(view)
-    # In a container instances may be there and not passed in: only the host's own count says that there is none.
-    known = not view.container or (case.host is not None and not mig_instances(case.host)[1])
+    # A container or a job may not be given those that are there: only the machine's own count says that there is none.
+    guest = view.container or place_of(view) in ("slurm", "batch")
+    known = not guest or (view is not case.host and case.host is not None and not mig_instances(case.host)[1])
     return found(
         f"MIG is on for {enabled} GPU(s) without an instance; cuInit returned {view.cu}",
         when=enabled

@@ -58,7 +58,7 @@ def _service_denies(_case: Case, view: View) -> Match | None:
     return found(
         _eperm(view),
         f"control group {group}" if group else "",
-        when=place_of(view) in ("host", "apptainer") and _eperm(view),
+        when=place_of(view) in ("host", "apptainer", "nspawn") and _eperm(view),
     )
 
 

@@ -6,9 +6,12 @@ import re
 
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
+#: Where a loader looks without being told (ld.so(8)), and what the toolkit's ldconfig adds.
+_SEARCHED = re.compile(r"/(?:usr/)?lib(?:32|64)?/(?:[\w-]+-linux-gnu\w*/)?[^/]+$")
 #: The library that a symbol is of, by the symbol's first letters.
 _SYMBOLS = (("nccl", "NCCL"), ("cudnn", "cuDNN"), ("cublas", "cuBLAS"), ("cusparse", "cuSPARSE"), ("cufft", "cuFFT"),
-            ("cusolver", "cuSOLVER"), ("curand", "cuRAND"), ("nvtx", "NVTX"), ("cuda", "the CUDA runtime"))  # fmt: skip
+            ("cusolver", "cuSOLVER"), ("curand", "cuRAND"), ("nvtx", "NVTX"), ("cuda", "the CUDA runtime"),
+            ("iJIT_", "Intel MKL before 2024.1"))  # fmt: skip
 
 
 @predicate
@@ -45,7 +48,12 @@ def _library_conflict(_case: Case, view: View) -> Match | None:
         if "nvJitLink" not in symbol:  # which has a row of its own
             lines.append(f"{row.text('file')} misses {symbol}" + (f" of {owner}" if owner else ""))
     path = view.variable("LD_LIBRARY_PATH")
-    return found(*lines[:3], f"LD_LIBRARY_PATH={path}" if path else "", when=lines)
+    return found(
+        *lines[:3],
+        f"LD_LIBRARY_PATH={path}" if path else "",
+        when=lines,
+        seen=["mkl"] if any("iJIT_" in line for line in lines) else [],
+    )
 
 
 @predicate
@@ -78,11 +86,29 @@ def _framework_crash(_case: Case, view: View) -> Match | None:
     return found(view.text("framework.witness.detail"), *view.words("framework.messages")[-5:])
 
 
-@predicate
-def _links_missing(_case: Case, view: View) -> Match | None:
+def _lost(view: View) -> list[str]:
+    """The driver's libraries on disk whose name without the version is not found."""
     files = [row.text("real") for row in view.rows("kernel.libraries") if row.integer("size")]
     stems = {"cuda": r"/libcuda\.so\.\d+\.\d+", "nvml": r"/libnvidia-ml\.so\.\d+\.\d+"}
     absent = [stem for witness, stem in stems.items() if view.absent(witness)]
     # A compat folder is only for those who name it.
-    lost = [path for path in files if "/compat/" not in path and any(re.search(stem, path) for stem in absent)]
+    return [path for path in files if "/compat/" not in path and any(re.search(stem, path) for stem in absent)]
+
+
+@predicate
+def _links_missing(_case: Case, view: View) -> Match | None:
+    lost = _lost(view)
     return found(f"{listing(lost, 2)} is there, and no link with the name that programs ask for", when=lost)
+
+
+@predicate
+def _driver_off_path(_case: Case, view: View) -> Match | None:
+    named = view.variable("LD_LIBRARY_PATH") or ""
+    foreign = "/nix/store/" in named  # a loader of its own, which knows none of the system's folders
+    lost = [path for path in _lost(view) if foreign or not _SEARCHED.match(path)]
+    return found(
+        f"{listing(lost, 2)} is there; the loader does not look in that folder",
+        f"LD_LIBRARY_PATH={named}" if named else "LD_LIBRARY_PATH is not set",
+        when=lost,
+        seen=["nix"] if foreign else [],
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from dlmatrix.gpu.diagnosis.predicates.cuda import mig_instances
+from dlmatrix.gpu.diagnosis.predicates.host import architecture_of
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 from dlmatrix.gpu.kernels import ARCHITECTURE, best
 
@@ -29,8 +30,19 @@ def uncovered(view: View) -> list[tuple[int, int]]:
     architectures = view.words("framework.arch_list")
     if not any(map(ARCHITECTURE.fullmatch, architectures)):
         return []
-    lacking = [c for c in view.capabilities if not best(architectures, c)]
-    return lacking if len(lacking) == len(view.capabilities) else []
+    known = view.capabilities or by_identity(view)
+    lacking = [c for c in known if not best(architectures, c)]
+    return lacking if len(lacking) == len(known) else []
+
+
+def by_identity(view: View) -> list[tuple[int, int]]:
+    """The least capability of each GPU's generation by its PCI id, where every GPU's generation has one that is known.
+
+    Code for it or less is what a wheel needs that shall run there; asked only where no driver answers.
+    """
+    found = [architecture_of(gpu) for gpu in view.gpus]
+    pairs = [a.capability for a in found if a is not None and a.capability is not None]
+    return pairs if len(pairs) == len(view.gpus) else []
 
 
 def jit_variables(view: View) -> list[str]:

@@ -25,12 +25,37 @@ def _bound(view: View, *drivers: str) -> Match | None:
 
 @predicate
 def _vfio_bound(_case: Case, view: View) -> Match | None:
-    return _bound(view, "vfio-pci")
+    return _bound(view, "vfio-pci", "pci-stub", "xen-pciback")
 
 
 @predicate
 def _nouveau_bound(_case: Case, view: View) -> Match | None:
     return _bound(view, "nouveau", "nova_core")
+
+
+@predicate
+def _other_driver_bound(_case: Case, view: View) -> Match | None:
+    known = ("", "nvidia", "nouveau", "nova_core", "vfio-pci", "pci-stub", "xen-pciback", "nvgpu")
+    return _bound(view, *{gpu.text("driver") for gpu in view.gpus if gpu.text("driver") not in known})
+
+
+@predicate
+def _gpu_unbound(_case: Case, view: View) -> Match | None:
+    # A GPU that the driver refused when it was probed is without a driver too, and the log says why.
+    refusal = view.logged(r"probe of \S+ failed|probe routine failed|will ignore this GPU|is not supported by")
+    loose = [gpu.text("address") for gpu in view.gpus if not gpu.text("driver")]
+    return found(
+        f"module {view.module_version} is loaded, and no driver is bound to {listing(loose)}",
+        when=view.module_version and loose and len(loose) == len(view.gpus) and not view.container
+        and view.nv == 0 and view.integer("nvml.count") == 0 and not refusal,
+    )  # fmt: skip
+
+
+@predicate
+def _gpu_not_supported(case: Case, view: View) -> Match | None:
+    line = view.logged(r"installed in this (?:vGPU )?system is not supported by the|is not supported by the NVIDIA \S+")
+    known = _dropped_by_branch(case, view) or _wrong_flavour(case, view)
+    return found(line, view.logged(r"NVIDIA \S+ driver release"), when=line and _unseen(view) and not known)
 
 
 def _module_absent(view: View) -> bool:
@@ -59,9 +84,14 @@ def _driver_not_installed(_case: Case, view: View) -> Match | None:
 def _module_for_other_kernel(_case: Case, view: View) -> Match | None:
     release, kernels = view.text("kernel.release"), _kernels(view)
     installed = kernels or (not view.absent("nvml") and view.flag("nvml.library.loaded") is True)
+    refused_by_kernel = view.logged(r"nvidia\S*: (?:version magic|disagrees about version of symbol|Unknown symbol)")
     return found(
         f"running kernel {release}; nvidia.ko exists for {listing(kernels) or 'no kernel'}",
-        when=_module_absent(view) and not view.container and installed and release not in kernels,
+        refused_by_kernel,
+        when=_module_absent(view)
+        and not view.container
+        and installed
+        and (release not in kernels or refused_by_kernel),
     )
 
 
@@ -87,7 +117,8 @@ def _driver_not_loaded(_case: Case, view: View) -> Match | None:
     )
 
 
-def _architecture(gpu: View) -> Architecture | None:
+def architecture_of(gpu: View) -> Architecture | None:
+    """The generation of a GPU by its PCI id, None where the catalogue names none."""
     match = re.fullmatch(r"0x([0-9a-f]{4})", gpu.text("device"))
     number = int(match[1], 16) if match else -1
     for architecture in catalogue().architectures:
@@ -106,7 +137,7 @@ def _dropped(view: View) -> list[str]:
     branch = view.branch or 0
     old = [
         f"{gpu.text('address')} is {a.name}, last supported by R{a.last_branch}; the module is {view.module_version}"
-        for gpu, a in ((gpu, _architecture(gpu)) for gpu in view.gpus)
+        for gpu, a in ((gpu, architecture_of(gpu)) for gpu in view.gpus)
         if a is not None and a.last_branch is not None and branch > a.last_branch
     ]
     return [line for line in (*old, logged) if line]
@@ -128,7 +159,7 @@ def _wrong_flavour(_case: Case, view: View) -> Match | None:
     flavour = {True: "open", False: "proprietary"}.get(flag) if flag is not None else ""
     wrong = [
         f"{gpu.text('address')} is {a.name} and needs the {a.flavour} module; the {flavour} one is loaded"
-        for gpu, a in ((gpu, _architecture(gpu)) for gpu in view.gpus)
+        for gpu, a in ((gpu, architecture_of(gpu)) for gpu in view.gpus)
         if a is not None and flavour and a.flavour not in ("", flavour)
     ]
     return found(*wrong, logged, when=(wrong or logged) and _unseen(view) and not _dropped(view))
@@ -143,7 +174,8 @@ _BAR = (
 
 @predicate
 def _rm_init_failed(case: Case, view: View) -> Match | None:
-    logged = view.logged(r"RmInitAdapter failed|rm_init_adapter failed")
+    logged = view.logged(r"RmInitAdapter failed|rm_init_adapter failed|NVIDIA probe routine failed")
+    logged = logged or view.logged(_BAR)
     nothing = view.nv == 0 and view.integer("nvml.count") == 0 and bool(view.gpus) and bool(view.module_version)
     # A node that is closed or absent hides a GPU that may be in the best of health.
     nothing = nothing and not (refused(view, "EACCES") or refused(view, "EPERM") or _unnumbered(view))
@@ -151,7 +183,7 @@ def _rm_init_failed(case: Case, view: View) -> Match | None:
     return found(
         "NVML starts and counts no device" if nothing else "",
         logged,
-        view.logged(_BAR),
+        view.logged(_BAR) if view.logged(_BAR) != logged else "",
         when=(nothing or (logged and _unseen(view))) and not other and not (view.container and not view.gpu_nodes),
         sure=bool(logged),
         seen=["bar"] if view.logged(_BAR) else [],
@@ -226,7 +258,16 @@ def _uvm_fault(view: View) -> str:
 @predicate
 def _uvm_missing(_case: Case, view: View) -> Match | None:
     fault = _uvm_fault(view)
-    return found("cuInit returned 999", fault, when=fault and view.gpu_nodes and not refused(view, "EPERM"))
+    majors = view.get("kernel.majors")
+    # The driver is in the kernel's list, and its module for unified memory is not: there is no node to make.
+    unloaded = isinstance(majors, dict) and "nvidia" in majors and "nvidia-uvm" not in majors
+    return found(
+        "cuInit returned 999",
+        fault,
+        "the module nvidia_uvm is not loaded" if unloaded else "",
+        when=fault and view.gpu_nodes and not refused(view, "EPERM"),
+        seen=["no_module"] if unloaded else [],
+    )
 
 
 @predicate

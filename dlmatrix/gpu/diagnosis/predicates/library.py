@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from dlmatrix.gpu.diagnosis.predicates.host import refused
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
 
@@ -25,17 +26,36 @@ def _wrong_arch_library(_case: Case, view: View) -> Match | None:
     return found(*wrong, when=wrong)
 
 
+@predicate
+def _wsl_blocked(case: Case, view: View) -> Match | None:
+    text = case.launch.error if case.launch else ""
+    said = re.search(r"WSL environment detected but no adapters were found", text)
+    blocked = view.nv == 17 and view.flag("kernel.nodes./dev/dxg.present")
+    name = view.text("nvml.init.name")
+    return found(f"nvmlInit returned 17 ({name})" if blocked else "", said[0] if said else "", when=blocked or said)
+
+
 def _extra_libraries(view: View) -> list[str]:
     paths = [row.text("real") for row in view.rows("kernel.libraries")]
     return [path for path in paths if "libnvidia-ml.so." in path and not path.endswith(view.module_version or "?")]
 
 
+def _versions_differ(view: View) -> bool:
+    """Whether the driver's library and module differ where the nodes are shut, so that nobody could notice yet."""
+    version = view.library_version("nvml")
+    shut = refused(view, "EPERM") or refused(view, "EACCES")
+    return bool(shut and version and view.module_version and version != view.module_version) and not view.cuda_works
+
+
 @predicate
-def _mismatch_in_image(_case: Case, view: View) -> Match | None:
+def _mismatch_in_image(case: Case, view: View) -> Match | None:
     extra = _extra_libraries(view)
+    # The host's own libraries are mounted: what is wrong with them is wrong there.
+    shared = case.host is not None and view is not case.host and case.host.nv == 18
     return found(
-        f"module {view.module_version}; the container also holds {listing(extra, 3)}",
-        when=view.container and extra,
+        f"nvmlInit returned {view.nv}; module {view.module_version}; the container also holds {listing(extra, 3)}",
+        when=view.container and extra and not shared and (view.nv == 18 or _versions_differ(view)),
+        behind=view.nv != 18,
     )
 
 
@@ -44,9 +64,14 @@ def _mismatch_on_host(case: Case, view: View) -> Match | None:
     version = view.library_version("nvml")
     if view.container and (case.host is not None or _extra_libraries(view)) and view.place != "host":
         return None
+    said = re.search(r"driver/library version mismatch", case.launch.error) if case.launch else None
+    hidden = _versions_differ(view)
     return found(
-        f"nvmlInit returned 18; module {view.module_version or 'unknown'}, library {version or 'unknown'}",
+        said[0] if said else "",
+        f"nvmlInit returned {view.nv}; module {view.module_version or 'unknown'}, library {version or 'unknown'}",
+        when=view.nv == 18 or said or hidden,
         sure=not view.container or view.place == "host",
+        behind=hidden and view.nv != 18,
     )
 
 

@@ -25,7 +25,7 @@ def _answering(view: View, code: int) -> list[str]:
     return found_at
 
 
-def _reported(view: View, pattern: str) -> str:
+def reported(view: View, pattern: str) -> str:
     """A line of the kernel log on a GPU that is this process's, unless every GPU works: then it was overcome since."""
     overcome = view.cuda_works and (view.integer("cuda.count") or 0) >= len(view.gpus)
     lines = [line for line in view.log if re.search(pattern, line) and not _of_another(line, view)]
@@ -54,12 +54,12 @@ def _by_code(view: View, code: int, word: str, logged: str = "") -> Match | None
 
 @predicate
 def _gpu_lost(_case: Case, view: View) -> Match | None:
-    return _by_code(view, 15, "GPU is lost", _reported(view, r"Xid.*: 79\b|fallen off the bus"))
+    return _by_code(view, 15, "GPU is lost", reported(view, r"Xid.*: 79\b|fallen off the bus"))
 
 
 @predicate
 def _gsp_timeout(_case: Case, view: View) -> Match | None:
-    line = _reported(view, r"Xid.*: (119|120)\b")
+    line = reported(view, r"Xid.*: (119|120)\b")
     return found(line, when=line)
 
 
@@ -87,7 +87,7 @@ def _reset_required(_case: Case, view: View) -> Match | None:
         for key, word in (("retirement_pending", "page retirement pending"), ("remap_pending", "row remapping pending"))
         if row.get(f"ecc.{key}") in (1, True)
     ]
-    logged = _reported(view, r"Xid.*: (48|63|95)\b|Xid.*: 154,.*(Reset|Reboot|Drain)")
+    logged = reported(view, r"Xid.*: (48|63|95)\b|Xid.*: 154,.*(Reset|Reboot|Drain)")
     return found(
         f"NVML answers 16 (reset required) for {listing(where)}" if where else "",
         listing(pending),
@@ -130,10 +130,10 @@ def _exclusive_mode(_case: Case, view: View) -> Match | None:
     strict = [f"GPU {i} is in compute mode {mode} ({words[mode]})" for i, mode in enumerate(modes) if mode in (2, 3)]
     said = re.search(BUSY_WORDS, view.framework_words)
     return found(
-        "creating a context returned 46" if 46 in view.contexts else "",
+        "creating a context returned 46" if 46 in view.contexts else "cuInit returned 46" if view.cu == 46 else "",
         listing(strict),
         _processes(view),
-        when=(46 in view.contexts and (strict or None in modes or not modes)) or (said and strict),
+        when=((46 in view.contexts or view.cu == 46) and (strict or None in modes or not modes)) or (said and strict),
         sure=bool(strict),
         seen=["prohibited"] if 2 in modes else ["mps"] if view.variable("CUDA_MPS_PIPE_DIRECTORY") else [],
     )
@@ -146,10 +146,10 @@ def _memory_taken(_case: Case, view: View) -> Match | None:
     full = [f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in known if free < FULL * total]
     said = "out of memory" in view.framework_words.lower() or "CUDA_ERROR_OUT_OF_MEMORY" in view.framework_words
     return found(
-        "creating a context returned 2" if 2 in view.contexts else "",
+        "creating a context returned 2" if 2 in view.contexts else "cuInit returned 2" if view.cu == 2 else "",
         listing(full),
         _processes(view),
-        when=(2 in view.contexts or said) and (full or not known),
+        when=(2 in view.contexts or said or (view.cu == 2 and full)) and (full or not known),
         sure=bool(full),
     )
 
