@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 
 from dlmatrix.run.result import EnvResult
 
-#: What XML 1.0 cannot hold, escaped or not: a framework colours its messages.
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What XML 1.0 cannot hold, escaped or not (a framework colours its messages), and what a terminal would obey.
+_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {"failed": "failure", "error": "error", "skipped": "skipped"}
 _COUNTS = {"failures": "failed", "errors": "error", "skipped": "skipped"}
 
@@ -43,7 +43,7 @@ def junit(results: Sequence[EnvResult], started: datetime.datetime, host: str | 
                 suite, "testcase", classname=result.env.name, name=_clean(check["id"]), time=f"{check['seconds']:.3f}"
             )
             if tag := _TAGS.get(check["outcome"]):
-                kind = {} if tag == "skipped" else {"type": check.get("kind", "env")}
+                kind = {} if tag == "skipped" else {"type": _clean(check.get("kind", "env"))}
                 ElementTree.SubElement(case, tag, kind | {"message": _clean(check.get("reason", ""))})
         ElementTree.SubElement(suite, "system-out")
         ElementTree.SubElement(suite, "system-err")

@@ -27,14 +27,15 @@ def summary(
     agreement: parity.ParityMatrix,
 ) -> str:
     """The run as Markdown; ``data`` is its result.json, ``rows`` the cells of its table, one row for each result."""
-    lines = ["# dlmatrix report", "", f"Engine: {', '.join(f'{k} {v}' for k, v in data['engine'].items())}.", ""]
+    engine = ", ".join(f"{k} {v}" for k, v in data["engine"].items())
+    lines = ["# dlmatrix report", "", f"Engine: {_cell(engine)}.", ""]
     if about := [f"{key} {words}" if key == "driver" else words for key, words in parts(data["host"])]:
         lines += [f"Machine: {_cell(', '.join(about))}.", ""]
     lines += [*(f"- {_cell(line)}" for line in fit_lines([as_env(result) for result in results])), ""]
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for result, (name, verdict, *cells) in zip(results, rows, strict=True):
-        lines.append("| " + " | ".join([name, f"{_MARKS[result.outcome]} {verdict}", *cells]) + " |")
-    lines += ["", f"Parity: {parity.describe(agreement)}."]
+        lines.append("| " + " | ".join([name, f"{_MARKS[result.outcome]} {verdict}", *map(_cell, cells)]) + " |")
+    lines += ["", f"Parity: {_cell(parity.describe(agreement))}."]
     for result in results:
         if result.outcome is not Outcome.PASSED:
             lines += ["", f"**{result.env.name}: {result.outcome.value}.** {_cell(result.reason)}"]
@@ -61,20 +62,21 @@ def _details(result: EnvResult) -> Iterator[str]:
     if result.prepared:
         yield from ("", *(_fact(key, value) for key, value in result.prepared.facts.items()))
         yield from (
-            f"- layer: {layer['step']}: {int(layer['bytes']) / 1e6:,.1f} MB" for layer in result.prepared.layers
+            f"- layer: {_cell(str(layer['step']))}: {int(layer['bytes']) / 1e6:,.1f} MB"
+            for layer in result.prepared.layers
         )
     if result.document:
         yield from ("", "| check | outcome | seconds | detail |", "|---|---|---|---|")
         for check in result.document["checks"]:
             detail = _cell(check.get("reason") or check["asserts"])
-            yield f"| {check['id']} | {check['outcome']} | {check['seconds']:.2f} | {detail} |"
+            yield f"| {_cell(check['id'])} | {check['outcome']} | {check['seconds']:.2f} | {detail} |"
     yield from ("", "</details>")
 
 
 def _fact(key: str, value: str | int) -> str:
     if key in (UNPACKED, COMPRESSED):
         return f"- image, {key.removesuffix('_bytes')}: {int(value) / 1e6:,.0f} MB"
-    return f"- {key}: {value}"
+    return f"- {key}: {_cell(str(value))}"
 
 
 def _cell(text: str) -> str:

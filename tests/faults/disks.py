@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from tests.faults.judge import Fault
-from tests.faults.stage import FIRST, SECOND, Run, Stage, fill, small_disk
+from tests.faults.stage import FIRST, Run, Stage, fill, small_disk
 
 _ON_DOCKER = {
     "the working folder's disk is full",
@@ -50,7 +50,7 @@ def report(stage: Stage, *, full: bool = True, read_only: bool = False) -> Run:
 def report_meanwhile(stage: Stage, pause: str, when: str = "before") -> Run:
     """The report's disk fills up while the run goes on; what of it is there is kept for the judge."""
     with small_disk(stage.folder / "disk", "1m", full=False) as disk:
-        run = stage.start("run", FIRST, SECOND, "--report", str(disk / "report"), pause=pause, when=when)
+        run = stage.start("run", FIRST, "--report", str(disk / "report"), pause=pause, when=when)
         stage.moment()
         fill(disk)
         stage.go_on()
@@ -163,14 +163,14 @@ def _all(engine: str) -> Iterator[Fault]:
         partial(report_meanwhile, pause="dlmatrix.run.course:_check"),
         9,
         says=_FULL,
-        keeps=(FIRST, SECOND),
+        keeps=(FIRST,),
     )
     yield row(
         "the report's disk fills up before the page",
         partial(report_meanwhile, pause="dlmatrix.report.write:summary"),
         9,
         says=_FULL,
-        keeps=(FIRST, SECOND),
+        keeps=(FIRST,),
     )
     yield row("the folder of reports is full", default_reports, 9, says=_FULL)
     yield row(

@@ -144,7 +144,7 @@ def image_removed_meanwhile(stage: Stage) -> Run:
 
 def another_image(stage: Stage) -> Run:
     """Another image has taken the name."""
-    stage.client.images.get(f"dlmatrix:{SECOND}").tag(f"dlmatrix:{FIRST}")
+    stage.client.images.get("dlmatrix-base:3.11-bookworm").tag(f"dlmatrix:{FIRST}")
     return stage.run()
 
 

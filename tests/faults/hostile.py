@@ -26,7 +26,7 @@ _MARKUP = "<script>alert(1)</script>[bold red]x[/] ]]> &amp; `x` | @all"
 
 def acted(stage: Stage, **act: Any) -> Run:
     """What an env gives out instead of a passing document."""
-    stage.act(first=act)
+    stage.act(**act)
     run = stage.run()
     stage.act()
     for name in ("report.html", "junit.xml", "summary.md"):

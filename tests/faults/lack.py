@@ -42,7 +42,7 @@ def without(stage: Stage, *names: str) -> Run:
 
 def memory_of_a_container(stage: Stage) -> Run:
     """The checks take more memory than their container has."""
-    stage.act(first={"memory": True})
+    stage.act(memory=True)
     run = stage.run("run", FIRST, "--memory", "64m")
     stage.act()
     return run

@@ -15,6 +15,7 @@ from tests.faults.stage import FIRST, ROOT, SECOND, Run, Stage, poll
 
 _INT, _TERM, _HUP, _KILL = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL
 #: Where a run is stopped at in a phase that lasts no time.
+_PHASES = ("building", "checking", "writing the report")
 _MOMENTS = {
     "planning": "dlmatrix.run.course:_plan",
     "writing the report": "dlmatrix.report.write:summary",
@@ -44,14 +45,12 @@ def building(stage: Stage) -> Iterator[Run]:
 
 
 @contextmanager
-def checking(stage: Stage, **how: bool) -> Iterator[Run]:
+def checking(stage: Stage) -> Iterator[Run]:
     """A run of two envs, of which the first has ended its checks and the second's never end."""
-    stage.act(second={"waits": True})
-    run = stage.start("run", FIRST, SECOND, **how)  # type: ignore[arg-type]
+    run = stage.start("run", FIRST, SECOND)
     run.until("waits failed")
     poll(lambda: b'"checks": [\n' in (run.report / "result.json").read_bytes())
     yield run
-    stage.act()
 
 
 def stop(stage: Stage, phase: str, number: int) -> Run:
@@ -106,13 +105,10 @@ def nox_stopped(stage: Stage, number: int) -> Run:
         if not (stage.root / name).exists():
             (stage.root / name).symlink_to(target) if name == ".venv" else shutil.copy(target, stage.root / name)
     (stage.root / "Makefile").write_text("setup:\n")
-    stage.act(first={"waits": True})
-    run = stage.start("run", FIRST, nox=True)
+    run = stage.start("run", SECOND, nox=True)
     run.until("waits failed")
     run.process.send_signal(number)
-    run.finish()
-    stage.act()
-    return run
+    return run.finish()
 
 
 def part_killed(stage: Stage, word: str, number: int) -> Run:
@@ -162,7 +158,7 @@ def faults(engine: str) -> Iterator[Fault]:
     for number in (_INT, _TERM, _HUP, _KILL):
         killed = number == _KILL
         code = -9 if killed else 130
-        for phase in ("building", "checking", "writing the report"):
+        for phase in _PHASES if engine == "venv" or killed else _PHASES[:2]:
             keeps = {"checking": (FIRST,), "writing the report": (FIRST,)}.get(phase, ())
             short = (phase, number) in {("checking", _KILL), ("building", _TERM)}
             says = "" if killed else "interrupted; "

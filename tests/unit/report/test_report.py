@@ -366,3 +366,15 @@ def test_cells_for_the_readme_name_each_reason_once(matrix: Matrix) -> None:
         assert (f"`{env.name}`" in text) is (env.status.value != "impossible")
     for reason in {env.reason for env in matrix.envs} - {""}:
         assert text.count(f". {reason}.") == 1
+
+
+def test_a_check_s_name_and_an_env_s_facts_are_text_too(results: list[EnvResult]) -> None:
+    said = "x\x1b[31m|<b>\x9b"
+    prepared = Prepared(what="x", built=True, seconds=0.0, facts={"base": said})
+    text = markdown([replace(results[0], document=document(check(said)), prepared=prepared)])
+    assert "\x1b" not in text
+    assert "<b>" not in text
+    assert text.count("x [31m\\|&lt;b&gt;") == 3
+    assert "\x9b" not in ElementTree.tostring(
+        junit([replace(results[0], document=document(check(said)))], NOW, "x"), encoding="unicode"
+    )
