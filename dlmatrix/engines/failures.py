@@ -45,6 +45,12 @@ _SIGNS = (
         "do not install it; if the lock is meant to change: nox -s lock -- {env} --write",
     ),
     _sign(
+        r"client version (?P<what>[\d.]+) is too (?:old|new)",
+        EngineError,
+        "the docker command speaks version {what} of the engine's API, and this engine does not",
+        "unset DOCKER_API_VERSION, where it is set; else install a docker command that fits the engine",
+    ),
+    _sign(
         # uv says "connection reset by peer" too, of an index; it adds the number of the error.
         r"cannot connect to the docker daemon|error reading from server: EOF|connection reset by peer(?! \(os error)"
         r"|transport is closing|error during connect|docker\.sock: connect: connection refused"

@@ -27,6 +27,7 @@ from dlmatrix.engines.docker.recipe import build_command
 from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay, docker_missing
 from dlmatrix.engines.docker.socket import locked_out
 from dlmatrix.engines.docker.staging import stage
+from dlmatrix.engines.docker.surroundings import refuse_surroundings
 from dlmatrix.engines.failures import explain, vanished
 from dlmatrix.engines.places import image_place
 from dlmatrix.engines.protocol import Completed, Prepared
@@ -245,11 +246,7 @@ class DockerEngine:
 
 def connect(site: Site, bases: str) -> DockerEngine:
     """Connect to the engine that the docker command would use. Raises EngineError where none answers."""
-    if not hasattr(docker, "from_env"):
-        raise EngineError(
-            "the Docker SDK is not installed: `import docker` found the checkout's folder of that name",
-            "install the project's tools: make setup",
-        )
+    refuse_surroundings(os.environ)
     at = address()
     relay = None if at.near else Relay()
     try:

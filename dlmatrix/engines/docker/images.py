@@ -17,7 +17,7 @@ from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.container import command_line, confined
 from dlmatrix.engines.failures import explain
-from dlmatrix.errors import BuildError, EngineError
+from dlmatrix.errors import BuildError, DlmatrixError, EngineError
 from dlmatrix.inspection.digests import Identity, Made
 from dlmatrix.matrix.plan import Limits
 from dlmatrix.system.process import Finished, run_lines
@@ -97,7 +97,7 @@ class Images:
         command = command_line(how, "--interactive", *names)
         done = run_lines(command, say=_silent, environ=os.environ, stdin=stdin or subprocess.DEVNULL)
         if done.exit_code not in (0, 1):
-            raise explain(done.said, ref, "the Docker engine", done.exit_code)
+            raise _not_looked(done, ref, program)
         return done.stdout
 
     def free_bytes(self, ref: str) -> int:
@@ -135,6 +135,18 @@ def layers_of(history: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | int
 
 def _layers(image: Any) -> tuple[str, ...]:
     return tuple(image.attrs["RootFS"].get("Layers") or ())
+
+
+def _not_looked(done: Finished, ref: str, program: str) -> DlmatrixError:
+    """Why a look into an image failed; nothing was built, so where no cause is known it is not called a build."""
+    cause = explain(done.said, ref, "the Docker engine", done.exit_code)
+    if not isinstance(cause, BuildError):
+        return cause
+    said = next((line for line in done.said.splitlines() if line.strip()), f"{program} said nothing")
+    return EngineError(
+        f"could not look into {ref}: {program} ended with exit code {done.exit_code}: {said.strip()}",
+        f"see whether a container of it starts: docker run --rm --entrypoint true {ref}",
+    )
 
 
 def _silent(line: str) -> None:
