@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.document import rates
+from dlmatrix.document.result import FILE
 from dlmatrix.document.sizes import UNPACKED, sizes
 from dlmatrix.errors import EXIT_INTERRUPTED, typed
 from dlmatrix.system.files import replace as replace_file
@@ -73,7 +74,7 @@ def read(root: Path) -> History:
 
 
 def before(history: History, data: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
-    """The newest run before this one that can be compared with it: when it was, and the command that does it."""
+    """The newest run before this one that is there to be compared with it: when it was, and the command that does."""
     engine = (data.get("engine") or {}).get("engine")
     known = [entry for env in data["envs"] for entry in history.of(env["name"], str(engine))]
     alike = [
@@ -82,6 +83,7 @@ def before(history: History, data: Mapping[str, Any], folder: Path) -> tuple[str
         if entry["started"] < str(data.get("started", ""))
         and entry.get("measuring") == data.get("measuring")
         and (entry["train"] or entry["infer"])
+        and (Path(entry["folder"]) / FILE).is_file()
     ]
     if not alike:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ class Progress:
             return
         if not self._live and step == "check" and words[1:2] == ["passed"]:
             return
-        self._print(env, step, self._plain(text) if step == "check" else text)
+        self._print(env, step, self._plain(text, self._room(env)) if step == "check" else text)
 
     def beat(self) -> None:
         """A line for each env under way: how long its step has taken, and what it said last."""
@@ -128,15 +129,20 @@ class Progress:
             line.append(f" {word}", style=_COLOURS.get(word, ""))
         self._console.print(wrapped(self._console, line), soft_wrap=True, highlight=False)
 
-    def _plain(self, text: str) -> str:
-        """A check's line as a sentence: what it means where it passed, else why it did not."""
+    def _room(self, env: str) -> int:
+        """The letters that a line about an env has room for; without a terminal there is no end to it."""
+        return self._console.width - len(f"000000.0 s  {env}  {'':8} ") if self._live else sys.maxsize
+
+    def _plain(self, text: str, room: int = sys.maxsize) -> str:
+        """A check's line as a sentence: why it did not pass, or, where there is room, what it means that it did."""
         found = _CHECK.fullmatch(text)
         if not found:
             return text
-        detail = found["detail"]
+        short, detail = f"{found['id']} {found['outcome']} {found['seconds']} s", rounded(found["detail"])
         if found["outcome"] == "passed":
             detail = self._meaning(found["id"])
-        return f"{found['id']} {found['outcome']} {found['seconds']} s" + (f": {rounded(detail)}" if detail else "")
+            detail = detail if len(f"{short}: {detail}") <= room else ""
+        return f"{short}: {detail}" if detail else short
 
     def last_lines(self) -> Text:
         """Each step under way: how long it has taken, how long it is likely to take, and what it said last."""

@@ -10,6 +10,8 @@ from dlmatrix.report.page.texts import in_chinese
 from dlmatrix.system.toml import read_toml
 
 _NAME = re.compile(r"\\?\{(\w+)\\?\}")
+#: What a command has in front where it was to be typed; the catalogue has it without.
+_TYPED = re.compile(r"\.venv/bin/(?=python -m dlmatrix|nox )")
 #: How a cause begins: its label in the catalogue.
 _CAUSE = re.compile(r"([A-Z][A-Z0-9_]+): (.+)", re.DOTALL)
 
@@ -23,10 +25,12 @@ def read_sentences() -> tuple[tuple[re.Pattern[str], str], ...]:
 
 def translated(words: object) -> str | None:
     """A sentence of this project's in Chinese; None for what is not known to be one."""
-    text = str(words)
+    text = _TYPED.sub("", str(words))
     if whole := _whole(text):
         return whole
-    parts = text.split("; ")
+    before, does, remedy = text.partition("; do: ")
+    # A remedy may have a semicolon of its own.
+    parts = [*before.split("; "), *(["do: " + remedy] if does else [])]
     known = [_whole(part) for part in parts]
     if len(parts) == 1 or not any(known):
         return None

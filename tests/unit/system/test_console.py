@@ -157,6 +157,8 @@ def on_terminal(width: int, *told: tuple[str, str]) -> list[str]:
 def test_a_check_that_passed_is_told_in_a_sentence_and_not_in_json_with_17_digits() -> None:
     (line,) = on_terminal(120, ("check", 'conv2d passed 1.3s {"float64": 1.5459859670841932e-14, "float32": 7.9...'))
     assert line.endswith("check    conv2d passed 1.3 s: convolution gives the right numbers")
+    (line,) = on_terminal(80, ("check", 'conv2d passed 1.3s {"float64": 1.5459859670841932e-14}'))
+    assert line.endswith("check    conv2d passed 1.3 s")  # one line a check
     (line,) = on_terminal(120, ("check", "conv2d failed 1.3s gradient differs by 0.036123456789, on 1.15.500000"))
     assert line.endswith("conv2d failed 1.3 s: gradient differs by 0.03612, on 1.15.500000")
 

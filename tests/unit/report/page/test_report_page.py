@@ -19,6 +19,7 @@ import pytest
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.page import report_html
+from dlmatrix.report.page.sentences import translated
 from dlmatrix.report.page.source import FORMS, Source, in_words
 from tests.unit.report.page import sample
 from tests.unit.report.page.tree import Page
@@ -436,6 +437,18 @@ def test_what_the_tool_says_itself_is_chinese_in_chinese(page: Page) -> None:
     assert "expected 1" in shown[1]  # a framework's words stay as they are
 
 
+def test_a_cause_and_its_remedy_are_chinese_however_the_command_is_typed() -> None:
+    remedy = "use a cpu env: `.venv/bin/python -m dlmatrix list`; or have the host pass a GPU through to this virtual"
+    remedy += " machine, until `lspci -nn -d 10de:` lists it here"
+    found = translated(f"passed on the CPU; NO_GPU: this machine has no NVIDIA GPU; do: {remedy}")
+    assert found is not None
+    assert all(
+        words in found for words in ("在 CPU 上通过", "NO_GPU", "本机没有 NVIDIA GPU", "请宿主机把 GPU 直通给本虚拟机")
+    )
+    assert "pass a GPU" not in found
+    assert translated("a framework's own words; and more") is None
+
+
 def test_a_check_says_what_it_means_and_what_was_found_in_words(page: Page) -> None:
     text = page.text(section(page, "cpu-torch-2.13"))
     assert (
@@ -462,6 +475,15 @@ def test_the_page_tells_how_to_compare_with_the_run_before(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     past = History(entries=tuple(sample.past()))
     here = tmp_path / "reports" / "now"
+    gone = report_html(report.dumps(sample.result()), past, here)
+    assert "dlmatrix compare" not in gone  # its report is not there any more
+    for entry in past.entries[:-1]:
+        (tmp_path / entry["folder"]).mkdir(parents=True)
+        (tmp_path / entry["folder"] / "result.json").touch()
+    older = report_html(report.dumps(sample.result()), past, here)
+    assert "compare reports/20261111-080000-110 reports/now" in older
+    (tmp_path / past.entries[-1]["folder"]).mkdir()
+    (tmp_path / past.entries[-1]["folder"] / "result.json").touch()
     command = "python -m dlmatrix compare reports/20261112-080000-111 reports/now"
     html = report_html(report.dumps(sample.result()), past, here)
     assert command in html

@@ -43,7 +43,7 @@ def test_chinese_is_chinese_and_english_is_not() -> None:
         assert han.search(texts["zh"]) or key in same, key
 
 
-def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A text that is named and not there is an error of its own."""
     used = {"title", "comparison_title"}
 
@@ -53,8 +53,10 @@ def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(page, "text", note)
     data = sample.result()
-    past = History(entries=tuple(sample.past()), unreadable=("x.json",))
-    page.report_html(report.dumps(data), past, Path("reports/now"))
+    before = {"folder": str(tmp_path)}
+    past = History(entries=tuple(entry | before for entry in sample.past()), unreadable=("x.json",))
+    (tmp_path / "result.json").touch()
+    page.report_html(report.dumps(data), past, tmp_path / "now")
     unverified = sample.env("cpu-torch-2.2", "skipped", "no Python", status="unverified", built=False)
     other = sample.env("gpu-torch-2.2", "skipped", "x", document={"checks": [sample.check("imports")]})
     data["ratios"][0] |= {"low": 0.8, "ratio": 0.85, "high": 0.9}
