@@ -3,35 +3,153 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlmatrix.cli.parser import Verbs
+from dlmatrix.errors import EXIT_SKIPPED, UsageError
+
+if TYPE_CHECKING:
+    from dlmatrix.guides.model import Guide
+    from dlmatrix.guides.outcome import Outcome
+    from dlmatrix.guides.play import Played
+    from dlmatrix.guides.steps import Reading
+    from dlmatrix.matrix.model import Matrix
+    from dlmatrix.system.process import Say
 
 
 def add(verbs: Verbs) -> None:
     """Add it to the command line's verbs."""
-    parser = verbs.add_parser("replay", help="what an installation guide tells its reader to do")
+    parser = verbs.add_parser("replay", help="whether an installation guide still works, and what mends it")
+    parser.add_argument("guide", type=Path, metavar="GUIDE", help="Markdown, reStructuredText, HTML, a notebook, text")
     parser.add_argument(
-        "guide", type=Path, metavar="GUIDE", help="a file: Markdown, reStructuredText, HTML, a notebook, text"
+        "--steps", action="store_true", help="show what was read and how it was understood; run nothing"
     )
     parser.add_argument(
-        "--steps", action="store_true", required=True, help="show what was read and how it was understood; run nothing"
+        "--branch", default="cpu", metavar="NAME", help="cpu, gpu, or part of a tab's name (default: cpu)"
     )
-    parser.add_argument(
-        "--branch", default="cpu", metavar="NAME", help="cpu, gpu, or a part of a tab's name (default: cpu)"
-    )
+    parser.add_argument("--python", metavar="VERSION", help="which Python (default: the guide's, else the matrix's)")
+    parser.add_argument("--pip", default="", metavar="VERSION", help="which pip (default: the one of that Python)")
+    parser.add_argument("--no-search", action="store_true", help="stop at the first break")
+    parser.add_argument("--budget", type=float, default=3600.0, metavar="SECONDS", help="for all of it (default: 3600)")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="a new folder for the report (default: in reports/)")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(verb=replay)
 
 
-def replay(*, guide: Path, steps: bool, branch: str, json: bool) -> int:
-    """Show what a guide tells its reader to do; 0 unless it cannot be read."""
+def replay(
+    *,
+    guide: Path,
+    steps: bool,
+    branch: str,
+    python: str | None,
+    pip: str,
+    no_search: bool,
+    budget: float,
+    report: Path | None,
+    json: bool,
+) -> int:
+    """Replay a guide: 0 where it works, 1 where it is broken, 77 where that could not be judged."""
     from dlmatrix.cli.output import say
     from dlmatrix.guides.read.guide import read_guide
     from dlmatrix.guides.show import reading_json, reading_lines
     from dlmatrix.guides.steps import read_steps
 
+    if budget <= 0:
+        raise UsageError(f"--budget {budget:g}: nothing can be done in no time", "leave it out, or give more seconds")
     read = read_guide(guide)
     reading = read_steps(read, branch)
-    for line in [reading_json(read, reading)] if json else reading_lines(read, reading):
-        say(line)
-    return 0
+    if steps:
+        for line in [reading_json(read, reading)] if json else reading_lines(read, reading):
+            say(line)
+        return 0
+    tell: Say = (lambda line: None) if json else say
+    outcome, folder = _carried_out(read, reading, python, pip, no_search, budget, report, tell)
+    if json:
+        from dlmatrix.guides.outcome import as_json
+
+        say(as_json(outcome).rstrip())
+    tell(f"report: {folder}")
+    return {"works": 0, "works in translation": 0}.get(outcome.kind, 1 if "broken" in outcome.kind else EXIT_SKIPPED)
+
+
+def _carried_out(  # noqa: PLR0917 - the verb's own options
+    read: Guide,
+    reading: Reading,
+    python: str | None,
+    pip: str,
+    no_search: bool,
+    budget: float,
+    report: Path | None,
+    tell: Say,
+) -> tuple[Outcome, Path]:
+    import datetime
+    import os
+
+    import uv
+
+    from dlmatrix.engines.pythons import Pythons
+    from dlmatrix.guides.outcome import Outcome, nearest_env, outcome_lines, played_lines
+    from dlmatrix.guides.replay import Setting, replay_once, seconds_from_now, verdict, with_implied
+    from dlmatrix.guides.search import search
+    from dlmatrix.guides.show import shown
+    from dlmatrix.matrix.load import load_matrix
+    from dlmatrix.matrix.site import read_site
+    from dlmatrix.report.folder import report_folder
+    from dlmatrix.system.checkout import find_root
+    from dlmatrix.system.working import working
+
+    root = find_root()
+    folder = report_folder(root, report, datetime.datetime.now().astimezone())
+    matrix, site = load_matrix(root), read_site(os.environ)
+    chosen = python or reading.python or _newest(matrix)
+    steps = with_implied(read, reading)
+    setting = Setting(
+        root=root,
+        site=site,
+        pythons=Pythons(site=site, uv=uv.find_uv_bin()),
+        say=lambda line: tell(shown(line)),
+        until=seconds_from_now(budget),
+    )
+    tell(f"{shown(str(read.file))}: {read.format}, {read.encoding}; Python {chosen}")
+    for repair in reading.repairs:
+        tell(f"repaired at line {repair.line}: {repair.what}")
+
+    def told(one: Played) -> None:
+        for line in played_lines(one):
+            tell(line)
+
+    with working(root):
+        played = replay_once(setting, read, steps, chosen, pip, tell=told)
+        found = None
+        if played.first_break and not no_search:
+            found = search(setting, read, steps, played, pip)
+    env = nearest_env(matrix, played)
+    outcome = Outcome(guide=read, steps=steps, replay=played, verdict=verdict(played), search=found, env=env)
+    for line in outcome_lines(outcome):
+        tell(line)
+    _write(folder, outcome)
+    return outcome, folder
+
+
+def _newest(matrix: Matrix) -> str:
+    """The Python of most of the matrix: what a reader has who was told of none."""
+    from collections import Counter
+
+    return Counter(env.python for env in matrix.envs).most_common(1)[0][0]
+
+
+def _write(folder: Path, outcome: Outcome) -> None:
+    from dlmatrix.guides import outcome as form
+
+    folder.mkdir(parents=True, exist_ok=True)
+    mended = (outcome.search.replay if outcome.search else None) or outcome.replay
+    files = {
+        "replay.json": form.as_json(outcome),
+        "summary.md": form.summary(outcome),
+        "Dockerfile": form.dockerfile(outcome),
+        "env.toml": form.env_file(mended),
+        "guide.diff": form.diff(outcome.guide, outcome.steps, outcome.edits) if outcome.edits else "",
+    }
+    for name, text in files.items():
+        if text:
+            (folder / name).write_text(text, encoding="utf-8")

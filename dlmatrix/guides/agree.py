@@ -1,0 +1,41 @@
+"""Whether a step printed what its guide says: blanks, quotes, log lines and what changes from run to run apart."""
+
+from __future__ import annotations
+
+import re
+
+#: Lines that frameworks and pip write beside a program's own.
+_LOG = re.compile(
+    r"^(?:\d{4}-\d\d-\d\d[ T]\d\d:|[WIEF]\d{4} |WARNING|INFO|\[notice\]|DEBUG|To enable the following|Skipping|oneDNN"
+    r"|.*(?:Warning: |cuda_|cudart|computation_placer|cpu_feature_guard|TF-TRT|libcu|XLA|absl::|rebuild TensorFlow))"
+)
+#: What no two runs or machines have in common.
+_CHANGES = re.compile(
+    r"\d+\.\d+\.\d+|\d+:\d\d|\b(?:ms|us|s)/(?:step|epoch)|0x[0-9a-f]{4,}|\bat 0x|/home/"
+    r"|/usr/|[A-Z]:\\|loss|acc(?:uracy)?\b|\.\.\.|…"
+    r"|ETA|version|device:|GPU|random|seed|\d{4}-\d\d-\d\d|[<\[{]\w+[>\]}]$"
+)
+_FLOAT = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
+
+
+def disagreement(expected: str, printed: str) -> str:
+    """What a step should have printed and did not, in one line; empty where it did, or where nobody can tell.
+
+    Only what is short and the same in every run is held against it: a healthy guide is not to be called broken.
+    """
+    wanted = "\n".join(line for line in expected.splitlines() if line.strip() and not _LOG.match(line.strip()))
+    if not wanted.strip() or len(wanted) > 400 or _CHANGES.search(wanted):
+        return ""
+    if _bare(wanted) in _bare(printed):
+        return ""
+    if _FLOAT.search(wanted):
+        return ""  # rounded or drawn otherwise, it may be
+    if not re.search(r"\d|True|False", wanted) and not wanted.isascii():
+        return ""  # words about the output
+    return f"the guide says that it prints {' '.join(wanted.split())[:120]!r}"
+
+
+def _bare(text: str) -> str:
+    """A text less blanks, quotes, commas and the b of Python 3's bytes."""
+    text = re.sub(r"\bb(?=['\"])", "", text)
+    return re.sub(r"[\s'\",]+", "", text)

@@ -1,0 +1,123 @@
+"""Replays a guide as it is: its steps in an empty world, and what that says of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlmatrix.engines.pythons import Pythons
+from dlmatrix.guides.classify import RUN
+from dlmatrix.guides.model import Guide, Step
+from dlmatrix.guides.play import Played, Player, Replay
+from dlmatrix.guides.steps import Reading
+from dlmatrix.guides.world import World
+from dlmatrix.matrix.model import Site
+from dlmatrix.system.process import Say
+from dlmatrix.system.working import scratch
+
+#: What a guide that installs nothing is taken to have, by what its programs import.
+_PROJECTS = {
+    **{name: name for name in ("tensorflow", "torch", "keras", "numpy", "pandas", "matplotlib", "scipy", "seaborn")},
+    "torchvision": "torchvision",
+    "sklearn": "scikit-learn",
+    "PIL": "Pillow",
+    "cv2": "opencv-python-headless",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Where replays are made: the checkout, the site's indexes, this machine's Pythons, and until when."""
+
+    root: Path
+    site: Site
+    pythons: Pythons
+    say: Say
+    until: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a replay says of a guide, and in words."""
+
+    kind: str
+    words: str
+
+
+def replay_once(  # noqa: PLR0917 - what a replay is of
+    setting: Setting,
+    guide: Guide,
+    steps: Sequence[Step],
+    python: str,
+    pip: str,
+    tell: Callable[[Played], None] = lambda one: None,
+) -> Replay:
+    """Play all steps in a new world, which is gone afterwards. Raises SkippedEnv where none can be made."""
+    with scratch(setting.root) as folder:
+        world = World(folder / "world", root=setting.root, site=setting.site, pythons=setting.pythons, say=setting.say)
+        player = Player(world, setting.site, tell, name=guide.file.name, until=setting.until)
+        return player.play(steps, python, pip)
+
+
+def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
+    """The steps, after an installation of what the programs import where the guide names none."""
+    steps = reading.steps
+    if any(step.kind == "install" or step.form == "hole" for step in steps) and guide.format != "notebook":
+        return steps
+    text = " ".join(step.text for step in steps if step.kind == "install")
+    wanted = [
+        found
+        for module in _imported(steps)
+        if (found := _PROJECTS.get(module)) and not re.search(rf"\b{re.escape(found)}\b", text)
+    ]
+    programs = [n for n, step in enumerate(steps) if step.kind == "program" and step.form != "shell"]
+    if not wanted or not programs:
+        return steps
+    why = "the guide does not install it: its programs import it"
+    implied = Step(text=f"pip install {' '.join(wanted)}", kind="install", line=steps[programs[0]].line, why=why)
+    return (*steps[: programs[0]], implied, *steps[programs[0] :])
+
+
+def _imported(steps: Sequence[Step]) -> list[str]:
+    found: dict[str, None] = {}
+    for step in steps:
+        if step.kind == "program" and step.form != "shell":
+            for node in ast.walk(ast.parse(step.text)):
+                if isinstance(node, ast.Import):
+                    found |= dict.fromkeys(alias.name.partition(".")[0] for alias in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    found[node.module.partition(".")[0]] = None
+    return [name for name in found if name not in sys.stdlib_module_names]
+
+
+def verdict(replay: Replay) -> Verdict:
+    """What a replay says: works, works in translation, broken, not judged, or could not look."""
+    if replay.blind:
+        return Verdict(kind="could not look", words=f"could not look: {replay.blind}")
+    if broken := replay.first_break:
+        line = broken.line or broken.step.line
+        return Verdict(kind="broken", words=f"broken at line {line}: {broken.reason}")
+    ran = [one for one in replay.played if one.step.kind in RUN]
+    passed = [one for one in ran if one.outcome == "passed"]
+    stop = replay.unjudged
+    if stop:
+        beyond = "" if not passed else f" beyond line {stop.step.line}"
+        return Verdict(kind="not judged", words=f"not judged{beyond}: {stop.reason}")
+    if not any(one.step.kind in ("install", "check", "program") for one in passed):
+        other = next((one for one in replay.played if one.outcome == "unjudged"), None)
+        return Verdict(
+            kind="not judged", words=f"not judged: {other.reason if other else 'it has no step to carry out'}"
+        )
+    if any(one.notes for one in passed):
+        return Verdict(kind="works in translation", words="works in translation")
+    return Verdict(kind="works", words="works")
+
+
+def seconds_from_now(seconds: float) -> float:
+    """A time of the clock that replays are held to."""
+    return time.monotonic() + seconds

@@ -1,0 +1,208 @@
+"""A clean world for a guide: an empty home, a Python of its own, a shell whose state is carried from step to step."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from packaging.version import Version
+
+from dlmatrix.engines.failures import explain
+from dlmatrix.engines.pythons import Pythons
+from dlmatrix.errors import SkippedEnv
+from dlmatrix.guides.contained import Ended, Surroundings, run_contained
+from dlmatrix.guides.jail import NOBODY
+from dlmatrix.matrix.model import Site
+from dlmatrix.matrix.site import index_config, uv_environment
+from dlmatrix.system.process import Say, run_lines
+
+#: The newest pip of each old Python: what conda brings with it. Source: the Requires-Python of pip's releases.
+CONDA_PIP = {"3.6": "21.3.1", "3.7": "24.0", "3.8": "25.0.1"}
+_STEP = """\
+shopt -s expand_aliases
+{{ source {state}/shell; cd "$(cat {state}/cwd)"; }} 2>/dev/null
+trap 'code=$?; {{ declare -p | sed -E "/^declare -[a-zA-Z]*r/d"; declare -f; alias -p; }} >{state}/new 2>/dev/null
+mv {state}/new {state}/shell; pwd >{state}/cwd; exit $code' EXIT
+{command}
+"""
+_SUDO = """\
+#!/bin/sh
+while :; do case "$1" in -u|-g) shift 2;; -*) shift;; *=*) export "$1"; shift;; *) break;; esac; done
+exec "$@"
+"""
+
+
+class World:
+    """A folder in which a guide's steps are run; nothing of them reaches beyond it."""
+
+    def __init__(self, folder: Path, *, root: Path, site: Site, pythons: Pythons, say: Say) -> None:
+        self.folder = folder
+        self._root, self._site, self._pythons, self._say = root, site, pythons, say
+        self._state, self.home = folder / "state", folder / "home"
+        self._readable: list[Path] = []
+        self._count = 0
+        #: requirements that every installation is held to, such as a build without CUDA
+        self.constraints: list[str] = []
+        #: environments by name, each with its Python
+        self.envs: dict[str, str] = {}
+        for place in (self._state, self.home, folder / "bin", folder / "programs", folder / "tmp"):
+            place.mkdir(parents=True)
+        shutil.copy(Path(__file__).with_name("session.py"), folder / "session.py")
+        sudo = folder / "bin" / "sudo"
+        sudo.write_text(_SUDO, encoding="utf-8")
+        sudo.chmod(0o755)
+        (self._state / "cwd").write_text(f"{self.home}\n", encoding="utf-8")
+        self._own()
+
+    def _own(self) -> None:
+        if os.getuid() == 0:
+            self.folder.chmod(0o755)
+            for place in (self.folder, *self.folder.iterdir(), *self._state.iterdir()):
+                os.chown(place, NOBODY, NOBODY)
+
+    def make_env(self, name: str, version: str, pip: str) -> None:
+        """A virtual environment of a Python, with the pip that this Python brings or the one named, and go into it.
+
+        Raises SkippedEnv where this machine has no such Python, and what the engines raise where uv fails.
+        """
+        place = self.folder / "env" / name
+        if place.exists():
+            return
+        python = self._python(version)
+        bundled = _newest(python.resolve().parents[1].glob(f"lib/python{version}/ensurepip/_bundled/*.whl"))
+        self._uv("venv", "--python", str(python), str(place))
+        if pip or not bundled:
+            self._uv("pip", "install", "--python", f"{place}/bin/python", f"pip=={pip}" if pip else "pip", "setuptools")
+        else:
+            self._uv("pip", "install", "--python", f"{place}/bin/python", "--no-index", "--no-deps", *bundled)
+        if os.getuid() == 0:
+            for one in (self.folder / "env", place, *place.rglob("*")):
+                os.chown(one, NOBODY, NOBODY, follow_symlinks=False)
+        self.envs[name] = version
+        self.activate(name)
+
+    def _uv(self, *words: str) -> None:
+        """Have uv make or fill an environment, before anything of the guide is in it."""
+        config = self.folder.with_name(f"{self.folder.name}.toml")
+        config.write_text(index_config(self._site), encoding="utf-8")
+        command = [self._pythons.uv, "--config-file", str(config), "--no-progress", *words]
+        done = run_lines(command, say=lambda line: None, environ=uv_environment(self._site, os.environ))
+        config.unlink()
+        if done.exit_code != 0:
+            raise explain(done.said, "the guide's environment", str(self.folder))
+
+    def activate(self, name: str) -> None:
+        """Go into an environment that ``make_env`` made, as ``activate`` does."""
+        place = shlex.quote(str(self.folder / "env" / name))
+        self.shell(
+            f"export VIRTUAL_ENV={place} CONDA_DEFAULT_ENV={shlex.quote(name)} PATH={place}/bin:$PATH; hash -r", 30
+        )
+
+    def shell(self, command: str, timeout_seconds: float, index: bool = False) -> Ended:
+        """Run a command where the one before ended; ``index`` gives it the site's package index."""
+        self._count += 1
+        file = self.folder / "programs" / f"step-{self._count}.sh"
+        file.write_text(_STEP.format(state=shlex.quote(str(self._state)), command=command), encoding="utf-8")
+        return self._run(["/bin/bash", "--noprofile", "--norc", str(file)], timeout_seconds, index)
+
+    def program(self, text: str, timeout_seconds: float) -> Ended:
+        """Run a program as a file."""
+        self._count += 1
+        file = self.folder / "programs" / f"program-{self._count}.py"
+        file.write_text(text + "\n", encoding="utf-8")
+        return self.shell(f"python {shlex.quote(str(file))}", timeout_seconds)
+
+    def session(self, pieces: Sequence[dict[str, str]], timeout_seconds: float) -> Ended:
+        """Run pieces of one program in one scope: see ``session.py``."""
+        self._count += 1
+        file = self.folder / "programs" / f"session-{self._count}.json"
+        file.write_text(json.dumps(list(pieces)), encoding="utf-8")
+        runner = shlex.quote(str(self.folder / "session.py"))
+        return self.shell(f"python {runner} {shlex.quote(str(file))}", timeout_seconds)
+
+    def installed(self) -> dict[str, str]:
+        """The distributions of the environment that the shell is in, by their names."""
+        done = self.shell("python -m pip list --format=json --disable-pip-version-check", 120)
+        try:
+            return {str(one["name"]).lower(): str(one["version"]) for one in json.loads(done.stdout)}
+        except (ValueError, KeyError, TypeError):
+            return {}
+
+    def told(self, text: str) -> str:
+        """What a step said, less the names that only this world has."""
+        text = re.sub(rf"{re.escape(str(self.folder))}/programs/(?:step|program|session)-\d+\.(?:sh|py)", "guide", text)
+        return text.replace(str(self.home), "~").replace(str(self.folder), "…")
+
+    def _python(self, version: str) -> Path:
+        python = self._pythons.find(self._root, version)
+        why = "" if python else self._pythons.bring(self._root, version, self._say)
+        python = python or self._pythons.find(self._root, version)
+        if python is None:
+            raise SkippedEnv(
+                f"Python {version} is not on this machine, and uv could not bring it: {why}",
+                f"install it (pyenv install {version}), or name another with --python",
+            )
+        prefix = python.resolve().parents[1]
+        if str(prefix) not in ("/usr", "/usr/local") and prefix not in self._readable:
+            self._readable.append(prefix)
+        return python
+
+    def _run(self, command: list[str], timeout_seconds: float, index: bool = False) -> Ended:
+        links = self._site.find_links if index else ()
+        around = Surroundings(
+            writable=(self.folder,),
+            readable=(*self._readable, *(link.resolve() for link in links)),
+            hidden=(self._root,),
+        )
+        environ = self._environ() | (self._index() if index else {})
+        return run_contained(command, cwd=self.home, environ=environ, around=around, timeout_seconds=timeout_seconds)
+
+    def _environ(self) -> dict[str, str]:
+        certificates = {"SSL_CERT_FILE": str(self._site.ca_bundle)} if self._site.ca_bundle else {}
+        return {
+            "PATH": f"{self.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.folder / "tmp"),
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            "MPLBACKEND": "Agg",
+            **certificates,
+            **self._site.proxies,
+        }
+
+    def _index(self) -> dict[str, str]:
+        """What pip is told of this site, for the steps that ask an index and for no other."""
+        found = {
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_NO_INPUT": "1",
+            "PIP_RETRIES": "1",
+            "PIP_DEFAULT_TIMEOUT": "30",
+            "PIP_CACHE_DIR": str(self.folder / "tmp" / "cache"),
+        }
+        if self._site.index:
+            found["PIP_INDEX_URL"] = self._site.index
+        if self._site.extra_indexes:
+            found["PIP_EXTRA_INDEX_URL"] = " ".join(self._site.extra_indexes)
+        if self._site.find_links:
+            found["PIP_FIND_LINKS"] = " ".join(map(str, self._site.find_links))
+        if self._site.ca_bundle:
+            found |= {"PIP_CERT": str(self._site.ca_bundle), "REQUESTS_CA_BUNDLE": str(self._site.ca_bundle)}
+        if self.constraints:
+            file = self.folder / "constraints.txt"
+            file.write_text("\n".join(self.constraints) + "\n", encoding="utf-8")
+            found["PIP_CONSTRAINT"] = str(file)
+        return found
+
+
+def _newest(wheels: Iterable[Path]) -> list[str]:
+    """The newest wheel of each project: a Python that was updated may have two."""
+    best: dict[str, Path] = {}
+    for wheel in sorted(wheels, key=lambda one: Version(one.name.split("-")[1])):
+        best[wheel.name.split("-")[0]] = wheel
+    return list(map(str, best.values()))
