@@ -14,8 +14,8 @@ from dlmatrix.guides.repair import HOLE, parses, repair_program, repair_shell
 from dlmatrix.guides.sorts import PRINTS, SHELL, WINDOWS, sort_of
 
 _TOLD = re.compile(
-    r"(?:\b(?:run|execute|type|enter|issue|invoke|using|do|then|with|try|call)|执行|运行|输入|键入|敲入|使用|命令)"
-    r"[^.。,，]{0,24}$|[:：]\**\s*$|^$",
+    r"(?:\b(?:run|execute|type|enter|issue|invoke|call)|执行|运行|输入|键入|敲入|使用|命令)[^.。,，]{0,24}$"
+    r"|\b(?:using|do|then|with|by|try)\W{0,3}$|[:：]\**\s*$|^$",
     re.I,
 )
 _NOT_TOLD = re.compile(

@@ -113,7 +113,7 @@ def verdict(replay: Replay) -> Verdict:
         return Verdict(
             kind="not judged", words=f"not judged: {other.reason if other else 'it has no step to carry out'}"
         )
-    if any(one.notes for one in passed):
+    if any(not note.startswith(("conda", "virtualenv", "--user")) for one in passed for note in one.notes):
         return Verdict(kind="works in translation", words="works in translation")
     return Verdict(kind="works", words="works")
 

@@ -24,7 +24,9 @@ _INDEX = re.compile(r"(?:-i|--index-url|--extra-index-url|-f|--find-links)(?:\s+
 _CONDA = ("conda", "mamba", "micromamba")
 #: conda's names of what an index calls otherwise, and what only conda has: none.
 _NAMES = {
-    "pytorch": "torch", "opencv": "opencv-python", "pytables": "tables",
+    "pytorch": "torch",
+    "opencv": "opencv-python",
+    "pytables": "tables",
     **dict.fromkeys(("cudatoolkit", "cudnn", "cpuonly", "pytorch-cuda", "python", "pip", "conda"), ""),
 }
 

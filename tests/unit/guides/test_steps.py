@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.cli.replay import replay
+from dlmatrix.__main__ import main
 from dlmatrix.errors import UsageError
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.read.decode import MOST_BYTES
@@ -383,11 +383,11 @@ def test_the_reader_of_a_page_that_is_none_is_told(tmp_path: Path) -> None:
 
 def test_a_page_without_a_command_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "page.md").write_text("# Only\n\nwords\n", encoding="utf-8")
-    assert replay(guide=tmp_path / "page.md", steps=True, branch="cpu", json=False) == 0
+    assert main(["replay", "--steps", str(tmp_path / "page.md")]) == 0
     assert "nothing in it is a command or a program" in capsys.readouterr().out
 
 
 def test_a_guide_cannot_write_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "page.md").write_text("```bash\npip install \x1b[31malpha\x07\n```\n", encoding="utf-8")
-    replay(guide=tmp_path / "page.md", steps=True, branch="cpu", json=False)
+    main(["replay", "--steps", str(tmp_path / "page.md")])
     assert "\x1b" not in capsys.readouterr().out

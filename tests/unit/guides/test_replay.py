@@ -1,0 +1,255 @@
+"""Guides replayed in worlds of their own, against an index made here: nothing reaches a network."""
+
+from __future__ import annotations
+
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import uv
+
+from dlmatrix.engines.pythons import Pythons
+from dlmatrix.errors import SkippedEnv
+from dlmatrix.guides.contained import Surroundings, run_contained
+from dlmatrix.guides.outcome import diff
+from dlmatrix.guides.play import Replay
+from dlmatrix.guides.read.guide import read_guide
+from dlmatrix.guides.replay import Setting, replay_once, seconds_from_now, verdict, with_implied
+from dlmatrix.guides.search import Search, search
+from dlmatrix.guides.steps import read_steps
+from dlmatrix.matrix.model import Site
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@pytest.fixture(scope="module")
+def contained(tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("try")
+    try:
+        run_contained(
+            ["/bin/true"], cwd=Path("/"), environ={}, around=Surroundings(writable=(place,)), timeout_seconds=30
+        )
+    except SkippedEnv as reason:
+        pytest.skip(str(reason))
+
+
+def wheel(folder: Path, name: str, version: str, code: str, requires: str = "") -> None:
+    """A wheel of one module in a simple index."""
+    place = folder / name
+    place.mkdir(parents=True, exist_ok=True)
+    file = place / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    needs = f"Requires-Dist: {requires}\n" if requires else ""
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(f"{name}.py", code)
+        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    links = "".join(f'<a href="{one.name}">{one.name}</a>\n' for one in sorted(place.glob("*.whl")))
+    (place / "index.html").write_text(links, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("index")
+    wheel(folder, "alpha", "1.0", "def two():\n    return 2\n")
+    wheel(folder, "six", "1.17.0", "")
+    for one in (folder, *folder.rglob("*")):  # as root the guide is nobody
+        one.chmod(0o755)
+    return folder
+
+
+def setting(root: Path, folder: Path | None, said: list[str]) -> Setting:
+    """Against an index that is a folder, or one that nobody answers."""
+    site = Site(find_links=(folder,), index=folder.as_uri()) if folder else Site(index="http://127.0.0.1:9/simple")
+    pythons = Pythons(site=site, uv=uv.find_uv_bin())
+    return Setting(root=root, site=site, pythons=pythons, say=said.append, until=seconds_from_now(300))
+
+
+def played(
+    root: Path, tmp_path: Path, folder: Path | None, text: str, name: str = "guide.md"
+) -> tuple[Replay, Search | None, str]:
+    """A guide's replay, the search where it breaks, and the change as a diff."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    guide = read_guide(tmp_path / name)
+    steps = with_implied(guide, read_steps(guide))
+    where = setting(root, folder, [])
+    replay = replay_once(where, guide, steps, PYTHON, "")
+    found = search(where, guide, steps, replay, "") if replay.first_break else None
+    return replay, found, diff(guide, steps, found.found) if found and found.found else ""
+
+
+def outcomes(replay: Replay) -> list[str]:
+    return [one.outcome for one in replay.played]
+
+
+HEALTHY = """\
+# Alpha
+
+```bash
+$ python3 -m venv mine
+$ source mine/bin/activate
+(mine) $ pip install alpha==1.0
+$ mkdir -p work && cd work
+$ export PLACE=here
+$ COUNT=3
+```
+
+```bash
+echo "$PLACE $COUNT $(basename "$PWD")"
+```
+
+It prints
+
+```
+here 3 work
+```
+
+```python
+import alpha
+print(alpha.two())
+# 2
+```
+
+```console
+$ python
+>>> import alpha
+>>> alpha.two()
+2
+$ sudo shutdown -r now
+$ nvidia-smi
+```
+"""
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_healthy_guide_works_and_its_state_is_carried(root: Path, tmp_path: Path, index: Path) -> None:
+    replay, _, _ = played(root, tmp_path, index, HEALTHY)
+    assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
+    assert outcomes(replay)[-2:] == ["skipped", "unjudged"]
+    assert replay.installed["pip"]
+
+
+@pytest.mark.usefixtures("contained")
+def test_what_is_printed_is_held_against_the_guide(root: Path, tmp_path: Path, index: Path) -> None:
+    program = "```python\nimport alpha\nprint(alpha.two() + 1)\n```\n"
+    text = f"```bash\npip install alpha\n```\n{program}The output is\n```\n2\n```\n"
+    replay, found, _ = played(root, tmp_path, index, text)
+    assert verdict(replay).kind == "broken"
+    assert replay.first_break
+    assert "says that it prints '2', and it prints '3'" in replay.first_break.reason
+    assert found is not None
+    assert found.found is None
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_break_has_its_line_and_is_mended_by_what_its_message_says(root: Path, tmp_path: Path, index: Path) -> None:
+    text = (
+        "# A\n\n```bash\npip install alpha\n```\n\n```python\nimport alpha\nimport six\nprint(alpha.two())\n# 2\n```\n"
+    )
+    replay, found, change = played(root, tmp_path, index, text)
+    assert verdict(replay).words == "broken at line 9: ModuleNotFoundError: No module named 'six'"
+    assert found is not None
+    assert [one.words for one in found.found or ()] == ["also six"]
+    assert "-pip install alpha\n+pip install alpha six\n" in change
+    assert [tried.works for tried in found.tried] == [True]
+
+
+@pytest.mark.usefixtures("contained")
+@pytest.mark.parametrize("asked", ["alpha==1.0", "alpha==9.9"])
+def test_an_index_that_does_not_answer_is_no_break(root: Path, tmp_path: Path, asked: str) -> None:
+    replay, found, _ = played(root, tmp_path, None, f"```bash\npip install {asked}\n```\n")
+    assert verdict(replay).words == "could not look: no package index answers"
+    assert found is None
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_version_that_an_index_lacks_is_a_break(root: Path, tmp_path: Path, index: Path) -> None:
+    replay, _, _ = played(root, tmp_path, index, "```bash\npip install alpha==9.9\n```\n")
+    assert "No matching distribution found for alpha==9.9" in verdict(replay).words
+
+
+@pytest.mark.usefixtures("contained")
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("```bash\ndocker pull alpha\ndocker run --gpus all alpha\n```\n", "not judged: it needs a Docker engine"),
+        ("```bash\npip install -r requirements.txt\n```\n", "not judged: it needs requirements.txt, which"),
+        ("```python\nopen('data.csv').read()\n```\n```python\nprint(1)\n```\n", "not judged: it needs data.csv"),
+        ("```python\nimport time\ninput('name? ')\n```\n", "not judged: it needs a person"),
+        ("# Words only\n\nnothing\n", "not judged: it has no step to carry out"),
+    ],
+)
+def test_what_needs_something_else_is_neither_a_pass_nor_a_break(
+    root: Path, tmp_path: Path, index: Path, text: str, words: str
+) -> None:
+    replay, _, _ = played(root, tmp_path, index, text)
+    assert verdict(replay).words.startswith(words)
+
+
+SPY = """\
+import glob, os
+for place in ("~", "/root", "/home/*"):
+    for name in (".ssh/*", ".config/pip/pip.conf", ".pypirc", ".netrc", "secret-of-a-test"):
+        print("seen", glob.glob(os.path.join(os.path.expanduser(place), name)))
+for name in ("/etc/pip.conf", "/etc/shadow"):
+    try:
+        print("read", len(open(name).read()))
+    except OSError:
+        print("read 0")
+print("told", [name for name in os.environ if "PIP" in name or "TOKEN" in name or "UV" in name])
+try:
+    open("/etc/written", "w")
+except OSError as error:
+    print("refused", error.errno)
+"""
+
+
+@pytest.mark.usefixtures("contained")
+def test_nothing_of_this_machine_is_seen_from_inside(
+    root: Path, tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    (home / ".ssh").mkdir(parents=True)
+    for name in (".ssh/id", "secret-of-a-test"):
+        (home / name).write_text("secret", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("MY_TOKEN", "secret")
+    replay, _, _ = played(root, tmp_path, index, f"```python\n{SPY}```\n")
+    said = replay.played[-1].said
+    assert said.count("seen []") == 15, said
+    assert said.count("read 0") == 2
+    assert "told []" in said
+    assert "refused" in said
+
+
+@pytest.mark.usefixtures("contained")
+def test_limits_end_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o777)
+    around = Surroundings(writable=(tmp_path,))
+    environ = {"PATH": os.defpath}
+    left = run_contained(
+        ["/bin/sh", "-c", "setsid sleep 1234.5 & echo left"],
+        cwd=tmp_path,
+        environ=environ,
+        around=around,
+        timeout_seconds=60,
+    )
+    assert (left.exit_code, left.stdout) == (0, "left\n")
+    long = run_contained(["/bin/sleep", "1234.5"], cwd=tmp_path, environ=environ, around=around, timeout_seconds=1)
+    assert long.why == "it did not end in 1 s"
+    monkeypatch.setattr("dlmatrix.guides.contained.MOST_OUTPUT", 1 << 20)
+    loud = run_contained(["/bin/sh", "-c", "yes"], cwd=tmp_path, environ=environ, around=around, timeout_seconds=60)
+    assert loud.why == "it printed more than 1 MB"
+    assert len(loud.stdout) < 1_100_000
+    running = [one.read_bytes() for one in Path("/proc").glob("[0-9]*/cmdline") if one.exists()]
+    assert not [one for one in running if b"1234.5" in one]
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_library_that_a_wheel_needs_is_a_break_and_no_missing_file(root: Path, tmp_path: Path, index: Path) -> None:
+    said = "libcublas.so.9.0: cannot open shared object file: No such file or directory"
+    replay, _, _ = played(root, tmp_path, index, f"```python\nraise ImportError({said!r})\n```\n")
+    assert verdict(replay).words == f"broken at line 2: ImportError: {said}"
