@@ -76,6 +76,7 @@ def test_convolution_is_its_definition():
     assert output.shape == (1, 2, 8, 3)
 
 
+@pytest.mark.once
 def test_the_networks_gradient_is_the_finite_difference():
     generator = numpy.random.RandomState(0)
     weights = {name: weight.astype(float) for name, weight in parity.initial().items()}
@@ -88,6 +89,7 @@ def test_the_networks_gradient_is_the_finite_difference():
             assert gradients[name][index] == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.once
 def test_the_shipped_answers_are_the_references():
     """The whole of parity.npz again: weights, logits and the losses of 50 steps."""
     data = digits.Digits()

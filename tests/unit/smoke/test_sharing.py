@@ -147,6 +147,7 @@ def test_an_h100_has_all_twelve_rows_in_the_default_budget_and_three_processes_f
     assert len(found["resnet18/train/channels_last/128/bf16/device"]["samples"]) == 3
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("tflops", [3.0, 5.0, 20.0, 700.0])
 def test_a_card_of_any_speed_has_three_processes_for_the_headline_rows(tflops):
     found, machine = played(tflops)
@@ -155,6 +156,7 @@ def test_a_card_of_any_speed_has_three_processes_for_the_headline_rows(tflops):
     assert all(found[name]["roof_share"] > 0.0 for name in headline("torch"))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("framework", ["tf2", "tf1"])
 @pytest.mark.parametrize("tflops", [5.0, 50.0])
 def test_tensorflow_measures_tf32_in_processes_of_its_own(framework, tflops):
@@ -174,6 +176,7 @@ def test_the_slowest_card_gets_one_process_with_what_fits():
     assert found["resnet18/train/eager/128/fp32/device"]["outcome"] == "measured"
 
 
+@pytest.mark.once
 def test_an_old_card_is_refused_by_name_what_it_cannot_do():
     found, _ = played(8.0, card={"memory": 16 << 30, "capability": [7, 5]})
     refused = {name for name, row in found.items() if "compute capability" in row["reason"]}
@@ -184,6 +187,7 @@ def test_an_old_card_is_refused_by_name_what_it_cannot_do():
     assert "resnet18/train/channels_last/512/amp/device" in found
 
 
+@pytest.mark.once
 def test_more_time_goes_down_the_list_and_less_keeps_to_its_head():
     much, _ = played(50.0, budget=400.0)
     assert len([row for row in much.values() if row["outcome"] == "measured"]) > 30
@@ -194,6 +198,7 @@ def test_more_time_goes_down_the_list_and_less_keeps_to_its_head():
     assert (len(machine.processes), processes_of(one, headline("torch"))) == (1, [1, 1, 1, 1])
 
 
+@pytest.mark.once
 def test_another_headline_row_goes_first_in_each_process():
     _, machine = played(50.0)
     first = [next(event["id"] for event in p.events if event["event"] == "measured") for p in machine.processes]

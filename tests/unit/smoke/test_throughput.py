@@ -108,6 +108,7 @@ def test_one_process_has_no_interval():
     assert stats.stat([[5.0]]) == {"median": 5.0, "iqr": 0.0, "low": 5.0, "high": 5.0}
 
 
+@pytest.mark.once
 def test_the_interval_covers_the_median_as_often_as_it_says():
     draw = stats.random.Random(7).gauss
     covered = 0
