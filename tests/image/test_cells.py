@@ -17,7 +17,9 @@ from tests.image.support import ROOT, Dlmatrix, containers, outcomes, plan_of, r
 CELLS = ("cpu-torch-2.13", "cpu-tf2-2.21", "cpu-tf1-1.15")
 
 
-def test_cells_pass_and_leave_only_their_images_and_one_report(dlmatrix: Dlmatrix, client: Any, tmp_path: Path) -> None:
+def test_cells_pass_and_leave_only_their_images_and_one_report(
+    dlmatrix: Dlmatrix, client: Any, engine: DockerEngine, tmp_path: Path
+) -> None:
     ran = dlmatrix("run", *CELLS, "--quick", "--engine", "docker", "--report", str(tmp_path / "report"))
     assert ran.code == 0, ran.out + ran.err
     assert containers(client) == []
@@ -38,9 +40,8 @@ def test_cells_pass_and_leave_only_their_images_and_one_report(dlmatrix: Dlmatri
         assert row["name"] in summary
         assert row["name"] in ran.out
 
-    again = dlmatrix("run", *CELLS, "--engine", "docker", "--report", str(tmp_path / "again"))
-    assert again.code == 0, again.out + again.err
-    assert [row["built"] for row in result(tmp_path / "again")["envs"]] == [False, False, False]
+    again = [engine.prepare(plan_of(ROOT, cell), lambda line: None) for cell in CELLS]
+    assert [prepared.built for prepared in again] == [False, False, False]
     for cell in CELLS:
         assert client.images.get(f"dlmatrix:{cell}").labels["dlmatrix.env"] == cell
 

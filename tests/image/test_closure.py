@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -24,17 +25,20 @@ CUBLAS = {"11": "nvidia/cublas/lib/libcublas.so.11", "12": "nvidia/cublas/lib/li
 CUBLAS_13 = "nvidia/cu13/lib/libcublas.so.13"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def closure_of(client: Any) -> Callable[..., Closure]:
-    """Check an env's image after deleting paths below site-packages, in a throw-away container."""
+    """Check an env's image after deleting paths below site-packages, in a throw-away container; each case once."""
 
-    def check(env: Env, *without: str) -> Closure:
+    @functools.cache
+    def check(name: str, *without: str) -> Closure:
+        plan = plan_of(ROOT, name)
         try:
-            image = client.images.get(env.tag)
+            image = client.images.get(plan.env.tag)
         except docker.errors.ImageNotFound:
-            pytest.skip(f"{env.tag} is not on this engine; build it: python -m dlmatrix run {env.name} --engine docker")
-        plan = plan_of(ROOT, env.name)
-        paths = [f"{site_packages(env.python)}/{path}" for path in without]
+            pytest.skip(
+                f"{plan.env.tag} is not on this engine; build it: python -m dlmatrix run {name} --engine docker"
+            )
+        paths = [f"{site_packages(plan.env.python)}/{path}" for path in without]
         container = client.containers.create(
             image.id,
             entrypoint=["rm", *paths] if without else ["true"],
@@ -49,15 +53,15 @@ def closure_of(client: Any) -> Callable[..., Closure]:
             place = image_place(plan, container.export(chunk_size=1 << 20), image.attrs["Config"]["Env"])
         finally:
             container.remove(force=True, v=True)
-        build = load_compatibility(ROOT).build_of(env)
-        return check_closure(place, env, load_libraries(), build, plan.lock)
+        build = load_compatibility(ROOT).build_of(plan.env)
+        return check_closure(place, plan.env, load_libraries(), build, plan.lock)
 
     return check
 
 
 @pytest.mark.parametrize("env", GPU, ids=lambda e: e.name)
 def test_whole(closure_of: Callable[..., Closure], env: Env) -> None:
-    closure = closure_of(env)
+    closure = closure_of(env.name)
     assert closure.findings == ()
     assert set(closure.driver) <= {"libcuda.so.1"}
 
@@ -73,7 +77,7 @@ def test_what_is_taken_out_is_named(closure_of: Callable[..., Closure], env: Env
     cudnn = f"nvidia-cudnn-cu{build.cuda_major}"
     locked = lock.version_of(cudnn) or ""
     part = "libcudnn_cnn_train.so.8" if locked.startswith("8.") else "libcudnn_heuristic.so.9"
-    found = {finding.what: finding for finding in closure_of(env, cublas, f"nvidia/cudnn/lib/{part}").findings}
+    found = {finding.what: finding for finding in closure_of(env.name, cublas, f"nvidia/cudnn/lib/{part}").findings}
     assert found.keys() >= {cublas.rpartition("/")[2], part}
     assert found[cublas.rpartition("/")[2]].wheel == f"{wheel}=={lock.version_of(wheel)}"
     assert found[part].wheel == f"{cudnn}=={locked}"
@@ -94,7 +98,7 @@ for line in open("/proc/self/maps"):
 
 @pytest.mark.parametrize("env", ENVS, ids=lambda e: e.name)
 def test_what_a_process_has_loaded_is_called_loaded(client: Any, closure_of: Callable[..., Closure], env: Env) -> None:
-    unloaded = closure_of(env).unloaded
+    unloaded = closure_of(env.name).unloaded
     options = {"network_mode": "none", "labels": {"dlmatrix.env": ""}, "remove": True}
     mapped = client.containers.run(env.tag, ["-c", MAPPED], entrypoint=["python"], **options).decode().splitlines()
     assert [path for path in mapped if site_packages(env.python) in path]
