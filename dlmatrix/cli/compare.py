@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlmatrix.cli.output import say
+from dlmatrix.cli.output import make_console, say, tell
 from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import DlmatrixError, MissingError, SlowerError, UsageError
 
@@ -102,4 +102,9 @@ def _end(slower: str, missing: str) -> int:
 
 
 def _print(found: dict[str, Any] | Iterable[str]) -> None:
-    say(json_module.dumps(found, indent=1) if isinstance(found, dict) else "\n".join(found))
+    if isinstance(found, dict):
+        say(json_module.dumps(found, indent=1))
+        return
+    console = make_console()
+    for line in found:
+        tell(console, line)

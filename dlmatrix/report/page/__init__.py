@@ -35,6 +35,8 @@ _OUTCOMES = ("failed", "error", "skipped", "passed")
 _MARKS = ("SLOWER", "UNCLEAR", "FASTER", "SAME")
 #: The form of a figure without an interval, by how its name in a comparison ends.
 _COSTS = {"image": "bytes", "memory": "bytes", "build": "seconds", "step": "s"}
+#: What an engine's keys are called beside those of the machine.
+_ENGINE_WORDS = {"driver": "storage driver", "cpus": "CPUs", "machine": "on"}
 #: Pairs of cells that the page shows; result.json has all.
 _PAIRS = 40
 
@@ -68,7 +70,7 @@ def report_html(result: str, history: History | None = None, folder: Path | None
         "report.html",
         "title",
         data=data,
-        about=_about(data.get("engine") or {}),
+        about=_about(data.get("engine") or {}, data.get("host") or {}),
         fig=source.figure,
         # The time is left out, so that the same run gives the same page.
         result=base64.b64encode(gzip.compress(result.encode(), mtime=0)).decode(),
@@ -130,13 +132,15 @@ def _render(template: str, title: str, **values: Any) -> str:
     )
 
 
-def _about(engine: Mapping[str, str]) -> str:
-    """The engine in one line, its name and version first; its memory as people write it."""
+def _about(engine: Mapping[str, str], host: Mapping[str, Any]) -> str:
+    """The engine in one line, its name and version first; its machine where that is another."""
     first = " ".join(engine[key] for key in ("engine", "version") if key in engine)
     more = {key: value for key, value in engine.items() if key not in ("engine", "version")}
+    if more.get("machine") == host.get("name"):
+        more.pop("machine", None)
     if str(more.get("memory", "")).isdecimal():
         more["memory"] = f"{int(more['memory']) / 1e9:,.0f} GB"
-    return ", ".join([first, *(f"{key} {value}" for key, value in more.items())])
+    return ", ".join([first, *(f"{_ENGINE_WORDS.get(key, key)} {value}" for key, value in more.items())])
 
 
 def _pairs(pairs: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:

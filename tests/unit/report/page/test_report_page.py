@@ -495,3 +495,12 @@ def test_the_page_tells_how_to_compare_with_the_run_before(tmp_path: Path, monke
         report_html(report.dumps(sample.result(started="2026-11-01T00:00:00+00:00")), past, here),
     ):
         assert "dlmatrix compare" not in other
+
+
+def test_the_engine_s_machine_is_named_where_it_is_another() -> None:
+    engine = {**sample.ENGINE, "machine": sample.HOST["name"], "driver": "overlayfs", "memory": "25276502016"}
+    here = page_of(sample.result(engine=engine))
+    text = here.text(here.root)
+    assert "docker 28.5.2, image store containerd, CPUs 2, storage driver overlayfs, memory 25 GB" in text
+    far = page_of(sample.result(engine={**engine, "machine": "elsewhere"}))
+    assert "on elsewhere" in far.text(far.root)
