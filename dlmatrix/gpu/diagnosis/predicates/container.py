@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dlmatrix.gpu.diagnosis.places import place_of
+from dlmatrix.gpu.diagnosis.places import container_of, place_of
 from dlmatrix.gpu.diagnosis.predicates.denied import was_given
 from dlmatrix.gpu.diagnosis.predicates.host import open_to_all, refused
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
@@ -61,7 +61,7 @@ def _launch_unexplained(case: Case, _view: View) -> Match | None:
 def _visible_devices_void(_case: Case, view: View) -> Match | None:
     value = view.variable("NVIDIA_VISIBLE_DEVICES")
     hidden = value is not None and value.strip().lower() in ("", "void", "none")
-    unrequested = view.text("kernel.container.kind") == "kubernetes" and value is None
+    unrequested = container_of(view) == "pod" and value is None
     return found(
         f"NVIDIA_VISIBLE_DEVICES={value!r}" if hidden else "a Kubernetes pod without a device from nvidia.com/gpu",
         when=view.container and not _numbered(view) and (hidden or unrequested),

@@ -47,6 +47,7 @@ def _library_conflict(_case: Case, view: View) -> Match | None:
         owner = next((name for start, name in _SYMBOLS if symbol.lstrip("_").startswith(start)), "")
         if "nvJitLink" not in symbol:  # which has a row of its own
             lines.append(f"{row.text('file')} misses {symbol}" + (f" of {owner}" if owner else ""))
+    lines += [m[0] for m in re.finditer(r"\S+: version .lib[\w.-]+. not found[^\n]{0,120}", view.framework_words)]
     path = view.variable("LD_LIBRARY_PATH")
     return found(
         *lines[:3],
@@ -106,6 +107,10 @@ def _driver_off_path(_case: Case, view: View) -> Match | None:
     named = view.variable("LD_LIBRARY_PATH") or ""
     foreign = "/nix/store/" in named  # a loader of its own, which knows none of the system's folders
     lost = [path for path in _lost(view) if foreign or not _SEARCHED.match(path)]
+    # cuDNN 8 asks for the name without a number, which only developers' packages link.
+    said = re.search(r"[^\n]*libcuda\.so: cannot open shared object file[^\n]*", view.framework_words)
+    if said and not lost:
+        return found(said[0], f"libcuda.so.1 is {view.text('cuda.library.path')}", when=view.cu == 0)
     return found(
         f"{listing(lost, 2)} is there; the loader does not look in that folder",
         f"LD_LIBRARY_PATH={named}" if named else "LD_LIBRARY_PATH is not set",

@@ -105,6 +105,7 @@ def _secure_boot(_case: Case, view: View) -> Match | None:
         "Secure Boot is on; the module is built and not loaded" if enforced else "",
         rejected,
         when=_module_absent(view) and (enforced or rejected),
+        seen=["secure_boot_off"] if view.flag("kernel.secure_boot") is False else [],
     )
 
 

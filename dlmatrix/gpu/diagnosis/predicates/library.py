@@ -29,7 +29,7 @@ def _wrong_arch_library(_case: Case, view: View) -> Match | None:
 @predicate
 def _wsl_blocked(case: Case, view: View) -> Match | None:
     text = case.launch.error if case.launch else ""
-    said = re.search(r"WSL environment detected but no adapters were found", text)
+    said = re.search(r"WSL environment detected but no adapters were found|/usr/lib/wsl/lib/\S+: no such file", text)
     blocked = view.nv == 17 and view.flag("kernel.nodes./dev/dxg.present")
     name = view.text("nvml.init.name")
     return found(f"nvmlInit returned 17 ({name})" if blocked else "", said[0] if said else "", when=blocked or said)

@@ -13,6 +13,7 @@ BUSY = 20
 #: A GPU with less than this part of its memory free counts as full.
 FULL = 0.10
 #: What CUDA says where no context can be had, in the words of old and new versions.
+_OFF_THE_BUS = r"Xid.*: 79\b|fallen off the bus|nvidia [\da-f:.]+: .*hange power state from D3cold to D0"
 BUSY_WORDS = r"CUDA-capable device(?:s are|\(s\) is/are) busy or unavailable"
 
 
@@ -54,7 +55,7 @@ def _by_code(view: View, code: int, word: str, logged: str = "") -> Match | None
 
 @predicate
 def _gpu_lost(_case: Case, view: View) -> Match | None:
-    return _by_code(view, 15, "GPU is lost", reported(view, r"Xid.*: 79\b|fallen off the bus"))
+    return _by_code(view, 15, "GPU is lost", reported(view, _OFF_THE_BUS))
 
 
 @predicate
