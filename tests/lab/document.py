@@ -170,7 +170,7 @@ _PLACES = {
 _SEEN = {
     "bar": "a BAR without addresses", "guest_bar": "a BAR without addresses", "root_only": "nodes for root alone",
     "switches": "NVSwitches are seen", "reboot": "Xid 154 asks for it", "mps": "MPS",
-    "secure_boot_off": "Secure Boot is off", "prohibited": "mode 2",
+    "secure_boot_off": "Secure Boot is off", "prohibited": "mode 2", "service": "in a service",
     "no_module": "nvidia_uvm is not loaded", "no_compat": "no compat folder", "nix": "Nix", "mkl": "iJIT_",
 }  # fmt: skip
 

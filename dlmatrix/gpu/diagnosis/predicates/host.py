@@ -110,6 +110,12 @@ def _secure_boot(_case: Case, view: View) -> Match | None:
 
 
 @predicate
+def _module_without_ibt(_case: Case, view: View) -> Match | None:
+    line = view.logged(r"Missing ENDBR")
+    return found(line, when=line and not view.cuda_works)
+
+
+@predicate
 def _driver_not_loaded(_case: Case, view: View) -> Match | None:
     release = view.text("kernel.release")
     return found(
@@ -201,9 +207,13 @@ def _unnumbered(view: View) -> bool:
 def _nodes_missing(_case: Case, view: View) -> Match | None:
     lacking = "/dev/nvidia<N>" if view.gpu_nodes else "/dev/nvidiactl"
     none = bool(view.gpus) and not view.gpu_nodes and view.get("kernel.nodes") is not None
+    group = view.text("kernel.cgroup.path")
+    service = bool(re.search(r"system\.slice/.*\.service", group))
     return found(
         f"module {view.module_version} is loaded; there is no {lacking}",
+        f"control group {group}" if service else "",
         when=view.module_version and not view.container and (none or _unnumbered(view)),
+        seen=["service"] if service and none else [],
     )
 
 
