@@ -142,7 +142,7 @@ def _all(engine: str) -> Iterator[Fault]:
         return Fault(title=title, stage=staged, engine=engine, codes=codes, **more)  # type: ignore[arg-type]
 
     read_only = {"full": False, "read_only": True}
-    yield row("the working folder's disk is full", state, 9, says=rf"\.dlmatrix.*: {_FULL}", short=True)
+    yield row("the working folder's disk is full", state, 9, says=rf"\.dlmatrix.*: {_FULL}", short=engine == "venv")
     yield row(
         "the working folder is read-only: the user's own takes its place",
         partial(state, **read_only),

@@ -160,7 +160,7 @@ def faults(engine: str) -> Iterator[Fault]:
         code = -9 if killed else 130
         for phase in _PHASES if engine == "venv" or killed else _PHASES[:2]:
             keeps = {"checking": (FIRST,), "writing the report": (FIRST,)}.get(phase, ())
-            short = (phase, number) in {("checking", _KILL), ("building", _TERM)}
+            short = (phase, number) == ("checking", _KILL) or (engine, phase, number) == ("venv", "building", _TERM)
             says = "" if killed else "interrupted; "
             title = f"{number.name} to dlmatrix while {phase}"
             yield row(

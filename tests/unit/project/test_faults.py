@@ -1,0 +1,75 @@
+"""The judge of the faults (tests/faults) lets nothing pass that is not right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import disks, files, hostile, lack, signals
+from tests.faults.judge import SECRET, Fault, judge
+from tests.faults.stage import Run
+from tests.unit.documents import check, document
+
+RIGHT = "dlmatrix: the disk is full\n  next: make room\n"
+
+
+class Stage:
+    """A stage on which everything has been staged."""
+
+    def __init__(self, report: Path, left: list[str], code: int) -> None:
+        self.report, self._left, self._code = report, left, code
+
+    def left(self) -> list[str]:
+        return self._left
+
+    def run(self, *arguments: str) -> Run:
+        return Run(None, self.report, code=self._code)  # type: ignore[arg-type]
+
+
+def judged(
+    folder: Path,
+    *,
+    text: str = RIGHT,
+    code: int = 9,
+    left: tuple[str, ...] = (),
+    again: int = 0,
+    keeps: tuple[str, ...] = (),
+) -> list[str]:
+    env = {"name": "cpu-x", "outcome": "passed", "document": document(check("a"))}
+    (folder / "result.json").write_text(json.dumps({"envs": [env]}))
+    (folder / "reported").mkdir()
+    run = Run(None, folder / "reported", text=text, code=code)  # type: ignore[arg-type]
+    fault = Fault(title="x", stage=lambda stage: run, engine="venv", codes=(9,), says="is full", keeps=keeps)
+    stage: Any = Stage(folder, list(left), again)
+    return judge(fault, stage, run)
+
+
+def test_what_is_right_is_held(tmp_path: Path) -> None:
+    assert judged(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ({"code": 1}, "exit code 1, and not 9"),
+        ({"text": RIGHT + "Traceback (most"}, "a traceback"),
+        ({"text": RIGHT.replace("full", "sad")}, "does not say 'is full'"),
+        ({"text": "the disk is full"}, "no next step"),
+        ({"text": RIGHT + "\x1b[2J"}, "control characters"),
+        ({"text": RIGHT + SECRET}, "a password is shown"),
+        ({"left": ("container x",)}, "left: container x"),
+        ({"again": 1}, "the next run ended with 1"),
+        ({"keeps": ("cpu-x",)}, "lost: what came out of cpu-x"),
+    ],
+)
+def test_what_is_wrong_is_not(tmp_path: Path, wrong: dict[str, Any], complaint: str) -> None:
+    assert any(found.startswith(complaint) for found in judged(tmp_path, **wrong))
+
+
+@pytest.mark.parametrize("engine", ["venv", "docker"])
+def test_each_fault_has_a_title_of_its_own(engine: str) -> None:
+    titles = [fault.title for module in (signals, disks, hostile, files, lack) for fault in module.faults(engine)]
+    assert len(titles) == len(set(titles)) > 20
