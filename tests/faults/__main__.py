@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     seconds = sum(taken for _, taken, _ in rows)
     print(f"{len(rows)} faults in {seconds:.0f} s, {len(bad)} not held")
     if options.write:
-        PAGE.write_text(_page(rows), encoding="utf-8")
+        PAGE.write_text(page(rows), encoding="utf-8")
     return 1 if bad else 0 if rows else 2
 
 
@@ -96,12 +96,21 @@ def _staged(engine: str, faults: list[Fault]) -> list[tuple[Fault, float, list[s
     return rows
 
 
-def _page(rows: list[tuple[Fault, float, list[str]]]) -> str:
+def page(rows: list[tuple[Fault, float, list[str]]]) -> str:
+    """The page with these rows; those of faults that were not staged this time stay as they are."""
+    held = {_line(fault, ""): not wrong for fault, _, wrong in rows}
+    before = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.is_file() else []
     lines = [_HEAD]
-    for fault, _, wrong in rows:
-        codes = " or ".join(map(str, fault.codes))
-        lines.append(f"| {fault.engine} | {fault.title} | {codes} | {'no' if wrong else 'yes'} |")
+    for fault in (fault for engine in ("venv", "docker") for fault in _faults(engine)):
+        known = [line for line in before if line in (_line(fault, "yes"), _line(fault, "no"))]
+        mine = _line(fault, "")
+        lines += [_line(fault, "yes" if held[mine] else "no")] if mine in held else known
     return "\n".join(lines) + "\n"
+
+
+def _line(fault: Fault, held: str) -> str:
+    codes = " or ".join(map(str, fault.codes))
+    return f"| {fault.engine} | {fault.title} | {codes} | {held} |"
 
 
 if __name__ == "__main__":

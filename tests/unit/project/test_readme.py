@@ -35,6 +35,7 @@ IN_CI = {
     "nox -s compare -- A B": '.venv/bin/nox -s compare -- "$work/cells" "$work/cells"',
     "python -m dlmatrix compare --baseline DIR REPORT": '-m dlmatrix compare --baseline "$work/known" "$work/cells"',
     "python -m dlmatrix run cpu-torch-2.13 --engine docker --bare-metal": "cpu-torch-2.13 --engine docker --bare-metal",
+    "python -m tests.faults --short": "python -m tests.faults --short",
     "nox -s doctor": ".venv/bin/nox -s doctor",
     "nox -s reproduce -- cpu-torch-2.13": ".venv/bin/nox -s reproduce -- cpu-torch-2.13",
     "nox -s lock -- cpu-torch-2.13": ".venv/bin/nox -s lock -- cpu-torch-2.13",
