@@ -56,7 +56,7 @@ class VenvEngine:
         if built:
             with _aside(folder):
                 self._install(plan, python, folder, say)
-                remember(plan.root, "venv", plan.env.name, key=key)
+            remember(plan.root, "venv", plan.env.name, key=key)
         facts = {"base": str(python), "base kind": "this machine's Python", "key": key}
         what = str(folder / "bin" / "python")
         return Prepared(what=what, built=built, seconds=time.perf_counter() - started, facts=facts)
@@ -111,11 +111,14 @@ def _aside(folder: Path) -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
         _bring_back(folder)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    if old.exists():
+        old.rename(_gone(folder))  # at once: what is half removed is not to come back
+        shutil.rmtree(_gone(folder), ignore_errors=True)
 
 
 def _bring_back(folder: Path) -> None:
     old = _old(folder)
+    shutil.rmtree(_gone(folder), ignore_errors=True)
     if old.exists():
         shutil.rmtree(folder, ignore_errors=True)
         old.rename(folder)
@@ -123,3 +126,7 @@ def _bring_back(folder: Path) -> None:
 
 def _old(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
+
+
+def _gone(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.gone")

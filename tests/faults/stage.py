@@ -27,7 +27,7 @@ ROOT = find_root(Path(__file__).parent)
 #: Two envs of small wheels: the checks of the second begin and never end.
 FIRST, SECOND = "cpu-torch-1.0", "cpu-torch-1.1"
 #: Seconds until a run that does not end, or a moment that does not come, is a failure of its own.
-PATIENCE = 120.0
+PATIENCE = 600.0
 
 
 @dataclass
@@ -155,7 +155,7 @@ class Stage:
         found += [str(path) for path in self.state.glob("tmp-*")]
         found += [str(path) for path in (self.root / "reports").rglob(".*.[0-9]*-[0-9]*")]
         found += [str(path) for path in (self.state / "built").rglob(".*.[0-9]*-[0-9]*")]
-        found += [str(path) for path in (self.state / "venvs").glob(".*.old")]
+        found += [str(path) for path in (self.state / "venvs").glob(".*")]
         found += [f"{file} is locked" for file in (self.state / "busy").glob("*") if _locked(file)]
         temporary = self.environ.get("TMPDIR")
         found += [str(path) for path in Path(temporary).iterdir()] if temporary and Path(temporary).is_dir() else []

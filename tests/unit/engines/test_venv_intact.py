@@ -133,3 +133,27 @@ def test_what_a_killed_run_put_aside_comes_back(plan: Plan, engine: VenvEngine) 
     (folder / "bin").mkdir(parents=True)
     assert not engine.prepare(plan, lambda line: None).built
     assert (site_of(plan) / "numpy.py").exists()
+
+
+def test_what_a_killed_run_had_half_removed_does_not_come_back(
+    plan: Plan, engine: VenvEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.prepare(plan, print)
+    folder = plan.root / ".dlmatrix" / "venvs" / plan.env.name
+    (folder / "bin" / "python").unlink()
+    really = shutil.rmtree
+
+    def killed(path: Path, **options: bool) -> None:
+        if path.name.startswith("."):
+            if path.exists():
+                raise KeyboardInterrupt
+            return
+        really(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        engine.prepare(plan, print)
+    monkeypatch.undo()
+    assert (folder / "bin" / "python").exists()
+    engine.prepare(plan, print)
+    assert [one.name for one in folder.parent.iterdir()] == [plan.env.name]
