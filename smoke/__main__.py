@@ -14,7 +14,7 @@ import sys
 import tempfile
 from typing import Any, Callable
 
-from smoke import cgroup, document, gpu, supervise
+from smoke import cgroup, document, gpu, settings, supervise
 from smoke.throughput import collect, machine, rows
 
 EXPECTED_KEYS: dict[str, type | tuple[type, ...]] = {
@@ -119,6 +119,9 @@ def main(arguments: list[str] | None = None) -> int:
     # The children's, for what they leave behind: TensorFlow a file for each tf.function, PyTorch what it compiled.
     os.environ["TMPDIR"] = folder
     try:
+        home = os.path.join(folder, "home")
+        os.mkdir(home)
+        settings.take_away(os.environ, home)
         return verdict(options, named, threads, load)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

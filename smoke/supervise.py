@@ -65,10 +65,6 @@ def environment(threads: int) -> dict[str, str]:
     # TensorFlow takes a GPU whole unless it is told not to, and a run has several processes on one: the checks, the one
     # that restores, the one that detection asks.
     child["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
-    # It overrides what a program says of TF32; the checks and the rows say it themselves.
-    child.pop("NVIDIA_TF32_OVERRIDE", None)
-    # In the run's temporary folder: what one process compiled, the next need not, and no earlier run has it.
-    child.pop("TORCHINDUCTOR_CACHE_DIR", None)
     child["PYTHONUNBUFFERED"] = "1"
     # The folder that holds this package, for a child started from elsewhere.
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -9,8 +9,6 @@ from typing import Any, Callable, Iterable
 from smoke import document, supervise
 from smoke.throughput import cards, gpus, machine, memory, networks, roof, rows, schedule, sharing, stats, windows
 
-#: Variables by which a row of fp32 is computed in TF32, or one of tf32 is not, whatever the framework is told.
-UNTRUE = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 #: Seconds after the budget at which a process that is still at it has hung.
 GRACE = 60.0
 
@@ -265,8 +263,5 @@ def settings(device: str = "cpu") -> dict[str, Any]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of a process that measures; what the user has set stays, but what would make rows untrue."""
-    found = dict(memory.KEPT, **supervise.environment(threads))
-    for name in UNTRUE:
-        found.pop(name, None)
-    return found
+    """The environment of a process that measures; what the user has set stays, but what smoke/settings.py took away."""
+    return dict(memory.KEPT, **supervise.environment(threads))

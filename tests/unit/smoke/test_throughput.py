@@ -305,12 +305,6 @@ def test_what_malloc_and_openmp_are_told_is_recorded_and_the_users_own_stays(mon
     assert collect.settings()["MALLOC_MMAP_MAX_"] == collect.environment(1)["MALLOC_MMAP_MAX_"] == "65536"
 
 
-def test_a_variable_that_would_make_rows_of_fp32_or_tf32_untrue_does_not_reach_the_process(monkeypatch):
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    monkeypatch.setenv("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "1")
-    assert not {"NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"} & set(collect.environment(1))
-
-
 def test_the_settings_of_a_processor_are_as_ever_and_a_gpus_are_its_own():
     cpu, gpu = collect.settings("cpu"), collect.settings("cuda")
     assert (cpu["tf32"], cpu["window_seconds"], cpu["windows"], cpu["lap_seconds"]) == (False, 0.5, 2, 0.02)

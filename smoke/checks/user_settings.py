@@ -1,0 +1,60 @@
+"""What a user has set for programs of his own lets the framework work, too."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from smoke import gpu, settings
+from smoke.context import Context, Result, failed, passed
+
+ID = "user-settings"
+KIND = "verify"
+ASSERTS = "the user's own settings, without which all else here runs, let a small network train"
+APPLIES: dict[str, tuple[str, ...]] = {}
+
+#: Seconds for one start of the framework and a step.
+LIMIT = 120.0
+
+
+def run(context: Context) -> Result:
+    """Where there are settings, train a step with them; where that fails, find the one without which it works."""
+    taken, kept = settings.taken(), settings.kept()
+    said = {"taken away": taken, "kept": kept}
+    if not taken:
+        return passed(said)
+    context.backend.versions()
+    problem = trained(context)
+    if not problem:
+        return passed(said)
+    guilty = [name for name in sorted(taken) if not trained(context, name)]
+    who = ", ".join(_shown(name, taken[name]) for name in guilty or sorted(taken))
+    step = f"unset or correct {'it' if len(guilty) == 1 else 'them'}; the other checks ran without"
+    return failed(f"with the user's own {who} the framework fails: {problem}; {step}", None, guilty, **said)
+
+
+def _shown(name: str, value: str) -> str:
+    return f"{name} ({value})" if name.startswith("/") else f"{name}={value}"
+
+
+def trained(context: Context, left_out: str = "") -> str:
+    """What a step of training says, with the user's settings but one, when it fails; "" when it does not."""
+    command = [sys.executable, "-m", "smoke.step", context.framework]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=settings.given_back(left_out),
+            timeout=LIMIT,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return f"no end after {LIMIT:g} s"
+    text = done.stdout.decode("utf-8", "replace")
+    if done.returncode == 0:
+        return ""
+    gpu.refuse_without_room(context, text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    return (lines or [f"exit {done.returncode}"])[-1][:300]

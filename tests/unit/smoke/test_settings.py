@@ -1,0 +1,131 @@
+"""The checks run without the user's settings and in a home of their own; what was set is told, and tried."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from smoke import settings
+from smoke.checks import user_settings
+from tests.unit.smoke.facts import context
+
+CLEARED = [
+    "KERAS_BACKEND", "KERAS_HOME", "TF_USE_LEGACY_KERAS", "TF_ENABLE_ONEDNN_OPTS", "TF_CPP_MIN_LOG_LEVEL",
+    "TF_XLA_FLAGS", "TF_DETERMINISTIC_OPS", "TF_CONFIG", "TF_FORCE_GPU_ALLOW_GROWTH", "TF2_BEHAVIOR", "XLA_FLAGS",
+    "TORCH_LOGS", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "TORCHINDUCTOR_CACHE_DIR", "TORCHDYNAMO_DISABLE",
+    "NVIDIA_TF32_OVERRIDE", "PYTHONOPTIMIZE", "PYTHONWARNINGS",
+]  # fmt: skip
+KEPT = ["OMP_PROC_BIND", "MKL_CBWR", "OPENBLAS_CORETYPE", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH"]
+#: Terraform's, which hold passwords, and what is nobody's of a framework.
+OTHERS = ["TF_VAR_password", "TF_TOKEN_host", "TF_HTTP_PASSWORD", "PYTHONPATH", "KERASX", "PATH"]
+
+
+@pytest.fixture
+def taken(monkeypatch, tmp_path):
+    """What take_away makes of an environment, as the environment of this process."""
+
+    def take(home=None, **variables):
+        environ = dict({"HOME": str(home or tmp_path / "nobody")}, **variables)
+        settings.take_away(environ, str(tmp_path / "own"))
+        monkeypatch.setattr(os, "environ", environ)
+        return environ
+
+    return take
+
+
+def test_each_setting_is_taken_away_or_kept_and_told_and_others_are_left_alone(taken):
+    names = CLEARED + KEPT + OTHERS
+    environ = taken(**dict.fromkeys(names, "secret"))
+    assert set(CLEARED) & set(environ) == set()
+    assert set(KEPT + OTHERS) <= set(environ)
+    assert settings.taken() == dict.fromkeys(CLEARED, "secret")
+    told = settings.kept()
+    assert {name: told[name] for name in KEPT} == dict.fromkeys(KEPT, "secret")
+    assert not set(OTHERS) & (set(told) | set(settings.taken()))
+    assert environ["HOME"].endswith("own")
+    assert environ["PYTHONUSERBASE"]
+
+
+def test_all_is_given_back_but_one(taken, tmp_path):
+    environ = taken(KERAS_BACKEND="jax", XLA_FLAGS="-x")
+    back = settings.given_back("XLA_FLAGS")
+    assert (back["KERAS_BACKEND"], back["HOME"]) == ("jax", str(tmp_path / "nobody"))
+    assert "XLA_FLAGS" not in back
+    assert "XLA_FLAGS" not in environ
+    assert settings.given_back()["XLA_FLAGS"] == "-x"
+    assert settings.given_back("/home/a/.keras/keras.json")["KERAS_HOME"] == str(tmp_path / "own" / ".keras")
+
+
+DEFAULT = {"floatx": "float32", "epsilon": 1e-07, "backend": "tensorflow", "image_data_format": "channels_last"}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (json.dumps(DEFAULT), None),
+        (json.dumps(dict(DEFAULT, nnx_enabled=False)), None),
+        (json.dumps(dict(DEFAULT, image_data_format="channels_first")), "image_data_format channels_first"),
+        ('{"floatx": "float16", "backend": "jax"}', "floatx float16, backend jax"),
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+    ],
+)
+def test_the_file_of_keras_counts_where_it_says_what_keras_would_not(taken, tmp_path, said, told):
+    (tmp_path / ".keras").mkdir()
+    file = tmp_path / ".keras" / "keras.json"
+    file.write_text(said)
+    taken(home=tmp_path)
+    found = settings.taken()
+    assert list(found) == ([str(file)] if told else [])
+    assert not told or found[str(file)].startswith(told)
+
+
+def test_without_settings_nothing_is_started(taken, monkeypatch):
+    monkeypatch.setattr(user_settings, "trained", None)
+    taken()
+    assert user_settings.run(context({})).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("guilty", "outcome"), [((), "passed"), (("KERAS_BACKEND",), "failed"), (("KERAS_BACKEND", "XLA_FLAGS"), "failed")]
+)
+def test_the_setting_without_which_it_works_is_named(taken, monkeypatch, guilty, outcome):
+    taken(KERAS_BACKEND="jax", XLA_FLAGS="-x", TF_CPP_MIN_LOG_LEVEL="3")
+
+    def trained(_context, left_out=""):
+        return "ImportError: no" if set(guilty) - {left_out} else ""
+
+    monkeypatch.setattr(user_settings, "trained", trained)
+    found = user_settings.run(context({}))
+    assert found.outcome == outcome
+    assert set(found.data["taken away"] if guilty else found.found["taken away"]) == {
+        "KERAS_BACKEND", "XLA_FLAGS", "TF_CPP_MIN_LOG_LEVEL",
+    }  # fmt: skip
+    if len(guilty) == 1:
+        assert "own KERAS_BACKEND=jax the framework fails: ImportError: no; unset or correct it;" in found.reason
+    elif guilty:
+        assert "XLA_FLAGS=-x" in found.reason
+
+
+def test_a_step_is_tried_with_the_settings_as_they_were(taken, tmp_path, checkout):
+    # A step of a framework that refuses a setting.
+    (tmp_path / "torch.py").write_text("import os\nif os.environ.get('TORCH_LOGS'): raise ValueError('no such log')")
+    environ = taken(TORCH_LOGS="x", PYTHONPATH=os.pathsep.join([str(tmp_path), checkout]))
+    assert user_settings.trained(context({})) == "ValueError: no such log"
+    assert "no such log" not in user_settings.trained(context({}), "TORCH_LOGS")
+    assert environ["HOME"].endswith("own")
+
+
+def test_the_checks_see_no_setting_and_a_home_of_their_own_that_is_gone_afterwards(checkout, tmp_path):
+    program = "import os\nprint('seen', os.environ.get('KERAS_BACKEND'), os.path.expanduser('~'))\nraise ImportError"
+    (tmp_path / "torch.py").write_text(program)
+    environ = dict(os.environ, KERAS_BACKEND="jax", PYTHONPATH=str(tmp_path), HOME=str(tmp_path))
+    command = [sys.executable, "-m", "smoke", "--framework", "torch", "--json", "-", "--throughput", "0"]
+    done = subprocess.run(command, cwd=checkout, env=environ, stdout=subprocess.PIPE, check=False)
+    lines = json.loads(done.stdout)["log"]["tail"]
+    (seen,) = {line for line in lines if line.startswith("seen")}
+    assert seen.split()[1] == "None"
+    assert seen.split()[2] != str(tmp_path)
+    assert not os.path.exists(seen.split()[2])
