@@ -31,7 +31,10 @@ def summary(
     lines = ["# dlmatrix report", "", f"Engine: {_cell(engine)}.", ""]
     if about := [f"{key} {words}" if key == "driver" else words for key, words in parts(data["host"])]:
         lines += [f"Machine: {_cell(', '.join(about))}.", ""]
-    lines += [*(f"- {_cell(line)}" for line in fit_lines([as_env(result) for result in results])), ""]
+    lines += [
+        *(f"- {_cell(line)}" for line in fit_lines([as_env(result) for result in results], agreement.drifting)),
+        "",
+    ]
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for result, (name, verdict, *cells) in zip(results, rows, strict=True):
         lines.append("| " + " | ".join([name, f"{_MARKS[result.outcome]} {verdict}", *map(_cell, cells)]) + " |")

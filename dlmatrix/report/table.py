@@ -25,6 +25,7 @@ _ORDER = ("env", "verdict", "train img/s", "infer img/s", "accuracy", "GPU", "un
 #: What a cell may take before its words are put on a second line.
 _WIDEST = 16
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
+_DRIFTS = "from the same weights it computes other numbers than the other frameworks"
 _FITNESS = {
     FIT: "fit for use: {names}",
     UNFIT: "not fit for use: {names}, because: {because}",
@@ -88,7 +89,7 @@ def remarks(results: Sequence[EnvResult]) -> Iterator[str]:
     agreement = parity.compare({result.env.name: result.document for result in results if result.document})
     if agreement.pairs:
         yield f"parity: {parity.describe(agreement)}"
-    yield from fit_lines([as_env(result) for result in results])
+    yield from fit_lines([as_env(result) for result in results], agreement.drifting)
 
 
 def as_env(result: EnvResult) -> dict[str, Any]:
@@ -101,17 +102,24 @@ def as_env(result: EnvResult) -> dict[str, Any]:
     }
 
 
-def fit_lines(envs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def fit_lines(envs: Sequence[Mapping[str, Any]], drifting: Sequence[str]) -> Iterator[str]:
     """Which envs are fit for use, and of the others which for what reason: a line for each reason."""
-    for word, because, names in by_fitness(envs):
+    for word, because, names in by_fitness(envs, drifting):
         yield _FITNESS[word].format(names=", ".join(names), because=because)
 
 
-def by_fitness(envs: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, list[str]]]:
-    """Word, because, and the names of the envs of which both are true; the fit first."""
+def by_fitness(envs: Sequence[Mapping[str, Any]], drifting: Sequence[str]) -> list[tuple[str, str, list[str]]]:
+    """Word, because, and the names of the envs of which both are true; the fit first.
+
+    ``drifting`` are the cells (``cpu-tf2-2.21 (graph)``) whose numbers are not those of the others: they fail a run.
+    """
     found: dict[tuple[str, str], list[str]] = {}
+    drift = {cell.partition(" ")[0] for cell in drifting}
     for env in envs:
-        found.setdefault(fitness(env), []).append(env["name"])
+        word, because = fitness(env)
+        if word == FIT and env["name"] in drift:
+            word, because = UNFIT, _DRIFTS
+        found.setdefault((word, because), []).append(env["name"])
     order = sorted(found, key=lambda key: WORDS.index(key[0]))
     return [(word, because, found[word, because]) for word, because in order]
 

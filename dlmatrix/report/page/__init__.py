@@ -76,7 +76,7 @@ def report_html(result: str, history: History | None = None, folder: Path | None
         result=base64.b64encode(gzip.compress(result.encode(), mtime=0)).decode(),
         views=views,
         machine=list(parts(data.get("host") or {})),
-        fit=by_fitness(data["envs"]),
+        fit=by_fitness(data["envs"], parity.get("drifting") or []),
         before=before(history, data, folder) if folder else None,
         tally={word: outcomes.count(word) for word in _OUTCOMES if word in outcomes},
         tally_words=_OUTCOMES,

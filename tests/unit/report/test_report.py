@@ -25,7 +25,7 @@ from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.junit import junit
 from dlmatrix.report.summary import summary
-from dlmatrix.report.table import COLUMNS, remarks, row, table
+from dlmatrix.report.table import COLUMNS, as_env, fit_lines, remarks, row, table
 from dlmatrix.run.result import EnvResult
 from dlmatrix.system.files import replace as replace_file
 from tests.unit import reports as made
@@ -145,6 +145,15 @@ def test_the_last_lines_say_which_envs_are_fit_for_use_and_why_the_others_are_no
             assert line.startswith(words)
     stopped = replace(results[1], exit_code=130, reason="interrupted before its end")
     assert list(remarks([stopped]))[-1] == "not tried: cpu-tf2-2.21, because: interrupted before its end"
+
+
+def test_an_env_whose_numbers_are_not_those_of_the_others_is_not_fit(results: list[EnvResult]) -> None:
+    envs = [as_env(replace(results[0], env=replace(results[0].env, short=short))) for short in ("2.13", "2.11")]
+    assert list(fit_lines(envs, ["cpu-torch-2.11 (eager)", "cpu-torch-2.13.1 (graph)"])) == [
+        "fit for use: cpu-torch-2.13",
+        "not fit for use: cpu-torch-2.11, because: from the same weights it computes other numbers than the other"
+        " frameworks",
+    ]
 
 
 @pytest.mark.parametrize(
