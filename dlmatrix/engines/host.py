@@ -11,6 +11,7 @@ from dlmatrix.errors import UsageError
 from dlmatrix.gpu.selection import environment, told
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.bounded import DOCUMENT
+from dlmatrix.system.interpreters import as_the_users
 from dlmatrix.system.process import Say, run_lines
 
 #: The supervisor inside ends a hanging framework; this is how much later it is ended itself.
@@ -49,14 +50,12 @@ class HostEngine:
 def run_smoke(plan: Plan, python: Path, say: Say) -> Completed:
     """Run ``python -m smoke`` from the checkout with an interpreter of this machine."""
     started = time.perf_counter()
-    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    kept = as_the_users(plan.root, os.environ)
     gpus = environment(plan.gpus, kept)
-    environ = kept | {"PYTHONPATH": str(plan.root), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1"} | gpus
     command = [str(python), "-m", "smoke", *plan.smoke_arguments(hermetic=False)]
     start_seconds = time.perf_counter() - started
-    done = run_lines(
-        command, say=say, environ=environ, timeout_seconds=plan.ends_within + _OVERTIME_SECONDS, most_stdout=DOCUMENT
-    )
+    limit = plan.ends_within + _OVERTIME_SECONDS
+    done = run_lines(command, say=say, environ=kept | gpus, cwd=plan.root, timeout_seconds=limit, most_stdout=DOCUMENT)
     return Completed(
         exit_code=done.exit_code,
         stdout=done.stdout,

@@ -21,6 +21,7 @@ from dlmatrix.gpu.selection import environment
 from dlmatrix.gpu.surroundings import system_of
 from dlmatrix.matrix.model import Env, Matrix, Status
 from dlmatrix.matrix.plan import ALL
+from dlmatrix.system.interpreters import as_the_users
 from dlmatrix.system.process import run_lines
 from dlmatrix.system.state import state_folder
 
@@ -106,7 +107,7 @@ def detect(
     """
     command = [str(python), "-m", "smoke.detect", "--json", "-", *(["--follow"] if hear else [])]
     command += ["--framework", framework] if framework else []
-    environ = dict(os.environ) | {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    environ = as_the_users(root, os.environ) | dict(variables)
     try:
         done = run_lines(command, say=hear or (lambda _line: None), environ=environ, cwd=root, timeout_seconds=LIMIT)
     except OSError as error:

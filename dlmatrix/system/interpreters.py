@@ -43,3 +43,14 @@ def _candidates(version: str, environ: Mapping[str, str], more: Iterable[Path]) 
     for folder in (*folders, *more, Path(sys.base_prefix) / "bin"):  # at last what this runs on itself
         if (folder / name).is_file():
             yield str(folder / name)
+
+
+def as_the_users(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment in which a Python imports what it imports for its user, and ``smoke`` from ``root``.
+
+    What PYTHONPATH names stays, from where the user stands, and so does what is installed with --user.
+    """
+    own = environ.get("PYTHONPATH", "")
+    folders = [str(root), *(os.path.abspath(folder) for folder in own.split(os.pathsep) if own)]
+    kept = {name: value for name, value in environ.items() if name not in ("PYTHONHOME", "VIRTUAL_ENV")}
+    return kept | {"PYTHONPATH": os.pathsep.join(dict.fromkeys(folders)), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -34,6 +34,8 @@ def observe(notes: Notes, root: str, framework: str | None) -> None:
     (_torch if framework == "torch" else _tensorflow)(notes)
     said = "\n".join(str(value) for key, value in sorted(notes.facts.items()) if key.endswith("_error"))
     notes.put("blamed", wheels.blamed(said))
+    module = sys.modules.get("torch" if framework == "torch" else "tensorflow")
+    notes.put("file", clip(getattr(module, "__file__", None) or "") or None)
 
 
 def distributions() -> dict[str, list[str]]:

@@ -156,6 +156,19 @@ def test_shared_memory_that_is_missing_or_tiny(monkeypatch, tmp_path):
     assert "--shm-size" in shared_memory.run(context({})).reason
 
 
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ("2.13.0+cpu", "RuntimeError: unable to allocate shared memory"),
+        ("2.10.0", "RuntimeError: unable to allocate shared memory"),
+        ("2.9.1", "workers die of SIGBUS"),
+        ("1.13.1", "workers die of SIGBUS"),
+    ],
+)
+def test_what_comes_of_little_shared_memory_is_told_by_version(version, words):
+    assert words in shared_memory.words(context({}, {"torch": version}))
+
+
 def test_build_flags_that_do_not_fit_the_variant():
     assert "CUDA build in a cpu env" in build_flags.run(context({"variant": "cpu"}, cuda="13.0")).reason
     assert "CPU build in a gpu env" in build_flags.run(context({"variant": "gpu"})).reason

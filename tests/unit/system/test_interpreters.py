@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.system.interpreters import find_python
+from dlmatrix.system.interpreters import as_the_users, find_python
 
 # A version that no machine has, so that only the folders of a test can have it.
 WANTED = "3.99"
@@ -62,3 +62,27 @@ def test_a_real_one(tmp_path: Path) -> None:
     python = find_python(version, {"PATH": str(base), "HOME": str(tmp_path)})
     assert python is not None
     assert python.name.startswith("python")
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        (None, "{root}"),
+        ("", "{root}"),
+        ("/a:/b", "{root}:/a:/b"),
+        ("rel::{root}", "{root}:{here}/rel:{here}"),
+    ],
+)
+def test_what_the_users_python_imports_is_left_to_it(
+    own: str | None, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = {"root": "/checkout", "here": str(tmp_path)}
+    environ = {"HOME": "/h", "PYTHONHOME": "/x", "VIRTUAL_ENV": "/y", "PYTHONNOUSERSITE": "1"}
+    environ |= {} if own is None else {"PYTHONPATH": own.format(**names)}
+    assert as_the_users(Path("/checkout"), environ) == {
+        "HOME": "/h",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": found.format(**names),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
