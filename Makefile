@@ -4,6 +4,8 @@ ENVS ?= cpu-torch
 # An exit code of 0 says that it ran and passed: a skip, which nox reports with 0, is a failure here.
 export DLMATRIX_STRICT := 1
 
+# Programs of .venv are called as modules: a program's first line is a shell's where the path has a blank, and takes a $
+# in it for a variable.
 .PHONY: help setup run test image-test faults gpu-test lint doctor clean
 
 help: ## Show this list
@@ -11,25 +13,25 @@ help: ## Show this list
 
 run: setup ## Build, verify and measure ENVS (default: cpu-torch): on Docker, else in a virtual environment
 	$(if $(strip $(ENVS)),,$(error ENVS names no env: leave it out, or write ENVS=cpu-torch))
-	@.venv/bin/nox -s $(ENVS)
+	@.venv/bin/python -m nox -s $(ENVS)
 
 test: setup ## Run every test that needs no Docker engine
-	@.venv/bin/nox -s tests
+	@.venv/bin/python -m nox -s tests
 
 image-test: setup ## Run the tests that need a Docker engine
-	@.venv/bin/nox -s image-tests
+	@.venv/bin/python -m nox -s image-tests
 
 faults: setup ## Stage every fault once (signals, full disks, hostile text), and write docs/faults.md
 	@.venv/bin/python -m tests.faults --write
 
 gpu-test: setup ## Stage faults on this machine's GPU and measure it; PYTHON=… is the interpreter with PyTorch or TensorFlow
-	@.venv/bin/nox -s faults -- --python $(PYTHON)
+	@.venv/bin/python -m nox -s faults -- --python $(PYTHON)
 
 doctor: setup ## Say why the GPU is not used
-	@.venv/bin/nox -s doctor
+	@.venv/bin/python -m nox -s doctor
 
 lint: setup ## Check style and types
-	@.venv/bin/nox -s lint
+	@.venv/bin/python -m nox -s lint
 
 clean: ## Remove what the checkout made for itself (images stay)
 	rm -rf .venv .nox .tox .dlmatrix

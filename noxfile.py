@@ -116,8 +116,9 @@ def pin(session: nox.Session) -> None:
 def tool(session: nox.Session, name: str, *arguments: str, **environ: str) -> None:
     """Run a program of the checkout's environment, after making sure of the environment."""
     session.run("make", "--silent", "setup", external=True, log=False)
-    program = str(ROOT / ".venv" / "bin" / name)
-    session.run(program, *arguments, env=environ, external=True, interrupt_timeout=WRITES, terminate_timeout=WRITES)
+    python = str(ROOT / ".venv" / "bin" / "python")
+    words = arguments if name == "python" else ("-m", name, *arguments)  # see the Makefile
+    session.run(python, *words, env=environ, external=True, interrupt_timeout=WRITES, terminate_timeout=WRITES)
 
 
 def dlmatrix(session: nox.Session, *arguments: str) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dlmatrix.engines.docker.address import Address
 from dlmatrix.errors import EngineError
+from dlmatrix.system import process
 
 #: Seconds in which a far engine has to answer first: ssh, as the docker command calls it, has 30 to connect.
 ANSWERS_FIRST = 40
@@ -122,7 +123,7 @@ class Relay:
                 stdin=near.fileno(),
                 stdout=near.fileno(),
                 stderr=said.fileno(),
-                env={**os.environ, "SSH_ASKPASS_REQUIRE": "never"},
+                env={**os.environ, **process.marks, "SSH_ASKPASS_REQUIRE": "never"},
                 start_new_session=True,
                 check=False,
             )

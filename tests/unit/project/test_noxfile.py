@@ -291,3 +291,21 @@ def test_a_run_is_stopped_when_nox_ends_in_whatever_way(
     assert select.select([handle], [], [], 30)[0]
     os.close(handle)
     assert (copy / "stopped").exists()
+
+
+def test_a_path_with_a_blank_and_a_dollar_is_one(root: Path, tmp_path: Path, call: Call) -> None:
+    """What pip writes into .venv/bin does not run in such a checkout; its Python does."""
+    checkout = tmp_path / "a b$HOME"
+    (checkout / ".venv" / "bin").mkdir(parents=True)
+    (checkout / "envs" / "locks").mkdir(parents=True)
+    (checkout / "envs" / "locks" / "tools.txt").touch()
+    (checkout / ".venv" / ".tools").touch()
+    shutil.copy(root / "Makefile", checkout)
+    python = checkout / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    made = subprocess.run(
+        ["make", "run", "test", "lint", "doctor"], cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert made.stdout.splitlines() == [f"-m nox -s {name}" for name in ("cpu-torch", "tests", "lint", "doctor")]
+    assert ".venv/bin/python -m ruff check ." in call("-s", "lint")[0].stderr
