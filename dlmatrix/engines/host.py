@@ -16,6 +16,8 @@ from dlmatrix.system.process import Say, run_lines
 
 #: The supervisor inside ends a hanging framework; this is how much later it is ended itself.
 _OVERTIME_SECONDS = 60
+#: How smoke begins to say that it has no folder for temporary files.
+_NO_ROOM = "smoke: no temporary folder: "
 
 
 class HostEngine:
@@ -62,4 +64,7 @@ def run_smoke(plan: Plan, python: Path, say: Say) -> Completed:
         start_seconds=start_seconds,
         gpus=told(plan.gpus, kept, gpus) if plan.env.variant == "gpu" else "",
         timed_out=done.timed_out,
+        no_room=next(
+            (line.removeprefix("smoke: ") for line in done.said.splitlines() if line.startswith(_NO_ROOM)), ""
+        ),
     )

@@ -41,6 +41,8 @@ class Completed:
     gpus: str = ""
     killed_for_memory: bool = False
     timed_out: bool = False
+    #: what it said where no folder for temporary files could be made
+    no_room: str = ""
 
 
 class Engine(Protocol):

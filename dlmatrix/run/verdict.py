@@ -11,7 +11,7 @@ from typing import Any
 from dlmatrix.document.check import Outcome
 from dlmatrix.document.fitness import ON_CPU
 from dlmatrix.engines.protocol import Completed
-from dlmatrix.errors import EXIT_SKIPPED, ContractError, DlmatrixError, HangError, KilledError
+from dlmatrix.errors import EXIT_SKIPPED, ContractError, DiskFullError, DlmatrixError, HangError, KilledError
 from dlmatrix.matrix.model import Env
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.run.headline import headline
@@ -100,6 +100,8 @@ def read_schema(root: Path) -> dict[str, Any]:
 
 
 def _no_document(name: str, completed: Completed) -> DlmatrixError:
+    if completed.no_room:
+        return DiskFullError(f"{name}: {completed.no_room.partition(';')[0]}", "make room, or name another: TMPDIR=DIR")
     if completed.killed_for_memory:
         return KilledError(
             f"{name}: the container was killed for memory", "give the machine, or the engine, more memory"

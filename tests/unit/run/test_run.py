@@ -23,6 +23,7 @@ from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import (
     ConfigError,
     ContractError,
+    DiskFullError,
     DlmatrixError,
     EngineError,
     HangError,
@@ -152,10 +153,19 @@ def test_a_whole_way_through(plan: Plan, script: Script, tmp_path: Path) -> None
     assert {"prepare", "start", "run"} == set(result.seconds)
 
 
+#: As smoke/__main__.py says it.
+NO_ROOM = "smoke: no temporary folder: [Errno 28] /tmp is full"
+
+
+def test_smoke_says_so(root: Path) -> None:
+    assert 'print(f"smoke: no temporary folder: {problem}; ' in (root / "smoke" / "__main__.py").read_text()
+
+
 @pytest.mark.parametrize(
     ("body", "error", "says"),
     [
         ("exit 5", ContractError, "ended with exit code 5 and without a document"),
+        (f"echo '{NO_ROOM}; make room' >&2; exit 2", DiskFullError, "no temporary folder: [Errno 28] /tmp is full"),
         ("exit 0", ContractError, "ended with exit code 0 and without a document"),
         ("echo Traceback >&2; exit 1", ContractError, "ended with exit code 1 and without a document"),
         ("kill -KILL $$", KilledError, "was killed by SIGKILL"),
