@@ -20,10 +20,13 @@ def make_console(soft_wrap: bool = False, stderr: bool = False) -> Console:
 
 
 def tell(console: Console, line: str) -> None:
-    """Print one line whole: on a terminal broken between words, what goes on indented; elsewhere as it is."""
+    """Print one line whole: on a terminal broken between words, what goes on indented; elsewhere as it is.
+
+    What is to be typed next is left to the terminal, so that it can be copied in one piece.
+    """
     from dlmatrix.system.console import wrapped
 
-    console.print(wrapped(console, line), soft_wrap=True)
+    console.print(line if ": next: " in line else wrapped(console, line), soft_wrap=True)
 
 
 def say(line: str) -> None:

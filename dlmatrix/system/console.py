@@ -177,7 +177,7 @@ def wrapped(console: Console, line: Text | str) -> Text:
         return text
     first, *_ = text.wrap(console, console.width)
     rest = text[len(first) :]
-    while rest.plain.startswith(" "):
+    while rest.plain.startswith((" ", "\n")):
         rest = rest[1:]
     more = rest.wrap(console, max(20, console.width - len(_INDENT)))
     return Text("\n").join([first, *(Text(_INDENT).append_text(one) for one in more)])

@@ -16,6 +16,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from dlmatrix import errors
+from dlmatrix.cli.output import tell
 from dlmatrix.system import console as console_module
 from dlmatrix.system.console import Progress, ShowingConsole
 
@@ -169,6 +170,17 @@ def test_a_verdict_is_whole_at_80_columns_and_broken_between_words() -> None:
     assert max(map(len, lines)) <= 80
     assert "".join(lines).split()[4:] == words or " ".join(lines).split()[4:] == words
     assert all(line.startswith(" " * 10 + "reason-") for line in lines[1:])
+
+
+def test_a_line_is_wrapped_with_its_own_breaks_and_a_command_stays_in_one_piece() -> None:
+    terminal = Console(file=io.StringIO(), width=40, force_terminal=True)
+    assert str(console_module.wrapped(terminal, "one two\nthree " + "four " * 12)).splitlines()[:2] == [
+        "one two",
+        " " * 10 + "three four four four four four",
+    ]
+    command = "cpu-x: next: python -m dlmatrix run cpu-x --engine docker --report somewhere"
+    tell(terminal, command)
+    assert command in terminal.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_where_there_is_no_terminal_a_line_a_minute_says_what_is_under_way() -> None:
