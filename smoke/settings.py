@@ -11,7 +11,7 @@ import os
 import re
 import site
 import sys
-from typing import Any, MutableMapping
+from typing import Any, Mapping, MutableMapping
 
 #: Taken away: Keras's backend and layout, oneDNN, XLA's flags, TF32, what TensorFlow logs, how PyTorch compiles and
 #: logs, Python's -O, which takes asserts and docstrings out of every module, and -W, which the log is judged by.
@@ -45,8 +45,13 @@ def take_away(environ: MutableMapping[str, str], home: str) -> None:
 
 def taken() -> dict[str, str]:
     """{variable: value} of what was taken away that matters, and the user's own file of Keras by its path."""
-    found = dict(_told()[0])
-    home = found.pop("HOME", "")
+    return of(_told()[0])
+
+
+def of(environ: Mapping[str, str]) -> dict[str, str]:
+    """The same of an environment from which nothing has been taken away."""
+    found = {name: value for name, value in environ.items() if CLEARED.fullmatch(name)}
+    home = environ.get("HOME", "")
     file = os.path.join(home, KERAS)
     if home and "KERAS_HOME" not in found and _changed(file):
         found[file] = _changed(file)

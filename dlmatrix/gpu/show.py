@@ -55,7 +55,8 @@ def show(examination: Examination, instead: Instead, console: Console | None = N
     tree = tree_of(title, examination.diagnosis.layers, console)
     if examination.launch and examination.launch.gpus:
         tree.add(Text(f"the container was given {examination.launch.gpus}"))
-    for line in _gpus(View(examination.inside or examination.host, place="host")):
+    view = View(examination.inside or examination.host, place="host")
+    for line in [*_gpus(view), *_framework(view)]:
         tree.add(Text(line))
     console.print(tree, highlight=False)
     for number, cause in enumerate(examination.diagnosis.causes):
@@ -97,6 +98,16 @@ def _gpus(view: View) -> Iterator[str]:
         }
         facts = ", ".join(f"{word} {value}" for word, value in known.items() if value)
         yield f"GPU {row.get('index')}: {row.text('name') or 'does not answer'}" + (f", {facts}" if facts else "")
+
+
+def _framework(view: View) -> Iterator[str]:
+    """Which file the framework came from, and what its user has set that changes what it does."""
+    if file := view.text("framework.file"):
+        yield f"{view.text('framework.name')} {view.text('framework.version')} comes from {file}"
+    settings = view.get("framework.settings")
+    if isinstance(settings, dict) and settings:
+        shown = ", ".join(f"{name} {value}" if "/" in name else f"{name}={value}" for name, value in settings.items())
+        yield f"set for the framework, and not by it: {shown}"
 
 
 def _of(now: object, best: object, unit: int, word: str) -> str:

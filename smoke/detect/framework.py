@@ -7,6 +7,8 @@ import re
 import sys
 import warnings
 
+from smoke import settings
+
 from . import wheels
 from .tree import clip
 
@@ -34,6 +36,7 @@ def observe(notes: Notes, root: str, framework: str | None) -> None:
     (_torch if framework == "torch" else _tensorflow)(notes)
     said = "\n".join(str(value) for key, value in sorted(notes.facts.items()) if key.endswith("_error"))
     notes.put("blamed", wheels.blamed(said))
+    notes.put("settings", {clip(name): clip(value) for name, value in sorted(settings.of(os.environ).items())})
     module = sys.modules.get("torch" if framework == "torch" else "tensorflow")
     notes.put("file", clip(getattr(module, "__file__", None) or "") or None)
 

@@ -254,3 +254,14 @@ def test_marks_are_plain_where_the_terminal_is(monkeypatch: pytest.MonkeyPatch) 
     out = StringIO()
     show(examination, Instead(), Console(file=out, width=120))
     assert "x hardware" in out.getvalue()
+
+
+def test_the_framework_s_file_and_its_user_s_settings_are_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = {"file": "/home/a/.local/torch/__init__.py", "settings": {"KERAS_BACKEND": "jax", "/h/.keras.json": "x y"}}
+    seen = {**CPU_WHEEL, "framework": {**CPU_WHEEL["framework"], **told}}
+    run(monkeypatch, seen, NOT_THERE, "--engine", "host", "--python", sys.executable)
+    lines = " ".join(capsys.readouterr().out.split())
+    assert "torch 2.13.0+cpu comes from /home/a/.local/torch/__init__.py" in lines
+    assert "set for the framework, and not by it: KERAS_BACKEND=jax, /h/.keras.json x y" in lines
