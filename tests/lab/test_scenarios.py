@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.gpu.diagnosis.catalogue import catalogue
+from dlmatrix.report.page.texts import in_chinese
 from tests.lab.scenario import NAMES, load, play
 
 
@@ -30,6 +31,7 @@ def test_scenario_gets_its_causes(name: str, stubs: Path, tmp_path: Path) -> Non
         here = [layer for layer in diagnosis.layers if layer.place == diagnosis.layers[-1].place]
         assert "broken" not in {layer.state for layer in here}, here
     assert all(cause.evidence and all(cause.evidence) for cause in diagnosis.causes), shown
+    assert all(in_chinese(cause.remedy) for cause in (*diagnosis.causes, *diagnosis.warnings)), shown
     for words in scenario.get("remedy", []):
         first = (*diagnosis.causes, *diagnosis.warnings)[0].remedy
         assert (words.removeprefix("-") in first) is not words.startswith("-"), first
