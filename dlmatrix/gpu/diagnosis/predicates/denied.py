@@ -31,6 +31,17 @@ def _eperm(view: View) -> str:
 
 
 @predicate
+def _nodes_stale(_case: Case, view: View) -> Match | None:
+    major = view.integer("kernel.majors.nvidia")
+    nodes = {path: node for path, node in view.nodes.items() if path in view.gpu_nodes}
+    lines = [f"{path}: {node.text('open')}, no driver behind the node" for path, node in nodes.items()
+             if node.text("open") in ("ENXIO", "ENODEV")]  # fmt: skip
+    lines += [f"{path} has major {node.get('major')}, /proc/devices says {major}" for path, node in nodes.items()
+              if not lines and major is not None and node.integer("major") not in (None, major)]  # fmt: skip
+    return found(*lines[:3], when=lines and view.module_version and not view.cuda_works)
+
+
+@predicate
 def _slurm_no_gpu(_case: Case, view: View) -> Match | None:
     granted = [f"{name}={view.variable(name)}" for name in _GRANTED if view.variable(name)]
     visible = view.variable("CUDA_VISIBLE_DEVICES")
