@@ -89,7 +89,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
 
     from dlmatrix.engines.pythons import Pythons
     from dlmatrix.guides.outcome import Outcome, nearest_env, outcome_lines, played_lines
-    from dlmatrix.guides.replay import Setting, replay_once, seconds_from_now, verdict, with_implied
+    from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
     from dlmatrix.guides.search import search
     from dlmatrix.guides.show import shown
     from dlmatrix.matrix.load import load_matrix
@@ -118,11 +118,12 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
         for line in played_lines(one):
             tell(line)
 
-    with working(root):
-        played = replay_once(setting, read, steps, chosen, pip, tell=told)
+    with working(root), player(setting, read, told) as live:
+        played = live.play(steps, chosen, pip)
         found = None
         if played.first_break and not no_search:
-            found = search(setting, read, steps, played, pip)
+            live.quiet()
+            found = search(setting, read, steps, played, pip, live)
     env = nearest_env(matrix, played)
     outcome = Outcome(guide=read, steps=steps, replay=played, verdict=verdict(played), search=found, env=env)
     for line in outcome_lines(outcome):

@@ -94,7 +94,8 @@ def edit_of(cause: Cause, find: str, put: str, broken: Played, steps: Sequence[S
     change = _replaced if cause.change == "replace" else _inserted
     texts = {n: after for n in numbers if (after := change(steps[n].text, find, put)) != steps[n].text}
     size = 1 if cause.change == "replace" and "import" not in find else 2
-    return _edit(cause, texts, size, f"{put}" if cause.change == "insert" else f"{_shown(find)} → {_shown(put)}")
+    words = put if cause.change == "insert" else "; ".join(_lines(steps[n].text, after) for n, after in texts.items())
+    return _edit(cause, texts, size, words)
 
 
 def applied(steps: Sequence[Step], edits: Sequence[Edit]) -> list[Step]:
@@ -155,5 +156,7 @@ def _inserted(text: str, find: str, put: str) -> str:
     return f"{text[: found.end()]}\n{put}{text[found.end() :]}"
 
 
-def _shown(pattern: str) -> str:
-    return re.sub(r"\\b|\\(?=\W)|^\^|\$$|\(\?[!=][^)]*\)|\\[1-9]", "", pattern)
+def _lines(before: str, after: str) -> str:
+    """The lines that are other than before, as words."""
+    pairs = zip(before.splitlines(), after.splitlines(), strict=False)
+    return "; ".join(f"{old.strip()} → {new.strip()}" for old, new in pairs if old != new)[:300]

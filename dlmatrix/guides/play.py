@@ -12,6 +12,7 @@ from dlmatrix.guides.agree import disagreement
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
+from dlmatrix.guides.signs import OF_DATA, OF_FILE, OF_GPU, OF_INDEX, OF_PERSON, cause, line_of
 from dlmatrix.guides.translate import cpu_torch, translate
 from dlmatrix.guides.world import CONDA_PIP, World
 from dlmatrix.matrix.model import Site
@@ -20,27 +21,6 @@ from dlmatrix.matrix.model import Site
 STEP_SECONDS = 1200.0
 #: A small project that every index has, and that guides are not about.
 _CONTROL = "six"
-_OF_INDEX = re.compile(
-    r"No matching distribution|Could not find a version|from versions: none|ConnectionError|NewConnectionError"
-    r"|NameResolution|Connection refused|Temporary failure|Max retries|ReadTimeout|timed out|SSLError|CERTIFICATE"
-    r"|ProxyError|HTTP error|Could not fetch|Network is unreachable",
-    re.I,
-)
-_OF_DATA = re.compile(
-    r"URL fetch failure|urlopen error|Max retries exceeded|ConnectionError|Connection refused|No route to host"
-    r"|Name or service not known|Temporary failure in name resolution|HTTPError|RemoteDisconnected|Failed to download"
-    r"|couldn't connect to|Network is unreachable"
-)
-_OF_GPU = re.compile(
-    r"No CUDA GPUs are available|Found no NVIDIA driver|not compiled with CUDA enabled|no CUDA-capable|NVIDIA-SMI has"
-    r"|CUDA driver version is insufficient|Attempting to deserialize object on a CUDA device|nvidia-smi: command not"
-)
-_OF_PERSON = re.compile(
-    r"EOFError: EOF when reading|no display name|cannot connect to X|could not connect to display|getpass", re.I
-)
-_OF_FILE = re.compile(
-    r"No such file or directory:? ?'?([^\s']+)|can't open file '?([^\s']+)|([\w./-]+): No such file or directory"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,27 +80,68 @@ class Player:
         self._pip = pip or (CONDA_PIP.get(python, "") if conda else "")
         if any(step.kind in RUN for step in steps):
             self._world.make_env("base", python, self._pip)
-        played: list[Played] = []
+        return self._through(steps, [], python)
+
+    def quiet(self) -> None:
+        """Tell no more of each step."""
+        self._tell = lambda one: None
+
+    def again(self, steps: Sequence[Step], before: Replay) -> Replay:
+        """Go on in the same world from the first step that is another than before: installations are kept."""
+        first = next(n for n, one in enumerate(before.played) if one.step != steps[n])
+        if session := steps[first].session:
+            first = next(n for n, step in enumerate(steps) if step.session == session)
+        self._pieces.clear()
+        return self._through(steps, list(before.played[:first]), before.asked)
+
+    def pinned(self, pins: Sequence[str], steps: Sequence[Step], before: Replay) -> Replay:
+        """Go on from the first break with other versions of some packages, which are put back afterwards."""
+        broken = before.first_break
+        first = before.played.index(broken) if broken else 0
+        old = [
+            f"{name}=={before.installed[name]}"
+            for name in (pin.partition("==")[0] for pin in pins)
+            if name in before.installed
+        ]
+        install = "python -m pip install -q --no-deps --no-input"
+        self._world.shell(f"{install} {' '.join(map(_quoted, pins))}", self._limit(), index=True)
+        self._pieces.clear()
+        session = steps[first].session
+        first = next((n for n, one in enumerate(steps) if session and one.session == session), first)
+        replay = self._through(steps, list(before.played[:first]), before.asked)
+        self._world.shell(f"{install} {' '.join(map(_quoted, old))}", self._limit(), index=True)
+        return replay
+
+    def versions(self, name: str) -> list[str]:
+        """All versions of a project for which the index has files that this Python takes, the oldest first."""
+        command = f"python -m pip download --no-deps --no-cache-dir -d ~/.control {_quoted(name)}==0.0.0.dev0"
+        said = self._world.shell(command, 120, index=True).stderr
+        found = re.search(r"from versions: ([^)]*)\)", said)
+        return [] if not found or found[1] == "none" else found[1].split(", ")
+
+    def _through(self, steps: Sequence[Step], played: list[Played], asked: str) -> Replay:
+        """All steps behind those that were played."""
         blind = ""
-        for step in steps:
+        while len(played) < len(steps):
+            step = steps[len(played)]
             if blind or any(one.outcome == "failed" for one in played) or self._stopped(played):
-                if step.kind in RUN:
-                    played.append(Played(step=step, outcome="skipped", reason="not reached"))
+                played.append(Played(step=step, outcome="skipped", reason="not reached"))
                 continue
-            one = self._one(step)
-            if one.outcome == "failed" and step.kind == "install" and _OF_INDEX.search(one.said) and not self._index():
-                blind = "no package index answers"
-                one = replace(one, outcome="unjudged", reason=blind)
-            elif one.outcome == "failed" and self._missing:
-                one = replace(one, outcome="unjudged", reason=f"{self._missing}, and then: {one.reason}")
-            if one.outcome == "unjudged" and step.kind in ("get", "install", "hole"):
-                self._missing = f"line {step.line} was not carried out"
-            self._tell(one)
-            played.append(one)
+            for one in self._next(steps, len(played)):
+                ended = one
+                if one.outcome == "failed" and one.step.kind == "install" and OF_INDEX.search(one.said):
+                    blind = "" if self._index() else "no package index answers"
+                    ended = replace(one, outcome="unjudged", reason=blind) if blind else one
+                if ended.outcome == "failed" and self._missing:
+                    ended = replace(ended, outcome="unjudged", reason=f"{self._missing}, and then: {one.reason}")
+                if ended.outcome == "unjudged" and step.kind in ("get", "install", "hole"):
+                    self._missing = f"line {step.line} was not carried out"
+                self._tell(ended)
+                played.append(ended)
         installed = self._world.installed() if self._world.envs else {}
         return Replay(
             played=tuple(played),
-            asked=python,
+            asked=asked,
             python=self.python,
             pip=installed.get("pip", self._pip),
             blind=blind,
@@ -128,12 +149,22 @@ class Player:
         )
 
     def _stopped(self, played: Sequence[Played]) -> bool:
-        return bool(played) and played[-1].outcome == "unjudged" and played[-1].step.kind == "program"
+        return any(one.outcome == "unjudged" and one.step.kind == "program" for one in played)
 
     def _index(self) -> bool:
         """Whether the site's index answers when it is asked for another project."""
         command = f"python -m pip download -q --no-deps --no-cache-dir -d ~/.control {_CONTROL} && rm -r ~/.control"
         return self._world.shell(command, 120, index=True).exit_code == 0
+
+    def _next(self, steps: Sequence[Step], number: int) -> list[Played]:
+        """The next step, or the next steps that are pieces of one program and follow each other."""
+        step = steps[number]
+        if step.kind not in RUN or step.form not in ("program", "repl", "cell"):
+            return [self._one(step)]
+        group = list(
+            itertools.takewhile(lambda one: one.kind == "program" and one.session == step.session, steps[number:])
+        )
+        return self._programs(group)
 
     def _one(self, step: Step) -> Played:
         if step.kind in NO_STEP or step.kind not in RUN:
@@ -141,8 +172,6 @@ class Player:
             return Played(step=step, outcome=outcome, reason=step.why)
         if time.monotonic() > self._until:
             return Played(step=step, outcome="unjudged", reason="the time given for it was over")
-        if step.form in ("program", "repl", "cell"):
-            return self._program(step)
         return self._command(step)
 
     def _command(self, step: Step) -> Played:
@@ -194,18 +223,34 @@ class Player:
             self._answers[url] = ended.exit_code == 0
         return self._answers[url]
 
-    def _program(self, step: Step) -> Played:
-        pieces = self._pieces.setdefault(step.session, [])
-        echo = {"repl": "all", "cell": "last"}.get(step.form, "")
-        padded = step.text if step.repairs else "\n" * (step.line - 1) + step.text
-        pieces.append({"text": padded, "name": self._name, "echo": echo})
-        if len(pieces) == 1 and not echo:
-            ended = self._world.program(padded, self._limit())
-            return self._judged(step, ended, ended.stdout)
+    def _programs(self, group: Sequence[Step]) -> list[Played]:
+        """Pieces of one program, in one process: those of it that were run before are run again, and not told."""
+        pieces = self._pieces.setdefault(group[0].session, [])
+        before = len(pieces)
+        for step in group:
+            padded = step.text if step.repairs else "\n" * (step.line - 1) + step.text
+            echo = {"repl": "all", "cell": "last"}.get(step.form, "")
+            pieces.append({"text": padded, "name": self._name, "echo": echo})
+        if len(pieces) == 1 and not pieces[0]["echo"]:
+            ended = self._world.program(pieces[0]["text"], self._limit())
+            return [self._judged(group[0], ended, ended.stdout)]
         ended = self._world.session(pieces, self._limit())
-        parts = re.split(r"\x1e\d+\n", ended.stdout)
-        ended = replace(ended, stderr=re.split(r"\x1e\d+\n", ended.stderr)[-1])
-        return self._judged(step, ended, parts[-1] if len(parts) == len(pieces) + 1 else "")
+        printed, said = (re.split(r"\x1e\d+\n", text)[1 + before :] for text in (ended.stdout, ended.stderr))
+        found = []
+        for number, step in enumerate(group):
+            last = number == max(len(printed) - 1, 0)
+            if number > 0 and number >= len(printed):
+                found.append(Played(step=step, outcome="skipped", reason="not reached"))
+                continue
+            one = replace(
+                ended,
+                exit_code=ended.exit_code if last else 0,
+                why=ended.why if last else "",
+                stderr=said[number] if number < len(said) else ended.stderr,
+                seconds=ended.seconds if last else 0.0,
+            )
+            found.append(self._judged(step, one, printed[number] if number < len(printed) else ""))
+        return found
 
     def _limit(self) -> float:
         return max(5.0, min(STEP_SECONDS, self._until - time.monotonic()))
@@ -223,10 +268,10 @@ class Player:
                 else one
             )
         if step.kind != "install":
-            for pattern, what in ((_OF_DATA, "the network, for data"), (_OF_GPU, "a GPU"), (_OF_PERSON, "a person")):
+            for pattern, what in ((OF_DATA, "the network, for data"), (OF_GPU, "a GPU"), (OF_PERSON, "a person")):
                 if found := pattern.search(said):
-                    return replace(one, outcome="unjudged", reason=f"it needs {what}: {_line_of(said, found)}")
-            if found := _OF_FILE.search(cause(said)):
+                    return replace(one, outcome="unjudged", reason=f"it needs {what}: {line_of(said, found)}")
+            if found := OF_FILE.search(cause(said)):
                 missing = next(group for group in found.groups() if group)
                 if "cannot open shared object file" not in said:
                     return replace(one, outcome="unjudged", reason=f"it needs {missing}, which the guide does not make")
@@ -240,25 +285,6 @@ class Player:
         """The line of the guide that a traceback leads to."""
         found = re.findall(rf'File "(?:guide|{re.escape(self._name)})", line (\d+)', said)
         return int(found[-1]) if found and not step.repairs and step.form != "shell" else 0
-
-
-def cause(said: str) -> str:
-    """The line that says most: the last exception, else pip's own error, else the last line."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    raised = [line for line in lines if _RAISED.match(line)]
-    errors = [line for line in lines if re.match(r"(?:error|ERROR)[: ]", line)]
-    named = [line for line in lines if _NAMED.search(line)]
-    return (named or raised[-1:] or errors or lines[-1:] or ["it said nothing"])[0][:400]
-
-
-_RAISED = re.compile(r"(?!subprocess\.|\S*Warning)(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|NotFound)\b(?:: |$)")
-#: What says more than the exception that it ends in.
-_NAMED = re.compile(r"PyPI package is deprecated|InvalidRequirement: |No matching distribution found")
-
-
-def _line_of(said: str, found: re.Match[str]) -> str:
-    start = said.rfind("\n", 0, found.start()) + 1
-    return said[start : said.find("\n", found.end()) if "\n" in said[found.end() :] else None].strip()[:300]
 
 
 def _short(text: str) -> str:

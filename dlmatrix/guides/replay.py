@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,19 +50,12 @@ class Verdict:
     words: str
 
 
-def replay_once(  # noqa: PLR0917 - what a replay is of
-    setting: Setting,
-    guide: Guide,
-    steps: Sequence[Step],
-    python: str,
-    pip: str,
-    tell: Callable[[Played], None] = lambda one: None,
-) -> Replay:
-    """Play all steps in a new world, which is gone afterwards. Raises SkippedEnv where none can be made."""
+@contextlib.contextmanager
+def player(setting: Setting, guide: Guide, tell: Callable[[Played], None] = lambda one: None) -> Iterator[Player]:
+    """A player in a new world, which is gone afterwards. Raises SkippedEnv where none can be made."""
     with scratch(setting.root) as folder:
         world = World(folder / "world", root=setting.root, site=setting.site, pythons=setting.pythons, say=setting.say)
-        player = Player(world, setting.site, tell, name=guide.file.name, until=setting.until)
-        return player.play(steps, python, pip)
+        yield Player(world, setting.site, tell, name=guide.file.name, until=setting.until)
 
 
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:

@@ -27,9 +27,13 @@ _NAMED = ("tensorflow", "torch", "torchvision")
 #: What pip and uv say when no index answers.
 _OFFLINE = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ConnectionError|ProxyError|dns error|failed to lookup"
-    r"|Connection refused|error sending request|from versions: none",
+    r"|Connection refused|error sending request",
     re.I,
 )
+#: What pip says of a project without a file for this Python, and of an index that does not answer alike.
+_NONE = "from versions: none"
+#: A small project that every index has: its answer tells the two apart.
+_CONTROL = "six"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +150,13 @@ def resolve(pip: Sequence[str], arguments: Sequence[str], home: Path) -> Resolut
     text = done.said + done.stdout.decode("utf-8", "replace")
     if done.exit_code != 0 or not report.exists():
         said = "pip did not finish in time" if done.timed_out else _why(text)
-        return Resolution(distributions={}, said=said, offline=done.timed_out or bool(_OFFLINE.search(text)))
+        offline = done.timed_out or bool(_OFFLINE.search(text))
+        if _NONE in text and not offline and _CONTROL not in arguments:
+            options = [
+                one for n, one in enumerate(arguments) if one.startswith("-") or arguments[n - 1].startswith("-")
+            ]
+            offline = not resolve(pip, [_CONTROL, *options], home).distributions
+        return Resolution(distributions={}, said=said, offline=offline)
     entries: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
     found = {_normalised(entry["metadata"]["name"]): str(entry["metadata"]["version"]) for entry in entries}
     return Resolution(distributions=found, said="", offline=False)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from packaging.version import Version
 
 from dlmatrix.guides.classify import requirements
-from dlmatrix.guides.edits import Edit, applied, candidates, edit_of, renamed
+from dlmatrix.guides.dates import caps, differing, fewest, named_first, resolved
+from dlmatrix.guides.edits import Cause, Edit, applied, candidates, edit_of, renamed, required
 from dlmatrix.guides.model import Guide, Step
-from dlmatrix.guides.play import Played, Replay
-from dlmatrix.guides.replay import Setting, replay_once, verdict
-from dlmatrix.matrix.site import index_config, uv_environment
-from dlmatrix.system.process import run_lines
-from dlmatrix.system.working import scratch
+from dlmatrix.guides.play import Played, Player, Replay
+from dlmatrix.guides.replay import Setting, player, verdict
 
 #: Replays that a search may make.
 MOST_TRIES = 12
@@ -44,57 +40,80 @@ class Search:
     replay: Replay | None = None
 
 
-def search(setting: Setting, guide: Guide, steps: Sequence[Step], first: Replay, pip: str) -> Search:
+@dataclass(kw_only=True)
+class Searching:
+    """A search under way: what is searched, the replay that broke, and the player in whose world it did."""
+
+    setting: Setting
+    guide: Guide
+    steps: Sequence[Step]
+    first: Replay
+    pip: str
+    live: Player
+    result: Search = field(default_factory=Search)
+    seen: set[str] = field(default_factory=set)
+
+    def over(self) -> bool:
+        """Whether tries or time are used up."""
+        return len(self.result.tried) >= MOST_TRIES or time.monotonic() > self.setting.until
+
+    def attempt(self, edits: tuple[Edit, ...]) -> Replay | None:
+        """Replay with changes, and note how it went. None where that was done already, or nothing could be seen.
+
+        Changes of programs alone are tried first in the world that is there; what works in it is replayed from an
+        empty one.
+        """
+        key = repr([(one.python, sorted(one.texts.items())) for one in edits])
+        if key in self.seen or self.over():
+            return None
+        self.seen.add(key)
+        self.setting.say(f"try     {'; '.join(edit.words for edit in edits)}")
+        steps = applied(self.steps, edits)
+        changed = {number for edit in edits for number in edit.texts}
+        replay: Replay | None = None
+        if not any(edit.python for edit in edits) and all(steps[n].kind in ("program", "check") for n in changed):
+            replay = self.live.again(steps, self.first)
+        if replay is None or self.works(replay):
+            python = next((edit.python for edit in reversed(edits) if edit.python), self.first.asked)
+            with player(self.setting, self.guide) as fresh:
+                replay = fresh.play(steps, python, self.pip)
+        words = verdict(replay).words
+        works = self.works(replay)
+        self.setting.say(f"        {'it works' if works else words[:160]}")
+        self.result.tried.append(Tried(edits=edits, words=words, works=works))
+        if works:
+            self.result.found, self.result.replay = edits, replay
+        return None if replay.blind else replay
+
+    def works(self, replay: Replay) -> bool:
+        """Whether nothing broke, and it came beyond the first break."""
+        return replay.first_break is None and not replay.blind and _as_far(replay, self.first)
+
+
+def search(  # noqa: PLR0917 - all that a search is of
+    setting: Setting, guide: Guide, steps: Sequence[Step], first: Replay, pip: str, live: Player
+) -> Search:
     """From the first break on: changes by size, then those of the next break too, then less what is not needed."""
-    result = Search()
+    work = Searching(setting=setting, guide=guide, steps=steps, first=first, pip=pip, live=live)
     waiting: list[tuple[tuple[Edit, ...], Replay]] = [((), first)]
-    seen: set[str] = set()
-    while waiting:
+    while waiting and not work.over():
         edits, replay = waiting.pop(0)
-        broken = replay.first_break
-        if broken is None:
-            continue
-        now = applied(steps, edits)
-        for edit in sorted(_edits(setting, broken, now, replay.python), key=lambda one: one.size):
-            new = (*edits, edit)
-            key = repr([(one.python, sorted(one.texts.items())) for one in new])
-            if key in seen:
-                continue
-            seen.add(key)
-            if len(result.tried) >= MOST_TRIES or time.monotonic() > setting.until:
-                return result
-            tried = _try(setting, guide, steps, new, first, pip, result)
-            if tried is None:
-                continue
-            if result.tried[-1].works:
-                result.found, result.replay = new, tried
-                _drop(setting, guide, steps, first, pip, result)
-                return result
-            if _further(tried, replay):
-                waiting.append((new, tried))
+        for edit in _edits(work, replay, applied(steps, edits)):
+            new, tried = (*edits, edit), work.attempt((*edits, edit))
+            while tried is not None and work.result.found is None and _further(tried, replay):
+                # What broke in one place the same way as in the next is mended there the same way.
+                same = next((e for e in _edits(work, tried, applied(steps, new)) if e.name == edit.name), None)
+                if same is None or same.texts.keys() & edit.texts.keys():
+                    waiting.append((new, tried))
+                    break
+                new, replay = (*new, same), tried
+                tried = work.attempt(new)
+            if work.result.found is not None:
+                _drop(work)
+                return work.result
         waiting.sort(key=lambda one: len(one[0]))
-    return result
-
-
-def _try(  # noqa: PLR0917
-    setting: Setting,
-    guide: Guide,
-    steps: Sequence[Step],
-    edits: tuple[Edit, ...],
-    first: Replay,
-    pip: str,
-    result: Search,
-) -> Replay | None:
-    """Replay with changes, and note how it went."""
-    python = next((edit.python for edit in reversed(edits) if edit.python), first.asked)
-    what = "; ".join(edit.words for edit in edits)
-    setting.say(f"try     {what}")
-    replay = replay_once(setting, guide, applied(steps, edits), python, pip)
-    said = verdict(replay)
-    works = replay.first_break is None and not replay.blind and _as_far(replay, first)
-    setting.say(f"        {'it works' if works else said.words[:160]}")
-    result.tried.append(Tried(edits=edits, words=said.words, works=works))
-    return None if replay.blind else replay
+    _by_date(work)
+    return work.result
 
 
 def _as_far(replay: Replay, first: Replay) -> bool:
@@ -121,38 +140,67 @@ def _further(new: Replay, old: Replay) -> bool:
     return here > there or (here == there and new.first_break.reason != old.first_break.reason)
 
 
-def _drop(  # noqa: PLR0917
-    setting: Setting, guide: Guide, steps: Sequence[Step], first: Replay, pip: str, result: Search
-) -> None:
+def _by_date(work: Searching) -> None:
+    """Bounds that bring back what the guide's day had, the fewest and the loosest that do."""
+    date, then = differing(work.setting, work.guide, work.steps, work.first)
+    broken = work.first.first_break
+    installs = [n for n, step in enumerate(work.steps) if step.kind == "install"]
+    if not then or not installs or broken is None or broken.step.kind == "install":
+        return
+
+    def works(names: Sequence[str]) -> bool:
+        if work.over():
+            return False
+        pins = [f"{name}=={then[name]}" for name in names]
+        replay = work.live.pinned(pins, work.steps, work.first)
+        good = work.works(replay)
+        said = "as of " + date + ": " + ", ".join(pins[:4]) + (" …" if len(pins) > 4 else "")
+        work.setting.say(f"try     {said}")
+        edit = Edit(name="the guide's own time", words=said, size=3, source="the index", texts={})
+        work.result.tried.append(Tried(edits=(edit,), words=verdict(replay).words, works=False))
+        return good
+
+    names = named_first(list(then), broken.said)
+    if not works(names):
+        return
+    kept = {name: then[name] for name in fewest(names, works)}
+    for wanted in (caps(kept), [f"{name}=={version}" for name, version in kept.items()]):
+        text = work.steps[installs[-1]].text
+        for one in wanted:
+            text = required(text, one)
+        words = f"also {', '.join(wanted)}"
+        edit = Edit(
+            name="a dependency without an upper bound", words=words, size=3, source=f"what the index had on {date}",
+            texts={installs[-1]: text},
+        )  # fmt: skip
+        work.attempt((edit,))
+        if work.result.found is not None:
+            return
+
+
+def _drop(work: Searching) -> None:
     """Take away again each change without which the guide works as well."""
-    for edit in result.found or ():
-        fewer = tuple(one for one in result.found or () if one is not edit)
-        if not fewer or len(result.tried) >= MOST_TRIES or time.monotonic() > setting.until:
-            continue
-        if any(edit.texts.keys() & one.texts.keys() for one in fewer):
-            continue  # one was made on top of the other
-        replay = _try(setting, guide, steps, fewer, first, pip, result)
-        if replay is not None and result.tried[-1].works:
-            result.found, result.replay = fewer, replay
+    for edit in work.result.found or ():
+        fewer = tuple(one for one in work.result.found or () if one is not edit)
+        if fewer and not any(edit.texts.keys() & one.texts.keys() for one in fewer):  # else one is made on the other
+            work.attempt(fewer)
 
 
-def _edits(setting: Setting, broken: Played, steps: Sequence[Step], python: str) -> Iterator[Edit]:
-    for cause, find, put in candidates(broken, steps):
+def _edits(work: Searching, replay: Replay, steps: Sequence[Step]) -> list[Edit]:
+    """What to try for a replay's first break, the smallest first."""
+    found: list[Edit] = []
+    broken = replay.first_break
+    for cause, find, put in candidates(broken, steps) if broken else ():
         if cause.change == "python":
-            other = _other_python(setting, find, python)
-            if other:
-                yield Edit(
-                    name=cause.name,
-                    words=f"Python {other}",
-                    size=0,
-                    source=cause.source,
-                    texts=_python_texts(steps, other),
-                    python=other,
-                )
+            if other := _other_python(work.setting, find, replay.python):
+                texts = _python_texts(steps, other)
+                words = f"Python {other}"
+                found.append(Edit(name=cause.name, words=words, size=0, source=cause.source, texts=texts, python=other))
         elif cause.change == "newer":
-            yield from _newer(setting, cause.name, cause.source, find, steps, python)
-        elif edit := edit_of(cause, find, put, broken, steps):
-            yield edit
+            found += _newer(work.live, cause, find, steps)
+        elif broken and (edit := edit_of(cause, find, put, broken, steps)):
+            found.append(edit)
+    return sorted(found, key=lambda one: one.size)
 
 
 def _python_texts(steps: Sequence[Step], python: str) -> dict[int, str]:
@@ -169,46 +217,27 @@ def _other_python(setting: Setting, requirement: str, python: str) -> str:
     """The nearest other Python of this machine for which the index has a wheel."""
     here = Version(python)
     for other in sorted(PYTHONS, key=lambda one: abs(Version(one).minor - here.minor)):
-        if other != python and setting.pythons.find(setting.root, other) and _resolved(setting, [requirement], other):
+        if (
+            other != python
+            and setting.pythons.find(setting.root, other)
+            and resolved(setting, [requirement], other, alone=True)
+        ):
             return other
     return ""
 
 
-def _newer(  # noqa: PLR0917
-    setting: Setting, name: str, source: str, package: str, steps: Sequence[Step], python: str
-) -> Iterator[Edit]:
-    """The next version of a pinned package that has a wheel for this Python."""
+def _newer(live: Player, cause: Cause, package: str, steps: Sequence[Step]) -> Iterator[Edit]:
+    """The next version of a pinned package of which the index has a file for this Python."""
     for number, step in enumerate(steps):
         for asked in requirements(step.text) if step.kind == "install" else []:
             found = re.fullmatch(rf"({re.escape(package)})==([\w.]+)", asked, re.I)
-            resolved = (
-                _resolved(setting, [f"{found[1]}>{found[2]}"], python, "--resolution=lowest-direct") if found else {}
-            )
-            if found and (version := resolved.get(package.lower())):
+            if found and (version := _next(live.versions(found[1]), found[2])):
                 put = f"{found[1]}=={version}"
-                text = renamed(step.text, found[1], put)
-                yield Edit(name=name, words=f"{asked} → {put}", size=1, source=source, texts={number: text})
+                texts = {number: renamed(step.text, found[1], put)}
+                yield Edit(name=cause.name, words=f"{asked} → {put}", size=1, source=cause.source, texts=texts)
 
 
-def _resolved(setting: Setting, asked: Sequence[str], python: str, *words: str) -> dict[str, str]:
-    """What the index would give for requirements, wheels alone; empty where it gives nothing."""
-    with scratch(setting.root) as folder:
-        (folder / "uv.toml").write_text(index_config(setting.site), encoding="utf-8")
-        (folder / "in.txt").write_text("\n".join(asked) + "\n", encoding="utf-8")
-        command = [
-            setting.pythons.uv,
-            "--config-file",
-            str(folder / "uv.toml"),
-            "--no-progress",
-            "pip",
-            "compile",
-            "--no-deps",
-            "--no-header",
-        ]
-        command += ["--no-annotate", "--only-binary=:all:", "--python-version", python, *words, str(folder / "in.txt")]
-        environ = uv_environment(setting.site, os.environ) | {"UV_PYTHON_DOWNLOADS": "never"}
-        done = run_lines(command, say=lambda line: None, environ=environ, cwd=Path(folder), timeout_seconds=120)
-    if done.exit_code != 0:
-        return {}
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    return {a.lower(): b for a, _, b in (line.partition("==") for line in lines if "==" in line)}
+def _next(versions: Sequence[str], old: str) -> str:
+    """The version that comes after one, of releases alone; nothing where there is none."""
+    newer = [one for one in versions if not Version(one).is_prerelease and Version(one) > Version(old)]
+    return min(newer, key=Version, default="")

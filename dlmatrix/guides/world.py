@@ -9,6 +9,7 @@ import shlex
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from packaging.version import Version
 
@@ -134,7 +135,10 @@ class World:
             return {}
 
     def told(self, text: str) -> str:
-        """What a step said, less the names that only this world has."""
+        """What a step said, less the names that only this world has, and the passwords of this site."""
+        for url in (self._site.index, *self._site.extra_indexes, *self._site.proxies.values()):
+            if url and (secret := urlsplit(url).password):
+                text = text.replace(secret, "****").replace(unquote(secret), "****")
         text = re.sub(rf"{re.escape(str(self.folder))}/programs/(?:step|program|session)-\d+\.(?:sh|py)", "guide", text)
         return text.replace(str(self.home), "~").replace(str(self.folder), "…")
 

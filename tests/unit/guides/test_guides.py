@@ -70,6 +70,22 @@ def test_an_index_that_refuses_is_offline(tmp_path: Path) -> None:
     assert judge(TORCH, found).outcome == "skipped"
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_project_without_a_file_is_refused_where_the_index_answers_for_another(tmp_path: Path, answers: bool) -> None:
+    script = tmp_path / "pip.py"
+    script.write_text(
+        "import json, sys\n"
+        f"if 'six' in sys.argv and {answers}:\n"
+        "    entry = {'metadata': {'name': 'six', 'version': '1.17.0'}}\n"
+        "    json.dump({'install': [entry]}, open(sys.argv[sys.argv.index('--report') + 1], 'w'))\n"
+        "else:\n"
+        "    sys.exit('ERROR: Could not find a version that satisfies the requirement x (from versions: none)')\n"
+    )
+    found = resolve([sys.executable, str(script)], ["tensorflow-directml", "--index-url", "x"], tmp_path)
+    assert found.offline is not answers
+    assert kind(found) == "refused"
+
+
 def test_pips_refusal_names_the_reason(tmp_path: Path) -> None:
     script = tmp_path / "pip.py"
     lines = ["ERROR: Failed to build 'x'", "  packaging.requirements.InvalidRequirement: Expected semicolon"]

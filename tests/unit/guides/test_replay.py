@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import zipfile
@@ -16,7 +17,7 @@ from dlmatrix.guides.contained import Surroundings, run_contained
 from dlmatrix.guides.outcome import diff
 from dlmatrix.guides.play import Replay
 from dlmatrix.guides.read.guide import read_guide
-from dlmatrix.guides.replay import Setting, replay_once, seconds_from_now, verdict, with_implied
+from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
 from dlmatrix.guides.search import Search, search
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.matrix.model import Site
@@ -56,6 +57,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("index")
     wheel(folder, "alpha", "1.0", "def two():\n    return 2\n")
     wheel(folder, "six", "1.17.0", "")
+    old = "raise AttributeError(\"module 'tensorflow' has no attribute 'Old'\")"
+    wheel(folder, "beta", "1.0", f"class compat:\n    class v1:\n        Old = abs\ndef Old(x):\n    {old}\n")
     for one in (folder, *folder.rglob("*")):  # as root the guide is nobody
         one.chmod(0o755)
     return folder
@@ -76,8 +79,9 @@ def played(
     guide = read_guide(tmp_path / name)
     steps = with_implied(guide, read_steps(guide))
     where = setting(root, folder, [])
-    replay = replay_once(where, guide, steps, PYTHON, "")
-    found = search(where, guide, steps, replay, "") if replay.first_break else None
+    with player(where, guide) as live:
+        replay = live.play(steps, PYTHON, "")
+        found = search(where, guide, steps, replay, "", live) if replay.first_break else None
     return replay, found, diff(guide, steps, found.found) if found and found.found else ""
 
 
@@ -158,6 +162,27 @@ def test_a_break_has_its_line_and_is_mended_by_what_its_message_says(root: Path,
 
 
 @pytest.mark.usefixtures("contained")
+def test_every_program_that_breaks_alike_is_mended_alike(root: Path, tmp_path: Path, index: Path) -> None:
+    text = "```bash\npip install beta==1.0\n```\n"
+    for number in (1, 2):
+        text += f"\n```python\nimport beta as tf\nprint({number}, tf.Old(3))\n```\n"
+    replay, found, change = played(root, tmp_path, index, text)
+    assert replay.first_break
+    assert replay.first_break.line == 7
+    assert found is not None
+    wanted = [f"print({number}, tf.Old(3)) → print({number}, tf.compat.v1.Old(3))" for number in (1, 2)]
+    assert [one.words for one in found.found or ()] == wanted
+    assert change.count("+print(") == 2
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_pin_that_the_index_lost_becomes_the_next_version(root: Path, tmp_path: Path, index: Path) -> None:
+    _, found, change = played(root, tmp_path, index, "```bash\npip install alpha==0.9\n```\n")
+    assert found is not None
+    assert "+pip install alpha==1.0\n" in change
+
+
+@pytest.mark.usefixtures("contained")
 @pytest.mark.parametrize("asked", ["alpha==1.0", "alpha==9.9"])
 def test_an_index_that_does_not_answer_is_no_break(root: Path, tmp_path: Path, asked: str) -> None:
     replay, found, _ = played(root, tmp_path, None, f"```bash\npip install {asked}\n```\n")
@@ -226,6 +251,23 @@ def test_nothing_of_this_machine_is_seen_from_inside(
 
 
 @pytest.mark.usefixtures("contained")
+def test_the_password_of_an_index_is_for_installations_alone_and_never_shown(root: Path, tmp_path: Path) -> None:
+    site = Site(index="http://someone:s3cret@127.0.0.1:9/simple")
+    where = Setting(
+        root=root, site=site, pythons=Pythons(site=site, uv=uv.find_uv_bin()), say=print, until=seconds_from_now(300)
+    )
+    text = "```bash\nenv | grep -c s3cret\npip install alpha || env\n```\n"
+    (tmp_path / "guide.md").write_text(text, encoding="utf-8")
+    guide = read_guide(tmp_path / "guide.md")
+    with player(where, guide) as live:
+        replay = live.play(read_steps(guide).steps, PYTHON, "")
+    first, second = [one for one in replay.played if one.step.form == "shell"]
+    assert first.said == "0"
+    assert "s3cret" not in second.said
+    assert "PIP_INDEX_URL=http://someone:****@" in second.said
+
+
+@pytest.mark.usefixtures("contained")
 def test_limits_end_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o777)
     around = Surroundings(writable=(tmp_path,))
@@ -253,3 +295,18 @@ def test_a_library_that_a_wheel_needs_is_a_break_and_no_missing_file(root: Path,
     said = "libcublas.so.9.0: cannot open shared object file: No such file or directory"
     replay, _, _ = played(root, tmp_path, index, f"```python\nraise ImportError({said!r})\n```\n")
     assert verdict(replay).words == f"broken at line 2: ImportError: {said}"
+
+
+@pytest.mark.usefixtures("contained")
+def test_cells_are_one_process_and_the_one_that_breaks_is_named(root: Path, tmp_path: Path, index: Path) -> None:
+    sources = ["import os\nfirst = os.getpid()", "first == os.getpid()", "2 + 2", "nothing_of_that_name", "print(1)"]
+    outputs = ["", "True", "4", "", ""]
+    cells = [
+        {"cell_type": "code", "source": one, "outputs": [{"data": {"text/plain": out}}]}
+        for one, out in zip(sources, outputs, strict=True)
+    ]
+    replay, _, _ = played(root, tmp_path, index, json.dumps({"metadata": {}, "cells": cells}), "book.ipynb")
+    assert outcomes(replay) == ["passed", "passed", "passed", "failed", "skipped"]
+    assert replay.first_break
+    assert replay.first_break.reason == "NameError: name 'nothing_of_that_name' is not defined"
+    assert replay.played[0].seconds == 0.0 < replay.played[3].seconds

@@ -1,0 +1,47 @@
+"""What a step's words say of why it ended: the index, data, a GPU, a person, a file that is not there."""
+
+from __future__ import annotations
+
+import re
+
+OF_INDEX = re.compile(
+    r"No matching distribution|Could not find a version|from versions: none|ConnectionError|NewConnectionError"
+    r"|NameResolution|Connection refused|Temporary failure|Max retries|ReadTimeout|timed out|SSLError|CERTIFICATE"
+    r"|ProxyError|HTTP error|Could not fetch|Network is unreachable",
+    re.I,
+)
+OF_DATA = re.compile(
+    r"URL fetch failure|urlopen error|Max retries exceeded|ConnectionError|Connection refused|No route to host"
+    r"|Name or service not known|Temporary failure in name resolution|HTTPError|RemoteDisconnected|Failed to download"
+    r"|couldn't connect to|Network is unreachable"
+)
+OF_GPU = re.compile(
+    r"No CUDA GPUs are available|Found no NVIDIA driver|not compiled with CUDA enabled|no CUDA-capable|NVIDIA-SMI has"
+    r"|CUDA driver version is insufficient|Attempting to deserialize object on a CUDA device|nvidia-smi: command not"
+)
+OF_PERSON = re.compile(
+    r"EOFError: EOF when reading|no display name|cannot connect to X|could not connect to display|getpass", re.I
+)
+OF_FILE = re.compile(
+    r"No such file or directory:? ?'?([^\s']+)|can't open file '?([^\s']+)|([\w./-]+): No such file or directory"
+)
+
+
+def cause(said: str) -> str:
+    """The line that says most: the last exception, else pip's own error, else the last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    raised = [line for line in lines if _RAISED.match(line)]
+    errors = [line for line in lines if re.match(r"(?:error|ERROR)[: ]", line)]
+    named = [line for line in lines if _NAMED.search(line)]
+    return (named or raised[-1:] or errors or lines[-1:] or ["it said nothing"])[0][:400]
+
+
+_RAISED = re.compile(r"(?!subprocess\.|\S*Warning)(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|NotFound)\b(?:: |$)")
+#: What says more than the exception that it ends in.
+_NAMED = re.compile(r"PyPI package is deprecated|InvalidRequirement: |No matching distribution found")
+
+
+def line_of(said: str, found: re.Match[str]) -> str:
+    """The whole line that a match is in."""
+    start = said.rfind("\n", 0, found.start()) + 1
+    return said[start : said.find("\n", found.end()) if "\n" in said[found.end() :] else None].strip()[:300]
