@@ -79,8 +79,8 @@ def test_the_first_screen_has_the_two_commands_before_anything_else(root: Path) 
     first = (root / "README.md").read_text(encoding="utf-8").splitlines()[:50]
     assert [line for line in first if line.startswith("$ ")] == [
         "$ make run",
-        "$ .venv/bin/nox -s cpu-torch",
         "$ make test",
+        "$ .venv/bin/nox -s cpu-torch",
     ]
 
 
