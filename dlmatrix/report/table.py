@@ -125,10 +125,11 @@ def by_fitness(envs: Sequence[Mapping[str, Any]], drifting: Sequence[str]) -> li
 
 
 def _columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """The numbers of the columns that there is room for; a GPU's only where one was asked for."""
+    """The numbers of the columns that there is room for; a GPU's only where one was asked for, an empty one last."""
     kept: list[int] = []
     room = width - 1
-    for name in (*_ORDER, "compressed"):
+    empty = {name for name in COLUMNS if {cells[COLUMNS.index(name)] for cells in rows} == {"-"}}
+    for name in sorted((*_ORDER, "compressed"), key=empty.__contains__):
         number = COLUMNS.index(name)
         cells = [cells[number] for cells in rows]
         if name == "GPU" and not any(cells[0].startswith("gpu-") for cells in rows):

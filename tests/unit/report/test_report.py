@@ -147,6 +147,14 @@ def test_the_last_lines_say_which_envs_are_fit_for_use_and_why_the_others_are_no
     assert list(remarks([stopped]))[-1] == "not tried: cpu-tf2-2.21, because: interrupted before its end"
 
 
+def test_a_column_without_a_figure_takes_no_other_s_room(results: list[EnvResult]) -> None:
+    assert results[0].prepared
+    venv = replace(results[0], prepared=replace(results[0].prepared, facts={}))
+    shown = [str(column.header) for column in table([venv], 80).columns]
+    assert shown == ["env", "verdict", "checks", "accuracy", "train img/s", "infer img/s"]
+    assert "unpacked" in [str(column.header) for column in table(results[:1], 80).columns]
+
+
 def test_an_env_whose_numbers_are_not_those_of_the_others_is_not_fit(results: list[EnvResult]) -> None:
     envs = [as_env(replace(results[0], env=replace(results[0].env, short=short))) for short in ("2.13", "2.11")]
     assert list(fit_lines(envs, ["cpu-torch-2.11 (eager)", "cpu-torch-2.13.1 (graph)"])) == [
