@@ -74,15 +74,20 @@ def read(root: Path) -> History:
 
 
 def before(history: History, data: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
-    """The newest run before this one that is there to be compared with it: when it was, and the command that does."""
+    """The newest run before this one of the same envs, measured alike, that is there: when, and how to compare."""
     engine = (data.get("engine") or {}).get("engine")
-    known = [entry for env in data["envs"] for entry in history.of(env["name"], str(engine))]
+    names = {env["name"] for env in data["envs"] if env.get("seconds")}
+    envs: dict[str, set[str]] = {}
+    for entry in history.entries:
+        envs.setdefault(entry["folder"], set()).add(entry["env"])
     alike = [
         entry
-        for entry in known
+        for name in names
+        for entry in history.of(name, str(engine))
         if entry["started"] < str(data.get("started", ""))
         and entry.get("measuring") == data.get("measuring")
         and (entry["train"] or entry["infer"])
+        and envs[entry["folder"]] == names
         and (Path(entry["folder"]) / FILE).is_file()
     ]
     if not alike:

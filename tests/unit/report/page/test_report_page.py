@@ -475,24 +475,26 @@ def test_the_page_tells_how_to_compare_with_the_run_before(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     past = History(entries=tuple(sample.past()))
     here = tmp_path / "reports" / "now"
-    gone = report_html(report.dumps(sample.result()), past, here)
+    one = sample.every_ending()[0]
+    gone = report_html(report.dumps(sample.result([one])), past, here)
     assert "dlmatrix compare" not in gone  # its report is not there any more
     for entry in past.entries[:-1]:
         (tmp_path / entry["folder"]).mkdir(parents=True)
         (tmp_path / entry["folder"] / "result.json").touch()
-    older = report_html(report.dumps(sample.result()), past, here)
+    older = report_html(report.dumps(sample.result([one])), past, here)
     assert "compare reports/20261111-080000-110 reports/now" in older
     (tmp_path / past.entries[-1]["folder"]).mkdir()
     (tmp_path / past.entries[-1]["folder"] / "result.json").touch()
     command = "python -m dlmatrix compare reports/20261112-080000-111 reports/now"
-    html = report_html(report.dumps(sample.result()), past, here)
+    html = report_html(report.dumps(sample.result([one])), past, here)
     assert command in html
     assert "Compare with the run before (2026-11-12 08:00):" in html
     for other in (
-        report_html(report.dumps(sample.result(measuring="quick")), past, here),  # measured by another measure
-        report_html(report.dumps(sample.result(engine={"engine": "venv"})), past, here),
-        report_html(report.dumps(sample.result()), History(), here),
-        report_html(report.dumps(sample.result(started="2026-11-01T00:00:00+00:00")), past, here),
+        report_html(report.dumps(sample.result([one], measuring="quick")), past, here),  # measured by another measure
+        report_html(report.dumps(sample.result([one], engine={"engine": "venv"})), past, here),
+        report_html(report.dumps(sample.result([one])), History(), here),
+        report_html(report.dumps(sample.result()), past, here),  # of other envs
+        report_html(report.dumps(sample.result([one], started="2026-11-01T00:00:00+00:00")), past, here),
     ):
         assert "dlmatrix compare" not in other
 

@@ -57,6 +57,7 @@ def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path:
     past = History(entries=tuple(entry | before for entry in sample.past()), unreadable=("x.json",))
     (tmp_path / "result.json").touch()
     page.report_html(report.dumps(data), past, tmp_path / "now")
+    page.report_html(report.dumps({**data, "envs": data["envs"][:1]}), past, tmp_path / "now")
     unverified = sample.env("cpu-torch-2.2", "skipped", "no Python", status="unverified", built=False)
     other = sample.env("gpu-torch-2.2", "skipped", "x", document={"checks": [sample.check("imports")]})
     data["ratios"][0] |= {"low": 0.8, "ratio": 0.85, "high": 0.9}
