@@ -62,7 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: DlmatrixError) -> int:
-    sys.stderr.write(shown(f"dlmatrix: {error}\n"))
+    for stream, text in ((sys.stdout, ""), (sys.stderr, shown(f"dlmatrix: {error}\n"))):
+        try:
+            stream.write(text)
+            stream.flush()
+        except OSError:  # what cannot be written now is not to be tried again at exit, which has its own exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return error.exit_code
 
 

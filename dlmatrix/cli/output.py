@@ -10,8 +10,10 @@ from dlmatrix.errors import shown
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from dlmatrix.system.console import ShowingConsole
 
-def make_console(soft_wrap: bool = False, stderr: bool = False) -> Console:
+
+def make_console(soft_wrap: bool = False, stderr: bool = False) -> ShowingConsole:
     """A console that shows text as it is, and, where no terminal says how wide it is, is wide enough for the tables."""
     from dlmatrix.system.console import ShowingConsole
 

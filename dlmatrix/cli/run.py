@@ -129,6 +129,7 @@ def run_envs(options: Options) -> int:
         _write(console, matrix.root, folder, results=results, data=data, past=past, to_stdout=options.json)
         if interrupted(results):
             raise KeyboardInterrupt
+    console.was_heard(f"the run's results are in {folder}")
     # Cells that drift apart are a failure, though each may be near enough to the reference.
     return exit_code(result.exit_code for result in results) or int(bool(data["parity"]["drifting"]))
 

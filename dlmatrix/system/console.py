@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 import threading
@@ -9,13 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
-from dlmatrix.errors import shown
+from dlmatrix.errors import DiskFullError, shown
 
 _COLOURS = {"passed": "green", "failed": "red", "error": "red", "skipped": "yellow"}
 #: The long step that a line of this kind is told in.
@@ -41,7 +43,26 @@ Meaning = Callable[[str], str]
 
 
 class ShowingConsole(Console):
-    """A console that shows what it is given, whoever wrote it: nothing in a text reaches the terminal as a command."""
+    """A console that shows what it is given, whoever wrote it: nothing in a text reaches the terminal as a command.
+
+    What goes to a file that has no room any more is lost, and not what is being run: ``was_heard`` tells.
+    """
+
+    _lost: OSError | None = None
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As of Console."""
+        try:
+            super().print(*objects, **options)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._lost = error
+
+    def was_heard(self, otherwise: str) -> None:
+        """Raise DiskFullError where something was lost; ``otherwise`` is what helps then."""
+        if self._lost:
+            raise DiskFullError(f"the output could not be written: {self._lost.strerror}", f"make room; {otherwise}")
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """As of Console; its own commands to the terminal, such as those of a live display, are left as they are."""

@@ -24,7 +24,7 @@ from dlmatrix.engines.docker.container import container_options, refuse_limits, 
 from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
 from dlmatrix.engines.docker.recipe import build_command
-from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay, docker_missing
+from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay, run_docker
 from dlmatrix.engines.docker.socket import locked_out
 from dlmatrix.engines.docker.staging import stage
 from dlmatrix.engines.docker.surroundings import refuse_surroundings
@@ -37,7 +37,7 @@ from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
 from dlmatrix.system.bounded import LINE, Pieces
-from dlmatrix.system.process import Say, ended_by_interrupts, run_lines, signals_held
+from dlmatrix.system.process import Say, ended_by_interrupts, signals_held
 from dlmatrix.system.state import recall, remember
 from dlmatrix.system.working import alive, labels, scratch
 
@@ -148,13 +148,10 @@ class DockerEngine:
         with scratch(plan.root) as folder:
             contexts, secrets = stage(plan, self._site, folder)
             command = [*build_command(plan, base, contexts, secrets, tag)[:-1], *extra, str(plan.root)]
-            try:
-                done = run_lines(command, say=say, environ=os.environ)
-                if done.exit_code != 0 and vanished(done.said):
-                    say("the engine deleted a layer meanwhile: the same build once more")
-                    done = run_lines(command, say=say, environ=os.environ)
-            except FileNotFoundError:
-                raise docker_missing() from None
+            done = run_docker(command, say=say)
+            if done.exit_code != 0 and vanished(done.said):
+                say("the engine deleted a layer meanwhile: the same build once more")
+                done = run_docker(command, say=say)
         if done.exit_code != 0:
             raise explain(done.said, plan.env.name, "the Docker engine", done.exit_code)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,12 @@ from dlmatrix.document.sizes import COMPRESSED, UNPACKED
 from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.container import command_line, confined
+from dlmatrix.engines.docker.relay import run_docker
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, DlmatrixError, EngineError
 from dlmatrix.inspection.digests import Identity, Made
 from dlmatrix.matrix.plan import Limits
-from dlmatrix.system.process import Finished, run_lines
+from dlmatrix.system.process import Finished
 from dlmatrix.system.working import labels
 
 
@@ -95,7 +95,7 @@ class Images:
         how = confined(ref, arguments, Limits(), user="0:0", entrypoint=program, reads_everything=True)
         names = (f"--label={name}={value}" for name, value in labels().items())
         command = command_line(how, "--interactive", *names)
-        done = run_lines(command, say=_silent, environ=os.environ, stdin=stdin or subprocess.DEVNULL)
+        done = run_docker(command, stdin=stdin or subprocess.DEVNULL)
         if done.exit_code not in (0, 1):
             raise _not_looked(done, ref, program)
         return done.stdout
@@ -110,7 +110,7 @@ class Images:
         return "containerd" in dict(self._client.info().get("DriverStatus") or []).get("driver-type", "")
 
     def _docker(self, *arguments: str) -> Finished:
-        done = run_lines(["docker", *arguments], say=_silent, environ=os.environ)
+        done = run_docker(["docker", *arguments])
         if done.exit_code != 0:
             raise BuildError(
                 f"docker {' '.join(arguments[:2])} ended with exit code {done.exit_code}: {_last(done.said)}",
@@ -147,10 +147,6 @@ def _not_looked(done: Finished, ref: str, program: str) -> DlmatrixError:
         f"could not look into {ref}: {program} ended with exit code {done.exit_code}: {said.strip()}",
         f"see whether a container of it starts: docker run --rm --entrypoint true {ref}",
     )
-
-
-def _silent(line: str) -> None:
-    """What these commands say matters only where they fail."""
 
 
 def _last(said: str) -> str:

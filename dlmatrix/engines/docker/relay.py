@@ -12,7 +12,9 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from dlmatrix.engines.docker.address import Address
 from dlmatrix.errors import EngineError
@@ -81,6 +83,16 @@ def docker_missing() -> EngineError:
         "there is no docker command on the PATH",
         "install it with buildx: docker-cli and docker-buildx, or Docker's own docker-ce-cli and docker-buildx-plugin",
     )
+
+
+def run_docker(
+    command: Sequence[str], *, say: process.Say = lambda line: None, stdin: IO[bytes] | int = subprocess.DEVNULL
+) -> process.Finished:
+    """Run a command of docker's. Raises EngineError where there is none."""
+    try:
+        return process.run_lines(command, say=say, environ=os.environ, stdin=stdin)
+    except FileNotFoundError:
+        raise docker_missing() from None
 
 
 class Relay:

@@ -131,3 +131,21 @@ def test_a_link_to_an_empty_folder_takes_the_report(checkout: Path, cli: Cli, sc
     assert (code, "report: link" in out) == (11, True)
     assert (checkout / "empty" / "report.html").exists()
     assert (checkout / "link").is_symlink()
+
+
+@pytest.mark.timeout(120)
+def test_an_output_that_has_no_room_ends_no_run(root: Path, checkout: Path, script: Script) -> None:
+    (checkout / "checked").write_text(json.dumps(document(check("passed"))))
+    words, environ = command(root, *TWO, "--python", str(script(f"cat {checkout}/checked")))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            words, env=environ, cwd=checkout, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+        assert done.stderr == (
+            "dlmatrix: the output could not be written: No space left on device\n"
+            "  next: make room; the run's results are in r\n"
+        )
+        assert done.returncode == 9
+        assert [env["outcome"] for env in read_result(checkout / "r").data["envs"]] == ["passed", "passed"]
+        again = subprocess.run(words, env=environ, cwd=checkout, stdout=full, stderr=full, check=False)
+        assert again.returncode == 2  # the report is there: nothing can be said, and the code is right

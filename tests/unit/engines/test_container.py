@@ -23,6 +23,7 @@ from dlmatrix.engines.docker.container import (
 from dlmatrix.engines.docker.detect import detect_in_container
 from dlmatrix.engines.docker.images import Images
 from dlmatrix.engines.docker.recipe import build_command
+from dlmatrix.errors import EngineError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.plan import ALL, NONE, ChosenBase, Limits, Plan, make_plan
 from dlmatrix.system.process import Finished
@@ -129,11 +130,11 @@ def test_the_command_shown_asks_for_the_gpus(plan: Plan, gpus: tuple[str, ...]) 
 def test_an_image_is_looked_at_in_such_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
 
-    def run_lines(command: list[str], **_: Any) -> Finished:
+    def run_docker(command: list[str], **_: Any) -> Finished:
         ran.append(command)
         return Finished(exit_code=0, stdout=b"seen", said="", timed_out=False)
 
-    monkeypatch.setattr(images_module, "run_lines", run_lines)
+    monkeypatch.setattr(images_module, "run_docker", run_docker)
     assert Images(None).look("image", "find", "/", "-xdev") == b"seen"
     options = confined("image", ["/", "-xdev"], Limits(), user="0:0", entrypoint="find", reads_everything=True)
     assert ran == [command_line(options, "--interactive")]
@@ -229,3 +230,9 @@ def test_the_build_command(plan: Plan) -> None:
         *("--output", "type=image,name=dlmatrix:cpu-tf1-1.15,compression=zstd,oci-mediatypes=true"),
         str(plan.root),
     ]
+
+
+def test_without_a_docker_command_a_look_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EngineError, match="no docker command on the PATH"):
+        Images(None).look("image", "cat", "/x")
