@@ -17,7 +17,7 @@ def add(verbs: Verbs) -> None:
 
 
 def audit_envs(*, envs: Sequence[str]) -> int:
-    """Report each env's known vulnerabilities; returns 0, or 77 where one env's could not be learnt."""
+    """Report each env's known vulnerabilities; returns 0, or 77 where those of one distribution could not be learnt."""
     from dlmatrix.cli.output import make_console
     from dlmatrix.matrix.load import load_matrix, lock_of, select
     from dlmatrix.matrix.model import Status
@@ -33,13 +33,17 @@ def audit_envs(*, envs: Sequence[str]) -> int:
         try:
             if env.status is Status.IMPOSSIBLE:
                 raise SkippedEnv(env.reason)
-            lock = lock_of(matrix, env)
-            found = audit(lock, site, os.environ)
+            told = audit(lock_of(matrix, env), site, os.environ)
         except SkippedEnv as reason:
             console.print(f"{env.name}: skipped: {reason}")
             code = EXIT_SKIPPED
             continue
-        console.print(f"{env.name}: {len(found)} of {len(lock.entries)} distributions have known vulnerabilities")
-        for name, advisories in found.items():
+        console.print(f"{env.name}: {len(told.found)} of {told.audited} distributions have known vulnerabilities")
+        for name, advisories in told.found.items():
             console.print(f"  {name}: {', '.join(advisories)}")
+        for name, version in told.as_public.items():
+            console.print(f"  {name}: asked for as {version}, since local versions are not known")
+        for name, why in told.unknown.items():
+            console.print(f"  not audited: {name}: {why}")
+            code = EXIT_SKIPPED
     return code
