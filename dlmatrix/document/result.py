@@ -5,19 +5,25 @@ The form is that of result.schema.json beside this file; what smoke wrote stands
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dlmatrix.errors import ReportError, UsageError
+
+if TYPE_CHECKING:
+    import jsonschema
 
 FILE = "result.json"
 #: The version that is written.
 SCHEMA_VERSION = 1
 #: Bytes that a report may have; the largest seen, of nineteen envs, has three million.
 _LARGEST = 200_000_000
+#: Of so many errors the most telling is told.
+_ERRORS = 50
 _AGAIN = "it is of another version: leave it out, or run it again"
 
 
@@ -53,6 +59,15 @@ def read_schema() -> dict[str, Any]:
     return dict(json.loads(Path(__file__).with_name("result.schema.json").read_text(encoding="utf-8")))
 
 
+def wrong_in(data: Any, schema: Mapping[str, Any]) -> jsonschema.ValidationError | None:
+    """What of data does not fit a schema, the most telling of the first; hostile data may be wrong a million times."""
+    import jsonschema  # noqa: PLC0415 - it loads for half a second, which a wrong path is not to wait for
+
+    errors = jsonschema.validators.validator_for(schema)(schema).iter_errors(data)
+    found: jsonschema.ValidationError | None = jsonschema.exceptions.best_match(itertools.islice(errors, _ERRORS))
+    return found
+
+
 def _no_number(word: str) -> None:
     """NaN and Infinity are no JSON, and no figure that anything can be made of."""
     raise ValueError(f"{word} is no number")
@@ -65,15 +80,11 @@ def _text(file: Path) -> str:
 
 
 def _validate(file: Path, data: Any) -> None:
-    import jsonschema  # noqa: PLC0415 - it loads for half a second, which a wrong path is not to wait for
-
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         what = f"{file}: was written by a newer dlmatrix (schema version {version})"
         raise ReportError(what, "read it with that version")
-    try:
-        jsonschema.validate(data, read_schema())
-    except jsonschema.ValidationError as error:
+    if error := wrong_in(data, read_schema()):
         where = "/".join(map(str, error.absolute_path))
         what = error.message if len(error.message) < 200 else f"is not of {error.validator} {error.validator_value}"
-        raise ReportError(f"{file}: {f'{where}: ' if where else ''}{what[:200]}", _AGAIN) from None
+        raise ReportError(f"{file}: {f'{where}: ' if where else ''}{what[:200]}", _AGAIN)

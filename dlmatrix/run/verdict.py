@@ -10,6 +10,7 @@ from typing import Any
 
 from dlmatrix.document.check import Outcome
 from dlmatrix.document.fitness import ON_CPU
+from dlmatrix.document.result import wrong_in
 from dlmatrix.engines.protocol import Completed
 from dlmatrix.errors import EXIT_SKIPPED, ContractError, DiskFullError, DlmatrixError, HangError, KilledError
 from dlmatrix.matrix.model import Env
@@ -64,8 +65,6 @@ def read_document(plan: Plan, completed: Completed) -> dict[str, Any]:
 
     Raises HangError, KilledError or ContractError where none, or a wrong one, did.
     """
-    import jsonschema  # noqa: PLC0415 - it loads for half a second, which is not to delay the start of a run
-
     name = plan.env.name
     if completed.timed_out:
         raise HangError(
@@ -78,12 +77,12 @@ def read_document(plan: Plan, completed: Completed) -> dict[str, Any]:
         raise ContractError(f"{name}: more than {DOCUMENT >> 20} MiB came out", "see its log in the report")
     try:
         document = json.loads(completed.stdout)
-        jsonschema.validate(document, read_schema(plan.root))
+        wrong = wrong_in(document, read_schema(plan.root))
     except (ValueError, RecursionError) as error:
         raise ContractError(f"{name}: what came out is not JSON: {error}", "see its log in the report") from None
-    except jsonschema.ValidationError as error:
-        where = "/".join(map(str, error.absolute_path)) or "document"
-        raise ContractError(f"{name}: {where}: {error.message[:200]}", "hold it against smoke/schema.json") from None
+    if wrong:
+        where = "/".join(map(str, wrong.absolute_path)) or "document"
+        raise ContractError(f"{name}: {where}: {wrong.message[:200]}", "hold it against smoke/schema.json")
     bad = [c["id"] for c in document["checks"] if c["outcome"] in (Outcome.FAILED, Outcome.ERROR)]
     if (completed.exit_code == 0) != (not bad and bool(document["checks"])):
         raise ContractError(
