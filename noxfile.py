@@ -102,6 +102,12 @@ def compare(session: nox.Session) -> None:
 
 
 @nox.session
+def replay(session: nox.Session) -> None:
+    """Carry out an installation guide: -- GUIDE says whether it works, where it breaks, and what mends it."""
+    dlmatrix(session, "replay", *session.posargs)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Regenerate locks and show what would change; -- ENV --write writes it."""
     dlmatrix(session, "lock", *session.posargs)

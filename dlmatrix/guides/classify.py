@@ -41,6 +41,10 @@ _TABLE = read_toml(Path(__file__).with_name("commands.toml"))
 _KINDS = {kind: re.compile("|".join(patterns)) for kind, patterns in _TABLE["kinds"].items()}
 
 
+#: An index whose address is lost: this site's takes its place.
+_LOST_INDEX = re.compile(r"\s(?:-i|-f|--(?:extra-)?index-url|--find-links)[ =]\*{3}(?=\s|$)")
+
+
 def kind_of(command: str) -> tuple[str, str]:
     """A command's kind, one of the words above, and why it is one that is left out."""
     bare = command.strip().lstrip("!%").strip()
@@ -48,7 +52,7 @@ def kind_of(command: str) -> tuple[str, str]:
         return "destructive", NEVER["destructive"]
     simple = re.sub(r"^(?:\w+=\S*\s+)*(?:(?:sudo|time|nohup)\s+(?:-\w+\s+)*)*", "", without_comment(bare))
     outside = re.sub(r"\"(?:\\.|[^\"\\])*\"|'[^']*'", "''", simple)
-    if "***" in outside:
+    if "***" in _LOST_INDEX.sub("", outside):
         return _needs("hole")
     if _KINDS["other system"].search(simple) and not simple.startswith("docker"):
         return "other system", NO_STEP["other system"]

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dlmatrix.errors import NetworkError
 from dlmatrix.guides.agree import disagreement
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
@@ -78,9 +79,12 @@ class Player:
         self.python = python
         conda = any(step.kind in RUN and re.match(r"(?:conda|mamba)\s+(?:env )?create", step.text) for step in steps)
         self._pip = pip or (CONDA_PIP.get(python, "") if conda else "")
-        if any(step.kind in RUN for step in steps):
-            self._world.make_env("base", python, self._pip)
-        return self._through(steps, [], python)
+        try:
+            if any(step.kind in RUN for step in steps):
+                self._world.make_env("base", python, self._pip)
+            return self._through(steps, [], python)
+        except NetworkError:  # an old Python's pip is had from the index
+            return Replay(played=(), asked=python, python=python, pip="", blind="no package index answers")
 
     def quiet(self) -> None:
         """Tell no more of each step."""

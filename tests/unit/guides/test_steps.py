@@ -266,7 +266,7 @@ def test_plain_text_has_commands_and_programs_between_its_words(tmp_path: Path) 
 
 DAMAGED = (
     "速记\n\n装好: ```bash pip install alpha ``` "
-    "有显卡的读者改用: ```bash pip install beta-gpu --index-url *** ``` 程序: "
+    "有显卡的读者改用: ```bash pip install beta==*** ``` 程序: "
     "```python import alpha as al # 两个数 x = al.number(6) y = al.number(7) # 打开 (会话) with al.open() as box: "
     "z = box.run(x, y) print(z) ``` 再看 ```python import keras net = keras.Sequential([ keras.layers.Dense(3) ]) "
     "# 编译 ***pile(optimizer='sgd') net.summary() ``` 完\n"
@@ -287,7 +287,7 @@ def test_lost_line_breaks_and_holes_come_back(tmp_path: Path) -> None:
         "line breaks restored",
     ]
     # What nobody can know stays a hole.
-    assert [step.text for step in only(reading, "hole")] == ["pip install beta-gpu --index-url ***"]
+    assert [step.text for step in only(reading, "hole")] == ["pip install beta==***"]
 
 
 TRANSCRIPT = """\
@@ -336,7 +336,8 @@ def test_a_transcript_is_shell_and_python(tmp_path: Path) -> None:
         ("vim ~/.bashrc", "interactive"),
         ("cp -r tools <PATH>/models", "placeholder"),
         ("python train.py --data /path/to/data", "placeholder"),
-        ("pip install --index-url *** alpha", "hole"),
+        ("pip install alpha==***", "hole"),
+        ("pip install --index-url *** alpha", "install"),
         ("docker run [-it] [--rm] alpha[:tag] [command]", "synopsis"),
         ("brew install alpha", "other system"),
         (".\\venv\\Scripts\\activate", "other system"),
