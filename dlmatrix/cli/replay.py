@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlmatrix.cli.parser import Verbs
-from dlmatrix.errors import EXIT_SKIPPED, UsageError
+from dlmatrix.errors import EXIT_SKIPPED, UsageError, shown
 
 if TYPE_CHECKING:
     from dlmatrix.guides.model import Guide
@@ -91,7 +91,6 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     from dlmatrix.guides.outcome import Outcome, nearest_env, outcome_lines, played_lines
     from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
     from dlmatrix.guides.search import search
-    from dlmatrix.guides.show import shown
     from dlmatrix.matrix.load import load_matrix
     from dlmatrix.matrix.site import read_site
     from dlmatrix.report.folder import report_folder

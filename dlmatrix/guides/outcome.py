@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dlmatrix.errors import shown
 from dlmatrix.guides.classify import RUN
 from dlmatrix.guides.edits import Edit, applied
 from dlmatrix.guides.model import Guide, Step
 from dlmatrix.guides.play import Played, Replay
 from dlmatrix.guides.replay import Verdict
 from dlmatrix.guides.search import Search
-from dlmatrix.guides.show import shown, step_data
+from dlmatrix.guides.show import step_data
 from dlmatrix.matrix.model import Matrix
 
 

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 
+from dlmatrix.errors import shown
 from dlmatrix.guides.classify import NEEDS, NEVER, RUN
 from dlmatrix.guides.model import Guide, Step
 from dlmatrix.guides.steps import Reading
 
-#: What a terminal would obey instead of showing it.
-_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LANGUAGES = {"zh": "Chinese", "en": "English"}
 _ORDER = (*RUN, *NEEDS, *NEVER)
-
-
-def shown(text: str) -> str:
-    """A guide's text, safe for a terminal."""
-    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def reading_lines(guide: Guide, reading: Reading) -> Iterator[str]:

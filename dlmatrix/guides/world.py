@@ -136,6 +136,7 @@ class World:
 
     def told(self, text: str) -> str:
         """What a step said, less the names that only this world has, and the passwords of this site."""
+        text = re.sub(r"\x1b\[[\d;]*m", "", text)  # colours
         for url in (self._site.index, *self._site.extra_indexes, *self._site.proxies.values()):
             if url and (secret := urlsplit(url).password):
                 text = text.replace(secret, "****").replace(unquote(secret), "****")
