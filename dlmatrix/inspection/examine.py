@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -125,10 +126,11 @@ def _key(images: Images, image: str, base: str, plan: Plan) -> str:
 
 
 def _once(file: Path, images: Images, ref: str, program: str, *arguments: str) -> bytes:
-    """What a program of a base prints; a base is looked at once."""
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        found = images.look(ref, program, *arguments)
-        replace(file, found)
-        return found
+    """What a program of a base prints; a base is looked at once. What is kept of it is whole, or looked at again."""
+    with contextlib.suppress(OSError):
+        digest, _, kept = file.read_bytes().partition(b"\n")
+        if digest.decode("ascii", "replace") == hashlib.sha256(kept).hexdigest():
+            return kept
+    found = images.look(ref, program, *arguments)
+    replace(file, hashlib.sha256(found).hexdigest().encode() + b"\n" + found)
+    return found

@@ -1,0 +1,32 @@
+"""What is kept of a look into a base counts only while it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlmatrix.inspection.examine import _once
+
+
+class Images:
+    """An engine that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def look(self, *arguments: str) -> bytes:
+        self.looks += 1
+        return b"/bin\0/etc\n\0"
+
+
+@pytest.mark.parametrize("torn", [b"", b"{", b"\0" * 4096, b"/bin\0", None])
+def test_a_base_is_looked_at_again_where_what_was_kept_is_torn(tmp_path: Path, torn: bytes | None) -> None:
+    images: Any = Images()
+    file = tmp_path / "base.files"
+    asked = [_once(file, images, "base", "find") for _ in range(2)]
+    assert (asked, images.looks) == ([b"/bin\0/etc\n\0"] * 2, 1)
+    file.write_bytes(file.read_bytes()[:-3] if torn is None else torn)
+    assert _once(file, images, "base", "find") == b"/bin\0/etc\n\0"
+    assert images.looks == 2
