@@ -50,7 +50,9 @@ def kind_of(command: str) -> tuple[str, str]:
     bare = command.strip().lstrip("!%").strip()
     if _KINDS["destructive"].search(bare):
         return "destructive", NEVER["destructive"]
-    simple = re.sub(r"^(?:\w+=\S*\s+)*(?:(?:sudo|time|nohup)\s+(?:-\w+\s+)*)*", "", without_comment(bare))
+    simple = re.sub(
+        r"^(?:env\s+(?=\w+=))?(?:\w+=\S*\s+)*(?:(?:sudo|time|nohup)\s+(?:-\w+\s+)*)*", "", without_comment(bare)
+    )
     outside = re.sub(r"\"(?:\\.|[^\"\\])*\"|'[^']*'", "''", simple)
     if "***" in _LOST_INDEX.sub("", outside):
         return _needs("hole")

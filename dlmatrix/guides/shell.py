@@ -34,6 +34,7 @@ _WORDS = frozenset(
 )
 _SENTENCE = re.compile(r"\b(?:the|to|and|is|are|you|a|an|of|that|your|this|from|for|with|in)\b")
 _ASSIGNED = re.compile(r"^(?:[A-Za-z_]\w*=(?:\"[^\"]*\"|'[^']*'|\$\([^)]*\)|[^\s\"']*)\s+)*")
+_ENV = re.compile(r"env (?:-|\w+=)")
 _CONTINUES = re.compile(r"(?<!\\)\\\s*$")
 
 
@@ -53,7 +54,7 @@ def first_word(command: str) -> str:
     rest = command.strip().lstrip("!%").strip()
     rest = _ASSIGNED.sub("", rest)
     words = rest.split()
-    while words and words[0] in ("sudo", "time", "nohup", "exec", "env", "command"):
+    while words and (words[0] in ("sudo", "time", "nohup", "exec", "command") or _ENV.match(" ".join(words[:2]))):
         words = words[1:]
         while words and (words[0].startswith("-") or re.match(r"\w+=", words[0])):
             words = words[1:]

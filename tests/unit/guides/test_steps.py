@@ -346,6 +346,8 @@ def test_a_transcript_is_shell_and_python(tmp_path: Path) -> None:
         ("export PATH=/opt/x${PATH:+:${PATH}}", "world"),
         ("python train.py", "program"),
         ("python -V", "check"),
+        ("env | grep CUDA", "check"),
+        ("env MODE=fast pip install alpha", "install"),
     ],
 )
 def test_what_a_command_is_for(tmp_path: Path, command: str, kind: str) -> None:
