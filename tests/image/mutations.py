@@ -17,7 +17,7 @@ if "__file__" in globals():
 
 import numpy
 
-from smoke import backends, catalog, child, digits, gpu, guides, model, parity
+from smoke import backends, catalog, child, digits, distributions, gpu, guides, model, parity
 from smoke.context import Context
 
 #: (name, id of the check that has to catch it, frameworks or None for all, function that plants it)
@@ -54,6 +54,13 @@ class Plant:
         with open(os.path.join(place, "METADATA"), "w") as stream:
             stream.write(f"Name: {name}\nVersion: {version}\n{metadata}\n\n")
         self.patch(sys, "path", [*sys.path, self.folder])
+
+    def beside(self, name, version):
+        """Another distribution in the folder of the framework, which an image does not let anybody write to."""
+        every = list(distributions.folders())
+        own = next(folder for found, _, folder in every if found == self.context.expect["distribution"])
+        second = (name, version, os.path.join(os.path.dirname(own), f"{name}-{version}.dist-info"))
+        self.patch(distributions, "folders", lambda path=None: [*every, second])
 
     def remove(self):
         """Everything as it was."""
@@ -377,12 +384,12 @@ def _(p):
 
 @fault("a second TensorFlow", "duplicates", ("tf1", "tf2"))
 def _(p):
-    p.distribution("tensorflow-gpu", "2.10.1")
+    p.beside("tensorflow-gpu", "2.10.1")
 
 
 @fault("a second torch", "duplicates", ("torch",))
 def _(p):
-    p.distribution("torch", "2.0.1")
+    p.beside("torch", "2.0.1")
 
 
 @fault("a requirement is missing", "requirements")
