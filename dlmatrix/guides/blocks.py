@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -224,14 +225,32 @@ def replace_draft(draft: Draft, step: Step) -> Draft:
 
 
 def _commented_output(text: str) -> str | None:
-    """What a program's last comment promises, where it stands right behind a print."""
+    """What a program's last comment promises, where it stands right behind a print, and is no remark on it.
+
+    It is what is printed where it says so, or is a value as Python writes one; a version is another every month.
+    """
     found = re.search(
-        r"^\s*print\(.*\)[ \t]*(?:\n[ \t]*)?#[ \t]*(?:(?:output|输出|prints?|=>|->|>>>?)[:：]?[ \t]*)?"
+        r"^\s*print\((?P<what>.*)\)[ \t]*(?:\n[ \t]*)?#[ \t]*(?P<says>(?:output|输出|prints?|=>|->|>>>?)[:：]?[ \t]*)?"
         r"(?P<out>[^\n]+)\s*\Z",
         text,
         re.M | re.I,
     )
-    return found["out"].strip() if found and re.search(r"\d|True|False|^\W", found["out"]) else None
+    if not found or "version" in found["what"].lower():
+        return None
+    out = found["out"].strip()
+    told = found["says"] and re.search(r"\d|True|False|^\W", out)
+    return out if told or _is_value(out) else None
+
+
+def _is_value(text: str) -> bool:
+    """Whether a text is a value as Python shows it: ``[1, 2]``, ``True``, ``torch.Size([2, 3])``."""
+    try:
+        shown = ast.parse(text, mode="eval").body
+        shown = shown.args[0] if isinstance(shown, ast.Call) and shown.args else shown
+        ast.literal_eval(shown)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _step(  # noqa: PLR0917 - what a step is, in the order in which it is known

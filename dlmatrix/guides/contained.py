@@ -59,12 +59,11 @@ def run_contained(
 
     Raises SkippedEnv where this machine lets nobody make a world.
     """
-    hidden = sorted({*map(str, around.hidden), *_MASKS, str(Path.home())} - {"/"})
     document = {
         "command": list(command),
         "cwd": str(cwd),
         "environ": dict(environ),
-        "masks": [mask for mask in hidden if not any(mask.startswith(f"{other}/") for other in hidden)],
+        "masks": masked(around),
         "writable": list(map(str, around.writable)),
         "readable": list(map(str, around.readable)),
         "limits": {"processes": MOST_PROCESSES, "file_bytes": MOST_FILE},
@@ -93,6 +92,16 @@ def run_contained(
     if exit_code == REFUSED and "no world of its own" in err:
         raise SkippedEnv(f"could not look: {err.strip()}", "allow user namespaces, or run as root outside a container")
     return Ended(exit_code=exit_code, stdout=out, stderr=err, seconds=time.monotonic() - started, why=why)
+
+
+def masked(around: Surroundings) -> list[str]:
+    """The folders and files that a command is not to see, none below another.
+
+    A home may be a link (/home to /var/home): what is hidden is what it leads to. There may be no home at all.
+    """
+    homes = {*map(str, around.hidden), *_MASKS, os.path.expanduser("~")}
+    hidden = sorted({os.path.realpath(one) for one in homes if os.path.isabs(one)} - {"/"})
+    return [mask for mask in hidden if not any(mask.startswith(f"{other}/") for other in hidden)]
 
 
 def _watch(process: subprocess.Popen[bytes], said: list[_Said], until: float, limit: float, place: Path) -> str:

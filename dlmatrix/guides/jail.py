@@ -49,6 +49,7 @@ def _read_only(path: str, recursive: bool, on: bool = True) -> None:
 def main(document: dict[str, Any]) -> int:
     """Run ``command`` and return its exit code. Keys: command, cwd, environ, masks, writable, readable, limits."""
     _libc.prctl(_DEATH_SIGNAL, signal.SIGKILL)
+    os.umask(0o022)  # the usual one: nobody is to get to what root makes here
     root = os.getuid() == 0
     uid, gid = os.getuid(), os.getgid()
     try:
@@ -114,9 +115,9 @@ def _touch(path: str) -> None:
 
 def _start(document: dict[str, Any], root: bool) -> None:
     limits = document["limits"]
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NPROC, (limits["processes"], limits["processes"]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limits["file_bytes"], limits["file_bytes"]))
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_NPROC, limits["processes"])
+    limit(resource.RLIMIT_FSIZE, limits["file_bytes"])
     if root:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
@@ -128,6 +129,13 @@ def _start(document: dict[str, Any], root: bool) -> None:
     except OSError as error:
         sys.stderr.write(f"{document['command'][0]}: {error.strerror}\n")
         os._exit(REFUSED)
+
+
+def limit(kind: int, most: int) -> None:
+    """Set a limit; one that is lower already, as schedulers and administrators set it, stays."""
+    hard = resource.getrlimit(kind)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (most, most))
 
 
 def _code(status: int) -> int:

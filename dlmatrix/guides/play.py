@@ -13,7 +13,7 @@ from dlmatrix.guides.agree import disagreement
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.signs import OF_DATA, OF_FILE, OF_GPU, OF_INDEX, OF_PERSON, cause, line_of
+from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_INDEX, OF_PERSON, cause, line_of
 from dlmatrix.guides.translate import cpu_torch, translate
 from dlmatrix.guides.world import CONDA_PIP, World
 from dlmatrix.matrix.model import Site
@@ -266,11 +266,10 @@ class Player:
             return replace(one, outcome="unjudged", reason=ended.why)
         if ended.exit_code == 0:
             differs = disagreement(step.expected, printed) if step.expected and step.kind != "install" else ""
-            return (
-                replace(one, outcome="failed", reason=f"{differs}, and it prints {_short(printed)!r}")
-                if differs
-                else one
-            )
+            if differs and ASKS_GPU.search(step.text):
+                return replace(one, outcome="unjudged", reason=f"it needs a GPU: {differs}")
+            reason = f"{differs}, and it prints {_short(printed)!r}"
+            return replace(one, outcome="failed", reason=reason) if differs else one
         if step.kind != "install":
             for pattern, what in ((OF_DATA, "the network, for data"), (OF_GPU, "a GPU"), (OF_PERSON, "a person")):
                 if found := pattern.search(said):

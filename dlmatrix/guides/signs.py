@@ -19,6 +19,11 @@ OF_GPU = re.compile(
     r"No CUDA GPUs are available|Found no NVIDIA driver|not compiled with CUDA enabled|no CUDA-capable|NVIDIA-SMI has"
     r"|CUDA driver version is insufficient|Attempting to deserialize object on a CUDA device|nvidia-smi: command not"
 )
+#: What a program asks whose answer is another one without a GPU.
+ASKS_GPU = re.compile(
+    r"cuda\.is_available|cuda\.device_count|is_built_with_cuda|is_gpu_available|list_physical_devices|list_local_devices"
+    r"|gpu_device_name"
+)
 OF_PERSON = re.compile(
     r"EOFError: EOF when reading|no display name|cannot connect to X|could not connect to display|getpass", re.I
 )

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -27,10 +26,12 @@ CONDA_PIP = {"3.6": "21.3.1", "3.7": "24.0", "3.8": "25.0.1"}
 _STEP = """\
 shopt -s expand_aliases
 {{ source {state}/shell; cd "$(cat {state}/cwd)"; }} 2>/dev/null
-trap 'code=$?; {{ declare -p | sed -E "/^declare -[a-zA-Z]*r/d"; declare -f; alias -p; }} >{state}/new 2>/dev/null
-mv {state}/new {state}/shell; pwd >{state}/cwd; exit $code' EXIT
+trap {kept} EXIT
 {command}
 """
+_KEPT = """\
+code=$?; {{ declare -p | sed -E "/^declare -[a-zA-Z]*r/d"; declare -f; alias -p; }} >{state}/new 2>/dev/null
+mv {state}/new {state}/shell; pwd >{state}/cwd; exit $code"""
 _SUDO = """\
 #!/bin/sh
 while :; do case "$1" in -u|-g) shift 2;; -*) shift;; *=*) export "$1"; shift;; *) break;; esac; done
@@ -53,10 +54,8 @@ class World:
         self.envs: dict[str, str] = {}
         for place in (self._state, self.home, folder / "bin", folder / "programs", folder / "tmp"):
             place.mkdir(parents=True)
-        shutil.copy(Path(__file__).with_name("session.py"), folder / "session.py")
-        sudo = folder / "bin" / "sudo"
-        sudo.write_text(_SUDO, encoding="utf-8")
-        sudo.chmod(0o755)
+        self._put("session.py", Path(__file__).with_name("session.py").read_text(encoding="utf-8"))
+        self._put("bin/sudo", _SUDO, mode=0o755)
         (self._state / "cwd").write_text(f"{self.home}\n", encoding="utf-8")
         self._own()
 
@@ -66,12 +65,23 @@ class World:
             for place in (self.folder, *self.folder.iterdir(), *self._state.iterdir()):
                 os.chown(place, NOBODY, NOBODY)
 
+    def _put(self, name: str, text: str, mode: int = 0o644) -> Path:
+        """Write a file that the world can read, whatever the umask is."""
+        file = self.folder / name
+        file.write_text(text, encoding="utf-8")
+        file.chmod(mode)
+        return file
+
+    def _env_folder(self, name: str) -> Path:
+        """Where an environment is; a guide may name one by a path, and conda by any."""
+        return self.folder / "env" / re.sub(r"\W", "_", name)
+
     def make_env(self, name: str, version: str, pip: str) -> None:
         """A virtual environment of a Python, with the pip that this Python brings or the one named, and go into it.
 
         Raises SkippedEnv where this machine has no such Python, and what the engines raise where uv fails.
         """
-        place = self.folder / "env" / name
+        place = self._env_folder(name)
         if place.exists():
             return
         python = self._python(version)
@@ -99,7 +109,7 @@ class World:
 
     def activate(self, name: str) -> None:
         """Go into an environment that ``make_env`` made, as ``activate`` does."""
-        place = shlex.quote(str(self.folder / "env" / name))
+        place = shlex.quote(str(self._env_folder(name)))
         self.shell(
             f"export VIRTUAL_ENV={place} CONDA_DEFAULT_ENV={shlex.quote(name)} PATH={place}/bin:$PATH; hash -r", 30
         )
@@ -107,22 +117,21 @@ class World:
     def shell(self, command: str, timeout_seconds: float, index: bool = False) -> Ended:
         """Run a command where the one before ended; ``index`` gives it the site's package index."""
         self._count += 1
-        file = self.folder / "programs" / f"step-{self._count}.sh"
-        file.write_text(_STEP.format(state=shlex.quote(str(self._state)), command=command), encoding="utf-8")
+        state = shlex.quote(str(self._state))
+        kept = shlex.quote(_KEPT.format(state=state))
+        file = self._put(f"programs/step-{self._count}.sh", _STEP.format(state=state, kept=kept, command=command))
         return self._run(["/bin/bash", "--noprofile", "--norc", str(file)], timeout_seconds, index)
 
     def program(self, text: str, timeout_seconds: float) -> Ended:
         """Run a program as a file."""
         self._count += 1
-        file = self.folder / "programs" / f"program-{self._count}.py"
-        file.write_text(text + "\n", encoding="utf-8")
+        file = self._put(f"programs/program-{self._count}.py", text + "\n")
         return self.shell(f"python {shlex.quote(str(file))}", timeout_seconds)
 
     def session(self, pieces: Sequence[dict[str, str]], timeout_seconds: float) -> Ended:
         """Run pieces of one program in one scope: see ``session.py``."""
         self._count += 1
-        file = self.folder / "programs" / f"session-{self._count}.json"
-        file.write_text(json.dumps(list(pieces)), encoding="utf-8")
+        file = self._put(f"programs/session-{self._count}.json", json.dumps(list(pieces)))
         runner = shlex.quote(str(self.folder / "session.py"))
         return self.shell(f"python {runner} {shlex.quote(str(file))}", timeout_seconds)
 
@@ -195,13 +204,12 @@ class World:
         if self._site.extra_indexes:
             found["PIP_EXTRA_INDEX_URL"] = " ".join(self._site.extra_indexes)
         if self._site.find_links:
-            found["PIP_FIND_LINKS"] = " ".join(map(str, self._site.find_links))
+            # pip takes these apart at blanks, which a path may have and a URL has not.
+            found["PIP_FIND_LINKS"] = " ".join(link.resolve().as_uri() for link in self._site.find_links)
         if self._site.ca_bundle:
             found |= {"PIP_CERT": str(self._site.ca_bundle), "REQUESTS_CA_BUNDLE": str(self._site.ca_bundle)}
         if self.constraints:
-            file = self.folder / "constraints.txt"
-            file.write_text("\n".join(self.constraints) + "\n", encoding="utf-8")
-            found["PIP_CONSTRAINT"] = str(file)
+            found["PIP_CONSTRAINT"] = self._put("constraints.txt", "\n".join(self.constraints) + "\n").as_uri()
         return found
 
 

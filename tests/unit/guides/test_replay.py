@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import zipfile
 from pathlib import Path
@@ -13,7 +14,8 @@ import uv
 
 from dlmatrix.engines.pythons import Pythons
 from dlmatrix.errors import SkippedEnv
-from dlmatrix.guides.contained import Surroundings, run_contained
+from dlmatrix.guides.contained import Surroundings, masked, run_contained
+from dlmatrix.guides.jail import limit
 from dlmatrix.guides.outcome import diff
 from dlmatrix.guides.play import Replay
 from dlmatrix.guides.read.guide import read_guide
@@ -137,6 +139,26 @@ def test_a_healthy_guide_works_and_its_state_is_carried(root: Path, tmp_path: Pa
 
 
 @pytest.mark.usefixtures("contained")
+def test_a_blank_in_a_path_and_a_strict_umask_make_no_guide_broken(checkout: Path, tmp_path: Path, index: Path) -> None:
+    checkout.rename(tmp_path / "a check-out")
+    before = os.umask(0o077)
+    try:
+        replay, _, _ = played(tmp_path / "a check-out", tmp_path, index, HEALTHY)
+    finally:
+        os.umask(before)
+    assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
+
+
+@pytest.mark.usefixtures("contained")
+def test_an_environment_named_by_a_path_is_inside_the_world_too(root: Path, tmp_path: Path, index: Path) -> None:
+    place = tmp_path / "outside"
+    text = f"```bash\nconda create -n ../../../../../..{place}\nconda activate {place}\npip install alpha==1.0\n```\n"
+    replay, _, _ = played(root, tmp_path, index, text)
+    assert not place.exists()
+    assert outcomes(replay) == ["passed"] * 3
+
+
+@pytest.mark.usefixtures("contained")
 def test_what_is_printed_is_held_against_the_guide(root: Path, tmp_path: Path, index: Path) -> None:
     program = "```python\nimport alpha\nprint(alpha.two() + 1)\n```\n"
     text = f"```bash\npip install alpha\n```\n{program}The output is\n```\n2\n```\n"
@@ -204,6 +226,11 @@ def test_a_version_that_an_index_lacks_is_a_break(root: Path, tmp_path: Path, in
         ("```bash\npip install -r requirements.txt\n```\n", "not judged: it needs requirements.txt, which"),
         ("```python\nopen('data.csv').read()\n```\n```python\nprint(1)\n```\n", "not judged: it needs data.csv"),
         ("```python\nimport time\ninput('name? ')\n```\n", "not judged: it needs a person"),
+        (
+            "```python\nclass cuda:\n    is_available = staticmethod(lambda: False)\nprint(cuda.is_available())\n```\n"
+            "It prints\n```\nTrue\n```\n",
+            "not judged: it needs a GPU",
+        ),
         ("# Words only\n\nnothing\n", "not judged: it has no step to carry out"),
     ],
 )
@@ -248,6 +275,24 @@ def test_nothing_of_this_machine_is_seen_from_inside(
     assert said.count("read 0") == 2
     assert "told []" in said
     assert "refused" in said
+
+
+def test_a_home_that_is_a_link_is_hidden_and_none_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.setenv("HOME", str(tmp_path / "link"))
+    assert str(tmp_path.resolve() / "real") in masked(Surroundings(writable=()))
+    monkeypatch.setattr("os.path.expanduser", lambda name: name)  # a user without a home
+    assert "/root" in masked(Surroundings(writable=()))
+
+
+def test_a_limit_that_is_lower_already_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[int, int]] = []
+    monkeypatch.setattr("resource.setrlimit", lambda kind, both: made.append(both))
+    for hard, soft in ((500, 500), (5000, 2000), (resource.RLIM_INFINITY, 2000)):
+        monkeypatch.setattr("resource.getrlimit", lambda kind, hard=hard: (hard, hard))
+        limit(resource.RLIMIT_NPROC, 2000)
+        assert made.pop() == (soft, soft)
 
 
 @pytest.mark.usefixtures("contained")

@@ -394,3 +394,21 @@ def test_a_guide_cannot_write_to_the_terminal(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "page.md").write_text("```bash\npip install \x1b[31malpha\x07\n```\n", encoding="utf-8")
     main(["replay", "--steps", str(tmp_path / "page.md")])
     assert "\x1b" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("program", "promised"),
+    [
+        ("print(tf.__version__)  # 2.x", None),
+        ("print(torch.__version__)\n# 2", None),
+        ("print(model)  # has 2 layers", None),
+        ("print(gpus)  # [] on a CPU", None),
+        ("print(two())\n# 2", "2"),
+        ("print(x.shape)  # torch.Size([2, 3])", "torch.Size([2, 3])"),
+        ("print(a)  # output: a is 3", "a is 3"),
+    ],
+)
+def test_a_remark_behind_a_print_is_no_output(tmp_path: Path, program: str, promised: str | None) -> None:
+    text = f"```python\nimport torch as tf\ngpus = model = x = a = two = torch = tf\n{program}\n```\n"
+    steps = read(tmp_path, "guide.md", text).steps
+    assert [step.expected for step in steps] == [promised]
