@@ -132,7 +132,8 @@ def test_an_index_that_was_not_reached(plan: Plan, pin: str, next_step: str) -> 
     assert result.next_step.startswith(next_step)
 
 
-def test_a_whole_way_through(plan: Plan, script: Script, tmp_path: Path) -> None:
+def test_a_whole_way_through(plan: Plan, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/the/users/own")
     told = document(check("passed"), check("skipped", name="gpu", reason="no GPU"))
     (tmp_path / "document.json").write_text(json.dumps(told))
     python = script(
@@ -149,7 +150,7 @@ def test_a_whole_way_through(plan: Plan, script: Script, tmp_path: Path) -> None
     told = (tmp_path / "arguments").read_text()
     assert told.startswith("-m smoke --framework torch --json - --timeout 1 --throughput 0 ")
     environment = (tmp_path / "environment").read_text().splitlines()
-    assert f"PYTHONPATH={plan.root}" in environment
+    assert f"PYTHONPATH={plan.root}:/the/users/own" in environment
     assert {"prepare", "start", "run"} == set(result.seconds)
 
 
