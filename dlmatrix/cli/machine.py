@@ -45,7 +45,9 @@ def gpus_not_here(facts: object, named: tuple[str, ...]) -> str:
 
     rows = View(facts, place="host").rows("nvml.devices")
     missing = unknown(rows, named)
-    here = ", ".join(str(row.get("index")) for row in rows) or "none that NVML tells of"
+    if missing and not rows:  # it may be broken, and the GPU there
+        return f"--gpus {','.join(missing)}: NVML tells of no GPU here"
+    here = ", ".join(str(row.get("index")) for row in rows)
     return f"--gpus {','.join(missing)}: not on this machine, which has {here}" if missing else ""
 
 

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dlmatrix.errors import EXIT_INTERRUPTED
+from dlmatrix.errors import (
+    EXIT_INTERRUPTED,
+    BaseMissingError,
+    BusyError,
+    DiskFullError,
+    EngineError,
+    NetworkError,
+)
 
 #: In the order in which they are told.
 FIT, UNFIT, CPU_ONLY, UNTRIED = WORDS = ("fit", "unfit", "cpu-only", "untried")
 #: How a verdict begins where a gpu env's checks passed without a GPU.
 ON_CPU = "passed on the CPU"
+#: What ends a run before the env has shown anything of itself.
+_NOTHING_SEEN = (
+    EXIT_INTERRUPTED,
+    *(error.exit_code for error in (BaseMissingError, BusyError, DiskFullError, EngineError, NetworkError)),
+)
 
 
 def fitness(env: Mapping[str, Any]) -> tuple[str, str]:
@@ -22,7 +34,7 @@ def fitness(env: Mapping[str, Any]) -> tuple[str, str]:
         if reason.startswith(ON_CPU):
             return CPU_ONLY, reason.removeprefix(ON_CPU).lstrip("; ")
         return UNTRIED, reason
-    return (UNTRIED if env.get("exit_code") == EXIT_INTERRUPTED else UNFIT), reason
+    return (UNTRIED if env.get("exit_code") in _NOTHING_SEEN else UNFIT), reason
 
 
 def on_cpu(name: str, document: Mapping[str, Any] | None) -> bool:

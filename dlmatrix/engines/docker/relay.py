@@ -13,7 +13,6 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO
 
 from dlmatrix.engines.docker.address import Address
@@ -104,11 +103,13 @@ class Relay:
         self._said = ""
         self._server = socket.socket(socket.AF_UNIX)
         with tempfile.TemporaryDirectory(prefix="dlmatrix-") as folder:
-            file = Path(folder) / "docker.sock"
-            self._server.bind(str(file))
+            place = os.open(folder, os.O_PATH)
+            file = f"/proc/self/fd/{place}/docker.sock"  # the folder's own name may be too long for a socket's
+            self._server.bind(file)
             self._server.listen()
             # It is found by this without its name, so that no name is left behind, however this ends.
             self._handle = os.open(file, os.O_PATH)
+            os.close(place)
         threading.Thread(target=self._serve, daemon=True).start()
 
     @property

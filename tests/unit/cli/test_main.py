@@ -268,7 +268,7 @@ def test_a_checkout_that_lacks_a_file_is_a_checkout_all_the_same(checkout: Path,
 def test_gpus_that_the_machine_has_not_are_said_by_the_doctor() -> None:
     devices = {"nvml": {"devices": [{"index": 0, "uuid": "GPU-a"}, {"index": 1, "uuid": "GPU-b"}]}}
     assert gpus_not_here(devices, ("7", "0")) == "--gpus 7: not on this machine, which has 0, 1"
-    assert gpus_not_here(None, ("7",)) == "--gpus 7: not on this machine, which has none that NVML tells of"
+    assert gpus_not_here(None, ("7",)) == "--gpus 7: NVML tells of no GPU here"
     assert gpus_not_here(devices, ("1",)) == gpus_not_here(None, ALL) == ""
 
 

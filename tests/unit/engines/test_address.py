@@ -201,3 +201,12 @@ def test_a_relay_tells_what_its_command_said(tmp_path: Path, monkeypatch: pytest
         docker.DockerClient(relay.url)
     error = relay.failure(Address(host="tcp://far:2376"))
     assert error.message == "no Docker engine answers on tcp://far:2376: system dial-stdio says no"
+
+
+def test_the_temporary_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("a folder " * 12)  # longer than the 107 letters that a socket's name may have
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert Relay().url.startswith("unix:///proc/self/fd/")
+    assert not list(deep.iterdir())
