@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import re
+import unicodedata
 from pathlib import Path
 
 _IN_CHECKOUT = Path(__file__).resolve().parents[1].joinpath("noxfile.py").is_file()
@@ -23,7 +24,12 @@ def shown(text: str) -> str:
     """A text for a terminal: what one would obey instead of showing it stands there as its escape (``\\x1b``)."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if _shows(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _shows(sign: str) -> bool:
+    """Whether a terminal shows a sign; Python counts the blanks of web pages and of Chinese as not printable."""
+    return sign.isprintable() or sign in "\n\t" or unicodedata.category(sign) == "Zs"
 
 
 class DlmatrixError(Exception):

@@ -100,7 +100,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     root = find_root()
     folder = report_folder(root, report, datetime.datetime.now().astimezone())
     matrix, site = load_matrix(root), read_site(os.environ)
-    chosen = python or reading.python or _newest(matrix)
+    chosen = python or reading.python or _usual(matrix)
     steps = with_implied(read, reading)
     setting = Setting(
         root=root,
@@ -131,7 +131,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     return outcome, folder
 
 
-def _newest(matrix: Matrix) -> str:
+def _usual(matrix: Matrix) -> str:
     """The Python of most of the matrix: what a reader has who was told of none."""
     from collections import Counter
 

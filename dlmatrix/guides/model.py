@@ -58,7 +58,7 @@ class Repair:
 class Step:
     """One thing that the guide's reader is to do.
 
-    ``kind`` is one of ``steps.RUN`` or ``steps.LEFT``; ``why`` says what makes it one that is left out.
+    ``kind`` is a word of ``classify``; ``why`` says what makes it one that is left out.
     """
 
     text: str

@@ -212,7 +212,7 @@ def as_json(outcome: Outcome) -> str:
         ],
         "installed": dict(replay.installed),
     }  # fmt: skip
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=2) + "\n"
 
 
 def _break(broken: Played) -> dict[str, Any]:

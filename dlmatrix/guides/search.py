@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from packaging.version import Version
 
+from dlmatrix.errors import DlmatrixError
 from dlmatrix.guides.classify import requirements
 from dlmatrix.guides.dates import caps, differing, fewest, named_first, resolved
 from dlmatrix.guides.edits import Cause, Edit, applied, candidates, edit_of, renamed, required
@@ -75,8 +76,12 @@ class Searching:
             replay = self.live.again(steps, self.first)
         if replay is None or self.works(replay):
             python = next((edit.python for edit in reversed(edits) if edit.python), self.first.asked)
-            with player(self.setting, self.guide) as fresh:
-                replay = fresh.play(steps, python, self.pip)
+            try:
+                with player(self.setting, self.guide) as fresh:
+                    replay = fresh.play(steps, python, self.pip)
+            except DlmatrixError as error:  # what is known of the guide is not to be lost for one try
+                self.result.tried.append(Tried(edits=edits, words=error.message, works=False))
+                return None
         words = verdict(replay).words
         works = self.works(replay)
         self.setting.say(f"        {'it works' if works else words[:160]}")

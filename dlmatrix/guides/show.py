@@ -65,7 +65,6 @@ def reading_json(guide: Guide, reading: Reading) -> str:
             ],
         },
         indent=2,
-        ensure_ascii=False,
     )  # fmt: skip
 
 

@@ -8,19 +8,21 @@ import resource
 import sys
 import zipfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 import uv
 
 from dlmatrix.engines.pythons import Pythons
-from dlmatrix.errors import SkippedEnv
+from dlmatrix.errors import BuildError, SkippedEnv
 from dlmatrix.guides.contained import Surroundings, masked, run_contained
+from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.jail import limit
 from dlmatrix.guides.outcome import diff
-from dlmatrix.guides.play import Replay
+from dlmatrix.guides.play import Played, Player, Replay
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
-from dlmatrix.guides.search import Search, search
+from dlmatrix.guides.search import Search, Searching, search
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.matrix.model import Site
 
@@ -355,3 +357,20 @@ def test_cells_are_one_process_and_the_one_that_breaks_is_named(root: Path, tmp_
     assert replay.first_break
     assert replay.first_break.reason == "NameError: name 'nothing_of_that_name' is not defined"
     assert replay.played[0].seconds == 0.0 < replay.played[3].seconds
+
+
+def test_a_try_that_cannot_be_made_loses_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise BuildError("the guide's environment: no such pip")
+
+    monkeypatch.setattr("dlmatrix.guides.search.player", refuses)
+    (tmp_path / "guide.md").write_text("```bash\npip install alpha\n```\n", encoding="utf-8")
+    guide = read_guide(tmp_path / "guide.md")
+    steps = read_steps(guide).steps
+    broken = Played(step=steps[0], outcome="failed", reason="so it was")
+    first = Replay(played=(broken,), asked=PYTHON, python=PYTHON, pip="")
+    world = cast(Player, None)  # not asked: an installation is tried in a new one
+    work = Searching(setting=setting(root, None, []), guide=guide, steps=steps, first=first, pip="", live=world)
+    edit = Edit(name="a name", words="beta", size=1, source="", texts={0: "pip install beta"})
+    assert work.attempt((edit,)) is None
+    assert [(one.words, one.works) for one in work.result.tried] == [("the guide's environment: no such pip", False)]

@@ -396,6 +396,16 @@ def test_a_guide_cannot_write_to_the_terminal(tmp_path: Path, capsys: pytest.Cap
     assert "\x1b" not in capsys.readouterr().out
 
 
+def test_what_is_for_programs_is_json_whatever_blanks_a_page_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.md").write_text("```bash\npip install\xa0alpha #\u3000\x9b\n```\n", encoding="utf-8")
+    main(["replay", "--steps", "--json", str(tmp_path / "page.md")])
+    assert "\xa0alpha" in json.loads(capsys.readouterr().out)["steps"][0]["text"]
+    main(["replay", "--steps", str(tmp_path / "page.md")])
+    assert "install\xa0alpha" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("program", "promised"),
     [
