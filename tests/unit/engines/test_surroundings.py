@@ -59,7 +59,9 @@ def test_a_look_into_an_image_that_fails_is_no_build(
     monkeypatch: pytest.MonkeyPatch, said: str, code: int, kind: type[DlmatrixError], message: str
 ) -> None:
     monkeypatch.setattr(
-        module, "run_lines", lambda *arguments, **more: Finished(exit_code=code, stdout=b"", said=said, timed_out=False)
+        module,
+        "run_docker",
+        lambda *arguments, **more: Finished(exit_code=code, stdout=b"", said=said, timed_out=False),
     )
     with pytest.raises(kind) as error:
         Images(None).look("base:1", "find", "/")
