@@ -58,7 +58,7 @@ def advice(text: str) -> str:
     module = name.split(".")[0]
     if module and importlib.util.find_spec(module) is None:
         return f"it is not installed: pip install {BRINGS.get(module, module)}"
-    return "reinstall from the lock"
+    return "install the framework anew, from its lock where there is one"
 
 
 def missing(text: str, whole: bool = False) -> str:

@@ -1,6 +1,6 @@
 """Versions and ranges as the packaging library reads them (PEP 440), which an image need not hold.
 
-A range takes pre-releases, as ``pip check`` does. tests/unit/smoke/test_requirements.py holds all of it against
+A range takes pre-releases, as ``pip check`` does. tests/unit/smoke/test_requirement.py holds all of it against
 packaging.
 """
 

@@ -48,7 +48,12 @@ def run(context: Context) -> Result:
                 ours.append(problem)
     data = {"elsewhere": elsewhere, "unread": unread}
     if wrong:
-        return failed("{}; rebuild from the lock with hashes".format("; ".join(wrong)), None, wrong, **data)
+        return failed(
+            "{}; install what is required, or all of it anew from its lock".format("; ".join(wrong)),
+            None,
+            wrong,
+            **data,
+        )
     shown = [f"{len(judged)} requirements of {len(seen)} distributions"]
     return passed("; ".join(shown + [f"not the framework's: {problem}" for problem in elsewhere]), **data)
 

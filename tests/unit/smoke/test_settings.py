@@ -94,7 +94,7 @@ def test_without_settings_nothing_is_started(taken, monkeypatch):
 def test_the_setting_without_which_it_works_is_named(taken, monkeypatch, guilty, outcome):
     taken(KERAS_BACKEND="jax", XLA_FLAGS="-x", TF_CPP_MIN_LOG_LEVEL="3")
 
-    def trained(_context, left_out=""):
+    def trained(_context, left_out="", _limit=0.0):
         return "ImportError: no" if set(guilty) - {left_out} else ""
 
     monkeypatch.setattr(user_settings, "trained", trained)
@@ -107,6 +107,22 @@ def test_the_setting_without_which_it_works_is_named(taken, monkeypatch, guilty,
         assert "own KERAS_BACKEND=jax the framework fails: ImportError: no; unset or correct it;" in found.reason
     elif guilty:
         assert "XLA_FLAGS=-x" in found.reason
+
+
+def test_settings_that_hang_do_not_use_up_the_runs_own_limit(taken, monkeypatch):
+    taken(**dict.fromkeys(CLEARED, "x"))
+    limits = []
+
+    def hang(command, timeout, **_more):
+        limits.append(timeout)
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(user_settings.subprocess, "run", hang)
+    found = user_settings.run(context({}))
+    assert found.outcome == "failed"
+    assert "no end after 120 s" in found.reason
+    assert len(limits) == 1 + len(CLEARED)
+    assert sum(limits) <= 300.001
 
 
 def test_a_step_is_tried_with_the_settings_as_they_were(taken, tmp_path, checkout):

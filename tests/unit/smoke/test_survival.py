@@ -122,9 +122,9 @@ def test_a_cause_is_one_line_and_has_what_brought_it_about():
         ("No module named '_ctypes'", "without _ctypes"),
         ("No module named 'sqlite3.dbapi2'", "without sqlite3.dbapi2"),
         ("No module named 'absent_module.part'", "pip install absent_module"),
-        ("No module named 'json.absent'", "reinstall from the lock"),
+        ("No module named 'json.absent'", "install the framework anew, from its lock where there is one"),
         ("/x/liby.so: file too short", "the file is damaged"),
-        ("anything else", "reinstall from the lock"),
+        ("anything else", "install the framework anew, from its lock where there is one"),
     ],
 )
 def test_the_advice_is_the_smallest_step(text, step):
