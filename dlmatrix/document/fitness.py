@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dlmatrix.document import rates
 from dlmatrix.errors import (
     EXIT_INTERRUPTED,
     BaseMissingError,
@@ -38,6 +39,11 @@ def fitness(env: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def on_cpu(name: str, document: Mapping[str, Any] | None) -> bool:
-    """Whether the figures of a gpu env come from the CPU, since no GPU was used."""
+    """Whether the figures of a gpu env come from the CPU, since no GPU was used.
+
+    A row that was measured on a GPU tells it best: a witness of the detection may fail beside a GPU that computes.
+    """
+    if any(row.get("device") == "cuda" and row["outcome"] == "measured" for _, row in rates.rows_of(document)):
+        return False
     outcomes = {check["outcome"] for check in (document or {}).get("checks", ()) if check.get("kind") == "detection"}
     return name.startswith("gpu-") and outcomes != {"passed"}
