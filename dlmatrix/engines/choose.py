@@ -39,7 +39,7 @@ def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None)
             if kind == "docker":
                 raise EngineError(error.message, f"{error.next_step}; or use --engine venv") from None
             # Where somebody has named an engine, or runs one, what is to be done; else nobody has asked for one.
-            started = error.next_step.startswith("start one")
+            started = error.next_step.startswith("start one;")
             reason = error.message if started else f"{error.message}: {error.next_step}"
     return venv_engine(), reason
 

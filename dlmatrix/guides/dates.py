@@ -18,6 +18,7 @@ from dlmatrix.guides.classify import requirements
 from dlmatrix.guides.model import Guide, Step
 from dlmatrix.guides.play import Played, Replay
 from dlmatrix.guides.replay import Setting
+from dlmatrix.matrix.model import normal_name
 from dlmatrix.matrix.site import index_config, uv_environment
 from dlmatrix.system.process import run_lines
 from dlmatrix.system.working import scratch
@@ -47,7 +48,7 @@ def resolved(
     if done.exit_code != 0:
         return {}
     lines = done.stdout.decode("utf-8", "replace").splitlines()
-    return {a.lower(): b for a, _, b in (line.partition("==") for line in lines if "==" in line)}
+    return {normal_name(a): b for a, _, b in (line.partition("==") for line in lines if "==" in line)}
 
 
 def asked_of(steps: Sequence[Step], broken: Played) -> list[str]:
@@ -69,7 +70,7 @@ def differing(setting: Setting, guide: Guide, steps: Sequence[Step], replay: Rep
         return "", {}
     date = guide.date or _pinned_date(setting, [one for one in asked if "==" in one], replay.python)
     then = resolved(setting, asked, replay.python, date=date) if date else {}
-    fixed = {re.split(r"[\[=]", one)[0].lower() for one in asked if "==" in one}
+    fixed = {normal_name(re.split(r"[\[=]", one)[0]) for one in asked if "==" in one}
     return date, {
         name: version
         for name, version in then.items()

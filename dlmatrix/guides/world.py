@@ -17,7 +17,7 @@ from dlmatrix.engines.pythons import Pythons
 from dlmatrix.errors import SkippedEnv
 from dlmatrix.guides.contained import Ended, Surroundings, run_contained
 from dlmatrix.guides.jail import NOBODY
-from dlmatrix.matrix.model import Site
+from dlmatrix.matrix.model import Site, normal_name
 from dlmatrix.matrix.site import index_config, uv_environment
 from dlmatrix.system.process import Say, run_lines
 
@@ -136,10 +136,10 @@ class World:
         return self.shell(f"python {runner} {shlex.quote(str(file))}", timeout_seconds)
 
     def installed(self) -> dict[str, str]:
-        """The distributions of the environment that the shell is in, by their names."""
+        """The distributions of the environment that the shell is in, by their names as indexes compare them."""
         done = self.shell("python -m pip list --format=json --disable-pip-version-check", 120)
         try:
-            return {str(one["name"]).lower(): str(one["version"]) for one in json.loads(done.stdout)}
+            return {normal_name(str(one["name"])): str(one["version"]) for one in json.loads(done.stdout)}
         except (ValueError, KeyError, TypeError):
             return {}
 

@@ -15,7 +15,9 @@ _SUFFIXES = {
     ".htm": "html", ".xhtml": "html", ".ipynb": "notebook",
 }  # fmt: skip
 _HTML = re.compile(r"<(?:!doctype html|html|body|article|div|p|pre)\b", re.I)
-_RST = re.compile(r"^\.\. [\w:-]+::|^[^\n]+\n([=^~-])\1{3,}\n[^\n]*\n(?:.*\n)*?.*::\s*$", re.M)
+_RST = re.compile(r"^\.\. [\w:-]+::", re.M)
+#: A title with its line below, and a paragraph that ends as one does before a block.
+_RST_TITLE, _RST_BLOCK = re.compile(r"^[^\n]+\n([=^~-])\1{3,}$", re.M), re.compile(r"::[ \t]*$", re.M)
 _DATE = re.compile(r"(?<!\d)(20[012]\d)\s*[-/.年]\s*(0?[1-9]|1[0-2])\s*[-/.月]\s*(0?[1-9]|[12]\d|3[01])(?!\d)")
 _DATED = re.compile(r"date|posted|published|updated|发布|发表|更新|时间|日期|于", re.I)
 
@@ -63,7 +65,8 @@ def format_of(file: Path, text: str) -> str:
         return "html"
     if re.search(r"^\s*(?:```|~~~)|```\w+ ", text, re.M):
         return "markdown"
-    return "rst" if _RST.search(text) else "plain"
+    titled = _RST_TITLE.search(text)
+    return "rst" if _RST.search(text) or (titled and _RST_BLOCK.search(text, titled.end())) else "plain"
 
 
 def language_of(text: str) -> str:

@@ -15,7 +15,7 @@ import uv
 
 from dlmatrix.engines.pythons import Pythons
 from dlmatrix.errors import BuildError, SkippedEnv
-from dlmatrix.guides.contained import Surroundings, masked, run_contained
+from dlmatrix.guides.contained import Ended, Surroundings, masked, run_contained
 from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.jail import limit
 from dlmatrix.guides.outcome import diff
@@ -24,6 +24,7 @@ from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
 from dlmatrix.guides.search import Search, Searching, search
 from dlmatrix.guides.steps import read_steps
+from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Site
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -374,3 +375,9 @@ def test_a_try_that_cannot_be_made_loses_nothing(root: Path, tmp_path: Path, mon
     edit = Edit(name="a name", words="beta", size=1, source="", texts={0: "pip install beta"})
     assert work.attempt((edit,)) is None
     assert [(one.words, one.works) for one in work.result.tried] == [("the guide's environment: no such pip", False)]
+
+
+def test_names_are_those_that_indexes_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = '[{"name": "ml_dtypes", "version": "0.5.1"}]'
+    monkeypatch.setattr(World, "shell", lambda *_: Ended(exit_code=0, stdout=said, stderr="", seconds=0.0))
+    assert World.installed(object.__new__(World)) == {"ml-dtypes": "0.5.1"}
