@@ -9,6 +9,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from dlmatrix.engines.choose import choose_engine
 from dlmatrix.engines.docker.address import Address, address, builder
 from dlmatrix.engines.docker.recipe import build_command
 from dlmatrix.engines.docker.relay import Relay, why
@@ -210,3 +211,13 @@ def test_the_temporary_folder_may_have_any_name(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     assert Relay().url.startswith("unix:///proc/self/fd/")
     assert not list(deep.iterdir())
+
+
+def test_of_an_engine_that_somebody_has_named_it_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object) -> None:
+        raise why(BY_SSH.format(status=1, said=NO_SOCKET), Address(host=SSH))
+
+    monkeypatch.setattr("dlmatrix.engines.docker.engine.connect", refuses)
+    engine, reason = choose_engine("auto")
+    assert engine.name == "venv"
+    assert "start one there; `ssh -p 2222 me@far docker version` must answer" in reason
