@@ -30,7 +30,8 @@ class HostEngine:
     def __init__(self, python: Path) -> None:
         if not python.is_file() or not os.access(python, os.X_OK):
             raise UsageError(f"{python} is not an executable interpreter", "name one: --python /path/to/bin/python")
-        self._python = python
+        # The checks run from the checkout. A link stays one: it is what makes a virtual environment of an interpreter.
+        self._python = Path(os.path.abspath(python))
 
     def about(self) -> dict[str, str]:
         """Which interpreter, on which kernel."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -105,7 +106,9 @@ def detect(
 
     `hear` is given the lines that it writes as each witness answers; `variables` come on top of the environment's.
     """
-    command = [str(python), "-m", "smoke.detect", "--json", "-", *(["--follow"] if hear else [])]
+    # From where the user stands: it runs in the checkout.
+    program = os.path.abspath(shutil.which(python) or python)
+    command = [program, "-m", "smoke.detect", "--json", "-", *(["--follow"] if hear else [])]
     command += ["--framework", framework] if framework else []
     environ = as_the_users(root, os.environ) | dict(variables)
     try:

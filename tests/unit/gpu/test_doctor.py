@@ -265,3 +265,15 @@ def test_the_framework_s_file_and_its_user_s_settings_are_shown(
     lines = " ".join(capsys.readouterr().out.split())
     assert "torch 2.13.0+cpu comes from /home/a/.local/torch/__init__.py" in lines
     assert "set for the framework, and not by it: KERAS_BACKEND=jax, /h/.keras.json x y" in lines
+
+
+def test_an_interpreter_is_named_from_where_its_user_stands(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").write_text("#!/bin/sh\necho '{\"kernel\": {}}'\n")
+    (tmp_path / "mine").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    assert "kernel" in (detect(root, Path("mine"), None) or {})
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.chdir("/")
+    assert "kernel" in (detect(root, Path("mine"), None) or {})

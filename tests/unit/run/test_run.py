@@ -319,6 +319,17 @@ def test_what_is_no_interpreter_is_refused_before_anything_runs(tmp_path: Path, 
         HostEngine(python)
 
 
+def test_an_interpreter_is_named_from_where_its_user_stands(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").write_text("#!/bin/sh\npwd\n")
+    (tmp_path / "mine").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    engine = HostEngine(Path("mine"))
+    done = engine.run(plan, engine.prepare(plan, print), print)
+    assert done.stdout.decode().strip() == str(plan.root)
+
+
 def test_an_interrupt_gets_through_and_leaves_the_env_free(plan: Plan, script: Script) -> None:
     def interrupt(env: str, step: str, text: str) -> None:
         if step == "check":
