@@ -107,9 +107,11 @@ def verdict(replay: Replay) -> Verdict:
         return Verdict(
             kind="not judged", words=f"not judged: {other.reason if other else 'it has no step to carry out'}"
         )
-    if any(not note.startswith(("conda", "virtualenv", "--user")) for one in passed for note in one.notes):
-        return Verdict(kind="works in translation", words="works in translation")
-    return Verdict(kind="works", words="works")
+    translated = any(not note.startswith(("conda", "virtualenv", "--user")) for one in passed for note in one.notes)
+    kind = "works in translation" if translated else "works"
+    left = [one for one in replay.played if one.outcome == "unjudged"]
+    beside = f", but for what could not be judged at line {', '.join(str(one.step.line) for one in left)}"
+    return Verdict(kind=kind, words=kind + (beside if left else ""))
 
 
 def seconds_from_now(seconds: float) -> float:

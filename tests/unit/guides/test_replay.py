@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -18,10 +19,11 @@ from dlmatrix.errors import BuildError, SkippedEnv
 from dlmatrix.guides.contained import Ended, Surroundings, masked, run_contained
 from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.jail import limit
+from dlmatrix.guides.model import Step
 from dlmatrix.guides.outcome import diff
 from dlmatrix.guides.play import Played, Player, Replay
 from dlmatrix.guides.read.guide import read_guide
-from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
+from dlmatrix.guides.replay import Setting, Verdict, player, seconds_from_now, verdict, with_implied
 from dlmatrix.guides.search import Search, Searching, search
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.guides.world import World
@@ -381,3 +383,12 @@ def test_names_are_those_that_indexes_compare(monkeypatch: pytest.MonkeyPatch) -
     said = '[{"name": "ml_dtypes", "version": "0.5.1"}]'
     monkeypatch.setattr(World, "shell", lambda *_: Ended(exit_code=0, stdout=said, stderr="", seconds=0.0))
     assert World.installed(object.__new__(World)) == {"ml-dtypes": "0.5.1"}
+
+
+def test_what_could_not_be_judged_stands_beside_what_works() -> None:
+    done = Played(step=Step(text="pip install alpha", kind="install", line=3), outcome="passed")
+    lost = Played(step=Step(text="model***", kind="hole", line=7, form="program"), outcome="unjudged")
+    replay = Replay(played=(done,), asked=PYTHON, python=PYTHON, pip="")
+    assert verdict(replay) == Verdict(kind="works", words="works")
+    found = verdict(replace(replay, played=(done, lost)))
+    assert found == Verdict(kind="works", words="works, but for what could not be judged at line 7")
