@@ -35,7 +35,8 @@ def fitness(env: Mapping[str, Any]) -> tuple[str, str]:
         if reason.startswith(ON_CPU):
             return CPU_ONLY, reason.removeprefix(ON_CPU).lstrip("; ")
         return UNTRIED, reason
-    return (UNTRIED if env.get("exit_code") in _NOTHING_SEEN else UNFIT), reason
+    befell = outcome == "error" and env.get("exit_code") in _NOTHING_SEEN
+    return (UNTRIED if befell else UNFIT), reason
 
 
 def on_cpu(name: str, document: Mapping[str, Any] | None) -> bool:

@@ -23,6 +23,7 @@ from tests.unit import documents
 def test_what_only_befell_the_run_makes_no_env_unfit(error: type[DlmatrixError], word: str) -> None:
     env = {"name": "cpu-torch-2.13", "outcome": "error", "reason": "so it was", "exit_code": error.exit_code}
     assert fitness(env) == (word, "so it was")
+    assert fitness(env | {"outcome": "failed"}) == (UNFIT, "so it was")
 
 
 def test_a_witness_that_is_late_takes_no_figure_from_the_gpu() -> None:
