@@ -169,6 +169,12 @@ def test_what_a_job_sees_of_an_exit_code(
     assert call("-s", "cpu-torch", code=code, envs={})[0].returncode == strict
 
 
+def test_a_guide_that_cannot_be_judged_is_no_env(call: Call) -> None:
+    done, calls = call("-s", "replay", "--", "guide.md", code=77)
+    assert (done.returncode, calls) == (0, [["replay", "guide.md"]])
+    assert "skipped: not judged" in done.stderr
+
+
 def test_a_base_that_is_not_made_is_no_success(call: Call) -> None:
     assert call("-s", "bases", code=77)[0].returncode == 1
 
