@@ -168,16 +168,18 @@ class World:
 
     def _run(self, command: list[str], timeout_seconds: float, index: bool = False) -> Ended:
         links = self._site.find_links if index else ()
+        # They may lie in a home, which is hidden.
+        certificates = (self._site.ca_bundle,) if self._site.ca_bundle else ()
         around = Surroundings(
             writable=(self.folder,),
-            readable=(*self._readable, *(link.resolve() for link in links)),
+            readable=(*self._readable, *(one.resolve() for one in (*links, *certificates))),
             hidden=(self._root,),
         )
         environ = self._environ() | (self._index() if index else {})
         return run_contained(command, cwd=self.home, environ=environ, around=around, timeout_seconds=timeout_seconds)
 
     def _environ(self) -> dict[str, str]:
-        certificates = {"SSL_CERT_FILE": str(self._site.ca_bundle)} if self._site.ca_bundle else {}
+        certificates = {"SSL_CERT_FILE": str(self._site.ca_bundle.resolve())} if self._site.ca_bundle else {}
         return {
             "PATH": f"{self.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.home),
@@ -207,7 +209,8 @@ class World:
             # pip takes these apart at blanks, which a path may have and a URL has not.
             found["PIP_FIND_LINKS"] = " ".join(link.resolve().as_uri() for link in self._site.find_links)
         if self._site.ca_bundle:
-            found |= {"PIP_CERT": str(self._site.ca_bundle), "REQUESTS_CA_BUNDLE": str(self._site.ca_bundle)}
+            bundle = str(self._site.ca_bundle.resolve())
+            found |= {"PIP_CERT": bundle, "REQUESTS_CA_BUNDLE": bundle}
         if self.constraints:
             found["PIP_CONSTRAINT"] = self._put("constraints.txt", "\n".join(self.constraints) + "\n").as_uri()
         return found

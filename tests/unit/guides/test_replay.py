@@ -318,6 +318,16 @@ def test_the_password_of_an_index_is_for_installations_alone_and_never_shown(roo
 
 
 @pytest.mark.usefixtures("contained")
+def test_the_certificates_of_the_site_are_seen_wherever_they_lie(root: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"  # in /tmp, which is hidden as homes are
+    bundle.write_text("a certificate", encoding="utf-8")
+    site = Site(index="http://127.0.0.1:9/simple", ca_bundle=bundle)
+    pythons = Pythons(site=site, uv=uv.find_uv_bin())
+    world = World(tmp_path / "world", root=root, site=site, pythons=pythons, say=print)
+    assert world.shell('cat "$SSL_CERT_FILE" "$PIP_CERT"', 30, index=True).stdout == "a certificate" * 2
+
+
+@pytest.mark.usefixtures("contained")
 def test_limits_end_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o777)
     around = Surroundings(writable=(tmp_path,))
