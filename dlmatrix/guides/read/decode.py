@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from dlmatrix.errors import UsageError
 
@@ -52,9 +53,9 @@ def format_of(file: Path, text: str) -> str:
     start = text.lstrip()[:2000]
     if start.startswith("{") and '"cells"' in text:
         try:
-            if isinstance(json.loads(text).get("cells"), list):
+            if cells_of(json.loads(text)) is not None:
                 return "notebook"
-        except (ValueError, AttributeError, RecursionError):
+        except (ValueError, RecursionError):
             pass
     named = _SUFFIXES.get(file.suffix.lower(), "")
     if named == "notebook":
@@ -67,6 +68,15 @@ def format_of(file: Path, text: str) -> str:
         return "markdown"
     titled = _RST_TITLE.search(text)
     return "rst" if _RST.search(text) or (titled and _RST_BLOCK.search(text, titled.end())) else "plain"
+
+
+def cells_of(notebook: Any) -> list[Any] | None:
+    """A notebook's cells, which format 3 has in sheets; None for what is no notebook."""
+    sheets = notebook.get("worksheets", [notebook]) if isinstance(notebook, dict) else None
+    if not isinstance(sheets, list):
+        return None
+    found = [cells for sheet in sheets if isinstance(sheet, dict) and isinstance(cells := sheet.get("cells"), list)]
+    return [cell for cells in found for cell in cells] if found else None
 
 
 def language_of(text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dlmatrix.guides.read.assemble import Code, Event, Finder
+from dlmatrix.guides.read.decode import cells_of
 from dlmatrix.guides.read.markdown import read_markdown
 
 
@@ -15,7 +16,7 @@ def read_notebook(text: str) -> Iterator[Event]:
     data = json.loads(text)
     finder = Finder(text)
     kernel = _dict(_dict(data.get("metadata")).get("kernelspec")).get("language") or "python"
-    for cell in data["cells"]:
+    for cell in cells_of(data) or ():
         if not isinstance(cell, dict):
             continue
         source = _joined(cell.get("source", cell.get("input", "")))

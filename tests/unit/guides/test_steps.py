@@ -406,6 +406,15 @@ def test_what_is_for_programs_is_json_whatever_blanks_a_page_has(
     assert "install\xa0alpha" in capsys.readouterr().out
 
 
+def test_a_notebook_of_format_3_has_its_cells_in_sheets(tmp_path: Path) -> None:
+    cell = {"cell_type": "code", "input": ["!pip install alpha\n", "print(1)"], "outputs": []}
+    text = json.dumps({"nbformat": 3, "metadata": {}, "worksheets": [{"cells": [cell]}]})
+    assert [kind for kind, _ in said(read(tmp_path, "old.ipynb", text))] == ["install", "program"]
+    for none in ('{"worksheets": 1, "cells": []}', '{"worksheets": [{"cells": 1}]}', '["cells"]'):
+        with pytest.raises(UsageError, match="not a notebook"):
+            read(tmp_path, "none.ipynb", none)
+
+
 @pytest.mark.parametrize(
     ("program", "promised"),
     [
