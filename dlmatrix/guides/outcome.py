@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from dlmatrix.guides.replay import Verdict
 from dlmatrix.guides.search import Search
 from dlmatrix.guides.show import step_data
 from dlmatrix.matrix.model import Matrix
+from dlmatrix.system.markdown import cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,22 +221,25 @@ def _break(broken: Played) -> dict[str, Any]:
 
 def summary(outcome: Outcome) -> str:
     """The same as Markdown, to paste."""
-    cell = re.compile(r"[|\n]")
-    lines = [f"# {outcome.guide.file.name}", "", f"**{_words(outcome)}**", ""]
+    lines = [f"# {cell(outcome.guide.file.name)}", "", f"**{cell(_words(outcome))}**", ""]
     lines += [f"Python {outcome.replay.asked}, pip {outcome.replay.pip}.", ""]
     lines += ["| line | step | outcome | |", "|---|---|---|---|"]
     for one in outcome.replay.played:
         if one.step.kind in RUN or one.outcome == "unjudged":
-            text = cell.sub(" ", shown(one.step.text.strip())[:100]).replace("`", "'")
-            why = cell.sub(" ", shown("; ".join([*one.notes, one.reason]).strip("; "))[:200])
-            lines.append(f"| {one.step.line} | `{text}` | {one.outcome} | {why} |")
+            why = cell("; ".join([*one.notes, one.reason]).strip("; ")[:200])
+            lines.append(f"| {one.step.line} | {_code(one.step.text[:100])} | {one.outcome} | {why} |")
     if outcome.edits:
         change = diff(outcome.guide, outcome.steps, outcome.edits)
         lines += ["", "The smallest change that was found:", "", "```diff", shown(change).rstrip(), "```"]
     if outcome.search and outcome.search.tried:
         lines += ["", "Tried:", ""]
         for tried in outcome.search.tried:
-            what = cell.sub(" ", "; ".join(e.words for e in tried.edits))
-            said = "it works" if tried.works else cell.sub(" ", tried.words)[:200]
-            lines.append(f"- `{shown(what)}`: {shown(said)}")
+            said = "it works" if tried.works else cell(tried.words[:200])
+            lines.append(f"- {_code('; '.join(e.words for e in tried.edits))}: {said}")
     return "\n".join(lines) + "\n"
+
+
+def _code(text: str) -> str:
+    """A text set as code on one line of a table."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return "`" + line.replace("`", "'").replace("|", "\\|") + "`"

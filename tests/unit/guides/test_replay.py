@@ -20,7 +20,7 @@ from dlmatrix.guides.contained import Ended, Surroundings, masked, run_contained
 from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.jail import limit
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.outcome import diff
+from dlmatrix.guides.outcome import Outcome, diff, summary
 from dlmatrix.guides.play import Played, Player, Replay
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.replay import Setting, Verdict, player, seconds_from_now, verdict, with_implied
@@ -402,3 +402,22 @@ def test_what_could_not_be_judged_stands_beside_what_works() -> None:
     assert verdict(replay) == Verdict(kind="works", words="works")
     found = verdict(replace(replay, played=(done, lost)))
     assert found == Verdict(kind="works", words="works, but for what could not be judged at line 7")
+
+
+def test_the_summary_holds_no_html_of_a_guide(tmp_path: Path) -> None:
+    (tmp_path / "guide.md").write_text("nothing", encoding="utf-8")
+    step = Step(text="python a`b|c.py", kind="program", line=3)
+    one = Played(step=step, outcome="failed", reason="ValueError: <img src=x> @somebody a|b")
+    replay = Replay(played=(one,), asked=PYTHON, python=PYTHON, pip="24")
+    found = Outcome(
+        guide=read_guide(tmp_path / "guide.md"),
+        steps=(step,),
+        replay=replay,
+        verdict=verdict(replay),
+        search=None,
+        env="",
+    )
+    text = summary(found)
+    assert "<img" not in text
+    assert "@somebody" not in text
+    assert "| 3 | `python a'b\\|c.py` | failed | ValueError: &lt;img src=x&gt; " in text
