@@ -90,7 +90,10 @@ def run_contained(
         exit_code = process.wait()
         out, err = (one.text() for one in said)
     if exit_code == REFUSED and "no world of its own" in err:
-        raise SkippedEnv(f"could not look: {err.strip()}", "allow user namespaces, or run as root outside a container")
+        step = "allow user namespaces, or run as root outside a container"
+        if "can be entered" in err:
+            step = "let others into the folders above the checkout (chmod o+x), or run as a user who is not root"
+        raise SkippedEnv(f"could not look: {err.strip()}", step)
     return Ended(exit_code=exit_code, stdout=out, stderr=err, seconds=time.monotonic() - started, why=why)
 
 

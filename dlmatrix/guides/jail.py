@@ -127,7 +127,7 @@ def _start(document: dict[str, Any], root: bool) -> None:
         os.chdir(document["cwd"])
         os.execve(document["command"][0], document["command"], document["environ"])  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"{document['command'][0]}: {error.strerror}\n")
+        sys.stderr.write(f"no world of its own can be entered: {error}\n")
         os._exit(REFUSED)
 
 

@@ -328,6 +328,14 @@ def test_the_certificates_of_the_site_are_seen_wherever_they_lie(root: Path, tmp
 
 
 @pytest.mark.usefixtures("contained")
+def test_a_world_that_cannot_be_entered_is_no_step_that_fails(tmp_path: Path) -> None:
+    with pytest.raises(SkippedEnv, match=r"could not look: .*(Permission denied|/nowhere/sh)"):  # root: 0700
+        run_contained(
+            ["/nowhere/sh"], cwd=tmp_path, environ={}, around=Surroundings(writable=(tmp_path,)), timeout_seconds=30
+        )
+
+
+@pytest.mark.usefixtures("contained")
 def test_limits_end_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o777)
     around = Surroundings(writable=(tmp_path,))
