@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -230,7 +231,8 @@ def summary(outcome: Outcome) -> str:
             lines.append(f"| {one.step.line} | {_code(one.step.text[:100])} | {one.outcome} | {why} |")
     if outcome.edits:
         change = diff(outcome.guide, outcome.steps, outcome.edits)
-        lines += ["", "The smallest change that was found:", "", "```diff", shown(change).rstrip(), "```"]
+        fence = "`" * max([3, *(len(one) + 1 for one in re.findall("`+", change))])  # a guide's own would end it
+        lines += ["", "The smallest change that was found:", "", f"{fence}diff", shown(change).rstrip(), fence]
     if outcome.search and outcome.search.tried:
         lines += ["", "Tried:", ""]
         for tried in outcome.search.tried:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 from dlmatrix.errors import ConfigError, UsageError
@@ -24,7 +25,9 @@ def find_root(start: Path | None = None) -> Path:
         if bases.is_file():
             return folder
         if (folder / "docker" / "Dockerfile").is_file() and (folder / "smoke" / "schema.json").is_file():
-            raise ConfigError(f"{bases}: no such file", f"restore it: git -C {folder} checkout -- envs/bases.toml")
+            raise ConfigError(
+                f"{bases}: no such file", f"restore it: git -C {shlex.quote(str(folder))} checkout -- envs/bases.toml"
+            )
     raise UsageError(f"{here} is not inside a dlmatrix checkout", "change into the checkout, where noxfile.py is")
 
 

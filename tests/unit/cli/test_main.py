@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.cli.machine import gpus_not_here
+from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.model import Matrix
 from dlmatrix.matrix.plan import ALL
+from dlmatrix.system.checkout import find_root
 from dlmatrix.system.state import exclusive
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -263,6 +265,14 @@ def test_a_checkout_that_lacks_a_file_is_a_checkout_all_the_same(checkout: Path,
     assert code == 3
     assert err.startswith(f"dlmatrix: {checkout}/envs/bases.toml: no such file\n")
     assert "checkout -- envs/bases.toml" in err
+
+
+def test_what_restores_a_file_can_be_pasted_though_its_folder_has_a_blank(checkout: Path) -> None:
+    (checkout / "envs" / "bases.toml").unlink()
+    checkout.rename(checkout.with_name("check out"))
+    with pytest.raises(ConfigError) as error:
+        find_root(checkout.with_name("check out"))
+    assert f"git -C '{checkout.with_name('check out')}' checkout -- envs/bases.toml" in error.value.next_step
 
 
 def test_gpus_that_the_machine_has_not_are_said_by_the_doctor() -> None:

@@ -413,7 +413,7 @@ def test_what_could_not_be_judged_stands_beside_what_works() -> None:
 
 
 def test_the_summary_holds_no_html_of_a_guide(tmp_path: Path) -> None:
-    (tmp_path / "guide.md").write_text("nothing", encoding="utf-8")
+    (tmp_path / "guide.md").write_text("```bash\n\npython a`b|c.py\n```\n", encoding="utf-8")
     step = Step(text="python a`b|c.py", kind="program", line=3)
     one = Played(step=step, outcome="failed", reason="ValueError: <img src=x> @somebody a|b")
     replay = Replay(played=(one,), asked=PYTHON, python=PYTHON, pip="24")
@@ -428,4 +428,7 @@ def test_the_summary_holds_no_html_of_a_guide(tmp_path: Path) -> None:
     text = summary(found)
     assert "<img" not in text
     assert "@somebody" not in text
+    edit = Edit(name="a name", words="other", size=1, source="", texts={0: "python other.py"})
+    mended = summary(replace(found, search=Search(found=(edit,))))
+    assert mended.rstrip().rpartition("\n")[2] == "````"  # the guide has a fence of three
     assert "| 3 | `python a'b\\|c.py` | failed | ValueError: &lt;img src=x&gt; " in text
