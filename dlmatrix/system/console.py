@@ -206,7 +206,12 @@ def wrapped(console: Console, line: Text | str) -> Text:
 
 def rounded(text: str) -> str:
     """A text whose numbers have no more digits than anybody reads."""
-    return _DIGITS.sub(lambda found: f"{float(found[0]):.4g}", text)
+    return _DIGITS.sub(lambda found: short(float(found[0])), text)
+
+
+def short(value: float) -> str:
+    """A number in four digits, a large one whole."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _minutes(seconds: float) -> str:

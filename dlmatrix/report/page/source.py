@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from dlmatrix.system.console import short
+
 #: A colour sequence, and what has no sign of its own.
 _ESCAPES = re.compile("\x1b\\[[0-9;?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)")
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff\u202a-\u202e\u2066-\u2069]")
@@ -53,7 +55,7 @@ def clean(value: object) -> str:
 def in_words(value: object, inner: bool = False) -> str:
     """What a check expected or found, as people write it: no braces, and no digits that nobody reads."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return short(value)
     if isinstance(value, Mapping):
         words = ", ".join(f"{key}: {in_words(item, True)}" for key, item in value.items())
         return f"({words})" if inner else words

@@ -461,6 +461,7 @@ def test_a_check_says_what_it_means_and_what_was_found_in_words(page: Page) -> N
 @pytest.mark.parametrize(
     ("value", "words"),
     [
+        (123456.78901, "123457"),
         ({"a": 1.23456789, "b": {"c": [1, None]}}, "a: 1.235, b: (c: [1, -])"),
         ([True, False, "x"], "yes, no, x"),
         (225034, "225034"),
