@@ -230,7 +230,8 @@ def _commented_output(text: str) -> str | None:
     It is what is printed where it says so, or is a value as Python writes one; a version is another every month.
     """
     found = re.search(
-        r"^\s*print\((?P<what>.*)\)[ \t]*(?:\n[ \t]*)?#[ \t]*(?P<says>(?:output|输出|prints?|=>|->|>>>?)[:：]?[ \t]*)?"
+        r"^\s*print\((?P<what>.*)\)[ \t]*(?:\n[ \t]*)?#[ \t]*"
+        r"(?P<says>(?:(?:output|输出|prints?)(?![\w(])|=>|->|>>>?)[:：]?[ \t]*)?"
         r"(?P<out>[^\n]+)\s*\Z",
         text,
         re.M | re.I,
@@ -242,11 +243,16 @@ def _commented_output(text: str) -> str | None:
     return out if told or _is_value(out) else None
 
 
+#: Values that are shown as the call that makes them; any other call behind a print is code that somebody took out.
+_SHOWN_AS_CALLS = ("tensor", "array", "Size", "TensorShape", "Tensor")
+
+
 def _is_value(text: str) -> bool:
     """Whether a text is a value as Python shows it: ``[1, 2]``, ``True``, ``torch.Size([2, 3])``."""
     try:
         shown = ast.parse(text, mode="eval").body
-        shown = shown.args[0] if isinstance(shown, ast.Call) and shown.args else shown
+        if isinstance(shown, ast.Call) and ast.unparse(shown.func).rpartition(".")[2] in _SHOWN_AS_CALLS:
+            shown = shown.args[0] if shown.args else ast.Constant("")
         ast.literal_eval(shown)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return False
