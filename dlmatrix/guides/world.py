@@ -24,14 +24,17 @@ from dlmatrix.system.process import Say, run_lines
 #: The newest pip of each old Python: what conda brings with it. Source: the Requires-Python of pip's releases.
 CONDA_PIP = {"3.6": "21.3.1", "3.7": "24.0", "3.8": "25.0.1"}
 _STEP = """\
+declare -px >{state}/given
 shopt -s expand_aliases
 {{ source {state}/shell; cd "$(cat {state}/cwd)"; }} 2>/dev/null
 trap {kept} EXIT
 {command}
 """
+#: What the world itself gave is no state: a password that one step is given is not for the next.
 _KEPT = """\
-code=$?; {{ declare -p | sed -E "/^declare -[a-zA-Z]*r/d"; declare -f; alias -p; }} >{state}/new 2>/dev/null
-mv {state}/new {state}/shell; pwd >{state}/cwd; exit $code"""
+code=$?; {{ declare -p | grep -vxF -f {state}/given | sed -E "/^declare -[a-zA-Z]*r/d"; declare -f; alias -p
+}} >{state}/new 2>/dev/null
+rm -f {state}/given; mv {state}/new {state}/shell; pwd >{state}/cwd; exit $code"""
 _SUDO = """\
 #!/bin/sh
 while :; do case "$1" in -u|-g) shift 2;; -*) shift;; *=*) export "$1"; shift;; *) break;; esac; done
@@ -188,7 +191,8 @@ class World:
             "TERM": "dumb",
             "MPLBACKEND": "Agg",
             **certificates,
-            **self._site.proxies,
+            # A proxy's password is for installations, as an index's is.
+            **{name: re.sub(r"//[^/@]*@", "//", value) for name, value in self._site.proxies.items()},
         }
 
     def _index(self) -> dict[str, str]:
@@ -200,6 +204,7 @@ class World:
             "PIP_RETRIES": "1",
             "PIP_DEFAULT_TIMEOUT": "30",
             "PIP_CACHE_DIR": str(self.folder / "tmp" / "cache"),
+            **self._site.proxies,
         }
         if self._site.index:
             found["PIP_INDEX_URL"] = self._site.index

@@ -318,6 +318,17 @@ def test_the_password_of_an_index_is_for_installations_alone_and_never_shown(roo
 
 
 @pytest.mark.usefixtures("contained")
+def test_the_password_of_a_proxy_is_for_installations_alone(root: Path, tmp_path: Path) -> None:
+    site = Site(proxies={"https_proxy": "http://someone:s3cret@127.0.0.1:9", "no_proxy": "a@b.example"})
+    pythons = Pythons(site=site, uv=uv.find_uv_bin())
+    world = World(tmp_path / "world", root=root, site=site, pythons=pythons, say=print)
+    show = 'echo "$https_proxy $no_proxy"'
+    assert world.shell(show, 30).stdout == "http://127.0.0.1:9 a@b.example\n"
+    assert "s3cret@" in world.shell(f"{show}; A=1", 30, index=True).stdout
+    assert world.shell(f"{show}; echo $A", 30).stdout == "http://127.0.0.1:9 a@b.example\n1\n"
+
+
+@pytest.mark.usefixtures("contained")
 def test_the_certificates_of_the_site_are_seen_wherever_they_lie(root: Path, tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"  # in /tmp, which is hidden as homes are
     bundle.write_text("a certificate", encoding="utf-8")
