@@ -23,7 +23,8 @@ runs of it. One function judges them all (`tests/faults/judge.py`): the exit cod
 traceback, nothing finished is lost, nothing is left behind (containers, processes, temporary folders, half-written
 files, locks), and the next run passes. Where the code is that of a kill (-9, -15, -1: the process's own, or nox's),
 what is left is removed by the next run. All is the project itself but the checks: what stands for them
-(`tests/faults/stand_in.py`) passes at once, or does what the fault asks for.
+(`tests/faults/stand_in.py`) passes at once, or does what the fault asks for. A row says what was seen when the
+fault was last staged; one that never was has no row.
 
 | engine | fault | exit code | held |
 |---|---|---|---|"""
