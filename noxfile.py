@@ -8,7 +8,6 @@ tool lock when it is missing or old.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import difflib
 import json
 import os
@@ -38,6 +37,8 @@ WRITES = 60.0
 #: A run and its container end with nox, however nox ends.
 STARTER = {"DLMATRIX_STARTER": str(os.getpid())}
 if os.environ.get(STRICT):  # and nox with make: 1 is PR_SET_PDEATHSIG of prctl(2)
+    import ctypes
+
     ctypes.CDLL(None).prctl(1, int(signal.SIGTERM), 0, 0, 0)
 #: The env of each session that runs one.
 ENVS: dict[str, str] = {}

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know every sign in a framework's message
     try:
         starter = os.environ.pop(STARTER, "")
-        if starter:
+        if starter.isdecimal():
             from dlmatrix.system.starter import end_with  # noqa: PLC0415
 
             end_with(int(starter))

@@ -64,6 +64,10 @@ class EngineError(DlmatrixError):
     exit_code = 4
 
 
+class NoEngineError(EngineError):
+    """Nothing answers on the socket of this machine; nobody need have asked for an engine there."""
+
+
 class GpuRefusedError(EngineError):
     """The engine did not start a container with a GPU; the message is its own text, whole."""
 

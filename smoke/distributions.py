@@ -16,7 +16,8 @@ def folders(path: Iterable[str] | None = None) -> Iterator[tuple[str, str, str]]
     seen = set()
     for folder in sys.path if path is None else path:
         real = os.path.realpath(folder or ".")
-        if real in seen or not os.path.isdir(real):
+        # What a package carries for itself (setuptools/_vendor) it puts on the path while it runs: nobody installed it.
+        if real in seen or os.path.basename(real) == "_vendor" or not os.path.isdir(real):
             continue
         seen.add(real)
         for entry in sorted(os.listdir(real)):

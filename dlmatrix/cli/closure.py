@@ -36,22 +36,24 @@ def check_libraries(*, envs: Sequence[str], engine: str) -> int:
     chosen, why = choose_engine(engine)
     say(f"engine: {chosen.name} ({why})")
     complete, skipped = True, False
-    for env in select(matrix, envs):
-        if env.status is Status.IMPOSSIBLE:
-            say(f"{env.name}: skipped: {env.reason}")
-            skipped = True
-            continue
-        lock = lock_of(matrix, env)
-        plan = make_plan(matrix, env, lock, metadata.version("uv"), Limits())
-        with working(matrix.root):
+    with working(matrix.root):
+        for env in select(matrix, envs):
+            if env.status is Status.IMPOSSIBLE:
+                say(f"{env.name}: skipped: {env.reason}")
+                skipped = True
+                continue
+            lock = lock_of(matrix, env)
+            plan = make_plan(matrix, env, lock, metadata.version("uv"), Limits())
             chosen.prepare(plan, lambda line: None)
             place = chosen.place(plan)
-        if place is None:
-            raise EngineError(f"the {chosen.name} engine has no file system to look at", "use --engine docker or venv")
-        closure = check_closure(place, env, libraries, table.build_of(env), lock)
-        complete &= closure.complete
-        for line in (*describe(closure), *(f"note: {note}" for note in closure.notes)):
-            say(f"{env.name}: {line}")
+            if place is None:
+                raise EngineError(
+                    f"the {chosen.name} engine has no file system to look at", "use --engine docker or venv"
+                )
+            closure = check_closure(place, env, libraries, table.build_of(env), lock)
+            complete &= closure.complete
+            for line in (*describe(closure), *(f"note: {note}" for note in closure.notes)):
+                say(f"{env.name}: {line}")
     if not complete:
         return 1
     return EXIT_SKIPPED if skipped else 0

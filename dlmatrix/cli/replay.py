@@ -82,6 +82,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     report: Path | None,
     tell: Say,
 ) -> tuple[Outcome, Path]:
+    import contextlib
     import datetime
     import os
 
@@ -93,7 +94,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     from dlmatrix.guides.search import search
     from dlmatrix.matrix.load import load_matrix
     from dlmatrix.matrix.site import read_site
-    from dlmatrix.report.folder import report_folder
+    from dlmatrix.report.folder import made, report_folder
     from dlmatrix.system.checkout import find_root
     from dlmatrix.system.working import working
 
@@ -117,17 +118,20 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
         for line in played_lines(one):
             tell(line)
 
-    with working(root), player(setting, read, told) as live:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(made(folder))  # before it costs a minute
+        stack.enter_context(working(root))
+        live = stack.enter_context(player(setting, read, told))
         played = live.play(steps, chosen, pip)
         found = None
         if played.first_break and not no_search:
             live.quiet()
             found = search(setting, read, steps, played, pip, live)
-    env = nearest_env(matrix, played)
-    outcome = Outcome(guide=read, steps=steps, replay=played, verdict=verdict(played), search=found, env=env)
-    for line in outcome_lines(outcome):
-        tell(line)
-    _write(folder, outcome)
+        env = nearest_env(matrix, played)
+        outcome = Outcome(guide=read, steps=steps, replay=played, verdict=verdict(played), search=found, env=env)
+        for line in outcome_lines(outcome):
+            tell(line)
+        _write(folder, outcome)
     return outcome, folder
 
 
@@ -140,8 +144,8 @@ def _usual(matrix: Matrix) -> str:
 
 def _write(folder: Path, outcome: Outcome) -> None:
     from dlmatrix.guides import outcome as form
+    from dlmatrix.system.files import replace
 
-    folder.mkdir(parents=True, exist_ok=True)
     mended = (outcome.search.replay if outcome.search else None) or outcome.replay
     files = {
         "replay.json": form.as_json(outcome),
@@ -152,4 +156,4 @@ def _write(folder: Path, outcome: Outcome) -> None:
     }
     for name, text in files.items():
         if text:
-            (folder / name).write_text(text, encoding="utf-8")
+            replace(folder / name, text)

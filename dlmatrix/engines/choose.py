@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dlmatrix.engines.protocol import Engine
-from dlmatrix.errors import EngineError, UsageError
+from dlmatrix.errors import EngineError, NoEngineError, UsageError
 from dlmatrix.matrix.site import read_site
 
 # Only the engine in use is loaded.
@@ -39,8 +39,7 @@ def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None)
             if kind == "docker":
                 raise EngineError(error.message, f"{error.next_step}; or use --engine venv") from None
             # Where somebody has named an engine, or runs one, what is to be done; else nobody has asked for one.
-            started = error.next_step.startswith("start one;")
-            reason = error.message if started else f"{error.message}: {error.next_step}"
+            reason = error.message if isinstance(error, NoEngineError) else f"{error.message}: {error.next_step}"
     return venv_engine(), reason
 
 

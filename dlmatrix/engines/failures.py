@@ -125,7 +125,7 @@ def explain(said: str, env: str, where: str, exit_code: int = 1) -> DlmatrixErro
             names["named"] = f": {names['what']}" if what else ""
             return sign.error(f"{env}: {sign.message.format(**names)}", sign.next_step.format(**names))
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name
+        name = next((one.name for one in signal.Signals if one == -exit_code), f"signal {-exit_code}")
         return BuildError(f"{env}: the build was killed by {name}", "see whether the kernel did it: dmesg | tail")
     tail = "\n".join(said.strip().splitlines()[-12:])
     return BuildError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.gpu.diagnosis.remedies import FAMILIES
+from dlmatrix.system.files import told_by
 
 
 def system_of(root: Path) -> dict[str, Any]:
@@ -14,13 +15,13 @@ def system_of(root: Path) -> dict[str, Any]:
 
     Sources: os-release(5), ID and ID_LIKE; the flag "hypervisor" that the kernel shows in /proc/cpuinfo.
     """
-    processors = _text(root / "proc/cpuinfo")
+    processors = told_by(root / "proc/cpuinfo")
     flags = re.search(r"^flags\s*:(.*)$", processors, re.M)
     return {"family": _family(root), "virtual": " hypervisor" in flags[1] if flags else None}
 
 
 def _family(root: Path) -> str | None:
-    text = _text(root / "etc/os-release") or _text(root / "usr/lib/os-release")
+    text = told_by(root / "etc/os-release") or told_by(root / "usr/lib/os-release")
     told = {name: value.strip("\"'") for name, value in re.findall(r"^(ID|ID_LIKE)=(.*)$", text, re.M)}
     # ID first: Ubuntu is like Debian, and its packages are named otherwise.
     words = [told.get("ID", "").lower(), *told.get("ID_LIKE", "").lower().split()]
@@ -29,10 +30,3 @@ def _family(root: Path) -> str | None:
             if word.startswith(names):
                 return family
     return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes()[:65536].decode("utf-8", "replace")
-    except OSError:
-        return ""

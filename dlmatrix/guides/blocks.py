@@ -167,10 +167,8 @@ def _shell(block: Block, before: list[Draft], repl: bool = False) -> Iterator[Dr
         if repl and shell.first_word(fixed).startswith(("python", "ipython")) and len(fixed.split()) == 1:
             continue
         comment = _comment(lines, command.offset, command.text)
-        if shell.is_command(fixed) or command.windows or re.match(r"[(\[{]|\w+=", fixed):
-            kind, why = kind_of(fixed)
-        else:
-            kind, why = kind_of(fixed)
+        kind, why = kind_of(fixed)
+        if not (shell.is_command(fixed) or command.windows or re.match(r"[(\[{]|\w+=", fixed)):
             told = fixed.isascii() and re.match(r"[\w./~\\-]+\s|[\w./~\\-]+$", fixed)
             if kind in RUN or not told:
                 kind, why = ("unknown", f"it needs {NEEDS['unknown']}") if told else ("output", NO_STEP["output"])
@@ -216,12 +214,7 @@ def _bind(block: Block, before: list[Draft]) -> None:
         return
     last = before[-1]
     if last.step.kind in ("check", "program") and last.step.expected is None:
-        before[-1] = replace_draft(last, replace(last.step, expected=block.text))
-
-
-def replace_draft(draft: Draft, step: Step) -> Draft:
-    """A draft with another step."""
-    return Draft(step, draft.label, draft.lead)
+        before[-1] = replace(last, step=replace(last.step, expected=block.text))
 
 
 def _commented_output(text: str) -> str | None:

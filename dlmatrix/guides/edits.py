@@ -61,7 +61,7 @@ def load_causes() -> tuple[Cause, ...]:
     return tuple(found)
 
 
-def candidates(broken: Played, steps: Sequence[Step]) -> Iterator[tuple[Cause, str, str]]:
+def candidates(broken: Played) -> Iterator[tuple[Cause, str, str]]:
     """The rows that a broken step's words match, with their ``find`` and ``put`` filled in."""
     said = f"{broken.step.text}\n{broken.said}" if broken.step.kind == "install" else broken.said
     for cause in load_causes():

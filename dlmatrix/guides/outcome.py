@@ -18,7 +18,7 @@ from dlmatrix.guides.replay import Verdict
 from dlmatrix.guides.search import Search
 from dlmatrix.guides.show import step_data
 from dlmatrix.matrix.model import Matrix
-from dlmatrix.system.markdown import cell
+from dlmatrix.system.markdown import cell, one_line
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Outcome:
     replay: Replay
     verdict: Verdict
     search: Search | None
-    #: the version of each framework that it installs, and the env of the matrix that is nearest
+    #: the env of the matrix that has the framework in the version that it brings; empty where none has
     env: str
 
     @property
@@ -243,5 +243,4 @@ def summary(outcome: Outcome) -> str:
 
 def _code(text: str) -> str:
     """A text set as code on one line of a table."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return "`" + line.replace("`", "'").replace("|", "\\|") + "`"
+    return "`" + one_line(text).replace("`", "'").replace("|", "\\|") + "`"

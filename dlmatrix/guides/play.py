@@ -7,21 +7,20 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from shlex import quote
 
 from dlmatrix.errors import NetworkError
 from dlmatrix.guides.agree import disagreement
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_INDEX, OF_PERSON, cause, line_of
+from dlmatrix.guides.signs import ASKS_GPU, CONTROL, OF_DATA, OF_FILE, OF_GPU, OF_INDEX, OF_PERSON, cause, line_of
 from dlmatrix.guides.translate import cpu_torch, translate
 from dlmatrix.guides.world import CONDA_PIP, World
 from dlmatrix.matrix.model import Site
 
 #: Seconds that a step may take.
 STEP_SECONDS = 1200.0
-#: A small project that every index has, and that guides are not about.
-_CONTROL = "six"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,17 +107,17 @@ class Player:
             if name in before.installed
         ]
         install = "python -m pip install -q --no-deps --no-input"
-        self._world.shell(f"{install} {' '.join(map(_quoted, pins))}", self._limit(), index=True)
+        self._world.shell(f"{install} {' '.join(map(quote, pins))}", self._limit(), index=True)
         self._pieces.clear()
         session = steps[first].session
         first = next((n for n, one in enumerate(steps) if session and one.session == session), first)
         replay = self._through(steps, list(before.played[:first]), before.asked)
-        self._world.shell(f"{install} {' '.join(map(_quoted, old))}", self._limit(), index=True)
+        self._world.shell(f"{install} {' '.join(map(quote, old))}", self._limit(), index=True)
         return replay
 
     def versions(self, name: str) -> list[str]:
         """All versions of a project for which the index has files that this Python takes, the oldest first."""
-        command = f"python -m pip download --no-deps --no-cache-dir -d ~/.control {_quoted(name)}==0.0.0.dev0"
+        command = f"python -m pip download --no-deps --no-cache-dir -d ~/.control {quote(name)}==0.0.0.dev0"
         said = self._world.shell(command, 120, index=True).stderr
         found = re.search(r"from versions: ([^)]*)\)", said)
         return [] if not found or found[1] == "none" else found[1].split(", ")
@@ -157,7 +156,7 @@ class Player:
 
     def _index(self) -> bool:
         """Whether the site's index answers when it is asked for another project."""
-        command = f"python -m pip download -q --no-deps --no-cache-dir -d ~/.control {_CONTROL} && rm -r ~/.control"
+        command = f"python -m pip download -q --no-deps --no-cache-dir -d ~/.control {CONTROL} && rm -r ~/.control"
         return self._world.shell(command, 120, index=True).exit_code == 0
 
     def _next(self, steps: Sequence[Step], number: int) -> list[Played]:
@@ -210,7 +209,7 @@ class Player:
         files += [w for w in listed if w.startswith((".", "/")) and "install" in listed and w not in files]
         files += [w for w in listed if w.endswith(".whl") and "://" not in w]
         for file in files:
-            if file not in VALUED and "://" not in file and self._world.shell(f"test -e {_quoted(file)}", 30).exit_code:
+            if file not in VALUED and "://" not in file and self._world.shell(f"test -e {quote(file)}", 30).exit_code:
                 return file
         return ""
 
@@ -223,7 +222,7 @@ class Player:
                 "except e.HTTPError as error: sys.exit(error.code in (403, 407, 502, 503, 504))\n"
                 "except Exception: sys.exit(1)\n"
             )
-            ended = self._world.shell(f"python -c {_quoted(code)} {_quoted(url)}", 30)
+            ended = self._world.shell(f"python -c {quote(code)} {quote(url)}", 30)
             self._answers[url] = ended.exit_code == 0
         return self._answers[url]
 
@@ -292,7 +291,3 @@ class Player:
 
 def _short(text: str) -> str:
     return " ".join(text.split())[-120:]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"

@@ -114,7 +114,7 @@ def broken_up(text: str) -> str | None:
     words = re.split(r"\s+", text.strip())
     if len(words) > 1500:
         return None
-    statements = _Breaker(words).best(0)
+    statements = _Breaker(words).best()
     if statements is None:
         return None
     whole = "\n".join(_indented(list(statements[1])))
@@ -128,7 +128,7 @@ class _Breaker:
         self._words = words
         self._known: dict[int, tuple[float, tuple[str, ...]] | None] = {len(words): (0.0, ())}
 
-    def best(self, _start: int) -> tuple[float, tuple[str, ...]] | None:
+    def best(self) -> tuple[float, tuple[str, ...]] | None:
         """From the end on, so that a long program needs no deep stack."""
         for start in range(len(self._words) - 1, -1, -1):
             self._known[start] = self._from(start)

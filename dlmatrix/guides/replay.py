@@ -61,7 +61,8 @@ def player(setting: Setting, guide: Guide, tell: Callable[[Played], None] = lamb
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
     """The steps, after an installation of what the programs import where the guide names none."""
     steps = reading.steps
-    if any(step.kind == "install" or step.form == "hole" for step in steps) and guide.format != "notebook":
+    told = any(step.kind == "install" or (step.kind == "hole" and step.form == "shell") for step in steps)
+    if told and guide.format != "notebook":
         return steps
     text = " ".join(step.text for step in steps if step.kind == "install")
     wanted = [

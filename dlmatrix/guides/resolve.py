@@ -17,6 +17,7 @@ from typing import Any
 
 import uv
 
+from dlmatrix.guides.signs import CONTROL
 from dlmatrix.matrix.compatibility import is_cuda
 from dlmatrix.system.process import run_lines
 
@@ -32,8 +33,6 @@ _OFFLINE = re.compile(
 )
 #: What pip says of a project without a file for this Python, and of an index that does not answer alike.
 _NONE = "from versions: none"
-#: A small project that every index has: its answer tells the two apart.
-_CONTROL = "six"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,11 +150,11 @@ def resolve(pip: Sequence[str], arguments: Sequence[str], home: Path) -> Resolut
     if done.exit_code != 0 or not report.exists():
         said = "pip did not finish in time" if done.timed_out else _why(text)
         offline = done.timed_out or bool(_OFFLINE.search(text))
-        if _NONE in text and not offline and _CONTROL not in arguments:
+        if _NONE in text and not offline and CONTROL not in arguments:
             options = [
                 one for n, one in enumerate(arguments) if one.startswith("-") or arguments[n - 1].startswith("-")
             ]
-            offline = not resolve(pip, [_CONTROL, *options], home).distributions
+            offline = not resolve(pip, [CONTROL, *options], home).distributions
         return Resolution(distributions={}, said=said, offline=offline)
     entries: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
     found = {_normalised(entry["metadata"]["name"]): str(entry["metadata"]["version"]) for entry in entries}

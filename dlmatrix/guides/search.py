@@ -195,7 +195,7 @@ def _edits(work: Searching, replay: Replay, steps: Sequence[Step]) -> list[Edit]
     """What to try for a replay's first break, the smallest first."""
     found: list[Edit] = []
     broken = replay.first_break
-    for cause, find, put in candidates(broken, steps) if broken else ():
+    for cause, find, put in candidates(broken) if broken else ():
         if cause.change == "python":
             if other := _other_python(work.setting, find, replay.python):
                 texts = _python_texts(steps, other)

@@ -40,13 +40,12 @@ _CONTINUES = re.compile(r"(?<!\\)\\\s*$")
 
 @dataclass(frozen=True)
 class Command:
-    """A command, the line of its block that it begins on (from 0), what it printed, and its environment's prompt."""
+    """A command, the line of its block that it begins on (from 0), and what it printed."""
 
     text: str
     offset: int
     output: str | None = None
     windows: bool = False
-    env: str = ""
 
 
 def first_word(command: str) -> str:
@@ -105,12 +104,11 @@ def split(text: str, strict: bool) -> list[Command]:
         if is_output or REPL.match(line):
             if found and not REPL.match(line):
                 last = found[-1]
-                found[-1] = Command(last.text, last.offset, (last.output or "") + line + "\n", last.windows, last.env)
+                found[-1] = Command(last.text, last.offset, (last.output or "") + line + "\n", last.windows)
             number += 1
             continue
         start, (command, number) = number, _grown(lines, number, body, bool(windows))
-        env = re.match(r"\s*\(([\w.-]+)\)", prompt[0]) if prompt else None
-        found.append(Command(command, start, None, bool(windows), env[1] if env else ""))
+        found.append(Command(command, start, None, bool(windows)))
     return found
 
 

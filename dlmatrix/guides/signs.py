@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+#: A small project that every index has, and that guides are not about: its answer tells an index that has no file for
+#: this Python from one that does not answer.
+CONTROL = "six"
 OF_INDEX = re.compile(
     r"No matching distribution|Could not find a version|from versions: none|ConnectionError|NewConnectionError"
     r"|NameResolution|Connection refused|Temporary failure|Max retries|ReadTimeout|timed out|SSLError|CERTIFICATE"

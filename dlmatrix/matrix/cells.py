@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
 from dlmatrix.matrix.model import Env, Status
+from dlmatrix.system.markdown import cell
 
 
 def as_json(env: Env) -> dict[str, str]:
@@ -35,9 +35,4 @@ def as_markdown(envs: Sequence[Env]) -> str:
             cells.append(" ".join(filter(None, (name, note))))
         env = row["cpu"]
         lines.append(f"| {env.series} | {env.version} | {env.python} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *(f"{number}. {_text(reason)}." for reason, number in notes.items())])
-
-
-def _text(words: str) -> str:
-    """A file's words in Markdown: nothing in them is HTML."""
-    return html.escape(words, quote=False)
+    return "\n".join([*lines, "", *(f"{number}. {cell(reason)}." for reason, number in notes.items())])

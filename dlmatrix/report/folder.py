@@ -10,7 +10,7 @@ import contextlib
 import datetime
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -52,7 +52,7 @@ class KeptReport:
     def make(self, results: Sequence[EnvResult]) -> None:
         """Make the folder and the first result.json. Raises UsageError or DiskFullError."""
         try:
-            self._made = [one for one in (self._folder, *self._folder.parents) if not one.exists()]
+            self._made = _absent(self._folder)
             self._folder.mkdir(parents=True, exist_ok=True)
             with (self._folder / FILE).open("x", encoding="utf-8") as file:  # no other run's
                 self._ours = True
@@ -80,9 +80,34 @@ class KeptReport:
     def _drop(self) -> None:
         if self._ours:
             (self._folder / FILE).unlink(missing_ok=True)
-        for one in self._made:
-            with contextlib.suppress(OSError):  # another run may be in it by now
-                one.rmdir()
+        _remove_empty(self._made)
+
+
+@contextlib.contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """Make a report's folder for a block that fills it; where it stays empty it is taken away again.
+
+    Raises UsageError or DiskFullError before the block.
+    """
+    new = _absent(folder)
+    try:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(folder, error) from None
+        yield
+    finally:
+        _remove_empty(new)
+
+
+def _absent(folder: Path) -> list[Path]:
+    return [one for one in (folder, *folder.parents) if not one.exists()]
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for one in folders:
+        with contextlib.suppress(OSError):  # it may have been filled, by another run too
+            one.rmdir()
 
 
 def _refused(folder: Path, error: OSError) -> DlmatrixError:

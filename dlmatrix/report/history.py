@@ -52,8 +52,7 @@ class History:
 
     def with_run(self, report: Path, data: Mapping[str, Any]) -> History:
         """The same and one run more: its folder and its result.json."""
-        named = {"report": report.absolute().name, "folder": str(report.absolute())}
-        return replace(self, entries=(*self.entries, *({**entry, **named} for entry in core(data))))
+        return replace(self, entries=(*self.entries, *({**entry, **_named(report)} for entry in core(data))))
 
 
 def folder(root: Path) -> Path:
@@ -108,13 +107,11 @@ def add(root: Path, report: Path, data: Mapping[str, Any]) -> None:
     if entries := core(data):
         file = folder(root) / f"{data['started'][:19].replace(':', '')}-{os.getpid()}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        kept = {
-            "schema_version": 1,
-            "report": report.absolute().name,
-            "folder": str(report.absolute()),
-            "envs": entries,
-        }
-        replace_file(file, json.dumps(kept) + "\n")
+        replace_file(file, json.dumps({"schema_version": 1, **_named(report), "envs": entries}) + "\n")
+
+
+def _named(report: Path) -> dict[str, str]:
+    return {"report": report.absolute().name, "folder": str(report.absolute())}
 
 
 def core(data: Mapping[str, Any]) -> list[dict[str, Any]]:

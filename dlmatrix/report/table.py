@@ -21,7 +21,18 @@ COLUMNS = (
     *("unpacked", "compressed", "seconds"),
 )
 #: Which columns stay where there is no room for all, the first the longest.
-_ORDER = ("env", "verdict", "train img/s", "infer img/s", "accuracy", "GPU", "unpacked", "checks", "seconds")
+_ORDER = (
+    "env",
+    "verdict",
+    "train img/s",
+    "infer img/s",
+    "accuracy",
+    "GPU",
+    "unpacked",
+    "checks",
+    "seconds",
+    "compressed",
+)
 #: What a cell may take before its words are put on a second line.
 _WIDEST = 16
 _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.ERROR: "red", Outcome.SKIPPED: "yellow"}
@@ -129,7 +140,7 @@ def _columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
     kept: list[int] = []
     room = width - 1
     empty = {name for name in COLUMNS if {cells[COLUMNS.index(name)] for cells in rows} == {"-"}}
-    for name in sorted((*_ORDER, "compressed"), key=empty.__contains__):
+    for name in sorted(_ORDER, key=empty.__contains__):
         number = COLUMNS.index(name)
         cells = [cells[number] for cells in rows]
         if name == "GPU" and not any(cells[0].startswith("gpu-") for cells in rows):

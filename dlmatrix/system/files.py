@@ -54,6 +54,15 @@ def read_text(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
+def told_by(file: Path) -> str:
+    """What a file of the system says, its first MiB; nothing where it cannot be read."""
+    try:
+        with file.open("rb") as stream:
+            return stream.read(1 << 20).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def diff(root: Path, file: Path, text: str) -> str:
     """The unified diff from what ``file`` holds to ``text``."""
     name = file.relative_to(root).as_posix()

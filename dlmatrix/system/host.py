@@ -11,9 +11,11 @@ import hmac
 import os
 import platform
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from dlmatrix.system.files import told_by
 
 #: What the hash of the machine's id is keyed for: other programs' hashes of it are others.
 _PURPOSE = b"dlmatrix report"
@@ -28,7 +30,10 @@ def describe(root: Path = Path("/"), gpus: Iterable[Mapping[str, Any]] = ()) -> 
     ``gpus`` are those that NVML told of, where somebody asked it: name, uuid and memory in bytes; else they are those
     that the driver's own files tell of, which know of no memory. ``root`` stands for / in tests.
     """
-    read = _reader(root)
+
+    def read(place: str) -> str:
+        return told_by(root / place).strip()
+
     ident = read("etc/machine-id")
     memory = re.search(r"^MemTotal:\s*(\d+) kB", read("proc/meminfo"), re.MULTILINE)
     driver = re.search(r"\b\d{3}\.\d+(?:\.\d+)*\b", read("proc/driver/nvidia/version"))
@@ -47,16 +52,6 @@ def describe(root: Path = Path("/"), gpus: Iterable[Mapping[str, Any]] = ()) -> 
     }
 
 
-def _reader(root: Path) -> Callable[[str], str]:
-    def read(place: str) -> str:
-        try:
-            return (root / place).read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            return ""
-
-    return read
-
-
 def _said(text: str) -> bool:
     return not _UNSAID.fullmatch(text)
 
@@ -67,11 +62,10 @@ def _processor(text: str) -> str | None:
 
 
 def _driver_s_gpus(root: Path) -> list[dict[str, Any]]:
-    read = _reader(root)
     gpus = []
     for folder in sorted((root / "proc/driver/nvidia/gpus").glob("*")):
-        text = read(str(folder.relative_to(root) / "information"))
-        found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+        lines = told_by(folder / "information").splitlines()
+        found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
         uuid = found.get("GPU UUID")
         # Until something has used the GPU the driver writes question marks.
         gpus.append({"name": found.get("Model"), "uuid": None if uuid and "?" in uuid else uuid})

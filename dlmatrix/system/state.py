@@ -96,8 +96,9 @@ def exclusive(root: Path, env: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
+            holder = file.read().decode("ascii", "replace").strip() or "unknown"
             raise BusyError(
-                f"{env}: another run of it is under way (process {file.read().decode().strip() or 'unknown'})",
+                f"{env}: another run of it is under way (process {holder})",
                 "wait for it to end, or stop it, then run this again",
             ) from None
         with naming(folder / env):

@@ -31,7 +31,7 @@ from dlmatrix.engines.docker.surroundings import refuse_surroundings
 from dlmatrix.engines.failures import explain, vanished
 from dlmatrix.engines.places import image_place
 from dlmatrix.engines.protocol import Completed, Prepared
-from dlmatrix.errors import BaseMissingError, BuildError, EngineError
+from dlmatrix.errors import BaseMissingError, BuildError, EngineError, NoEngineError
 from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
@@ -257,7 +257,7 @@ def connect(site: Site, bases: str) -> DockerEngine:
                 f"the Docker engine on {at} is for root and the group {group}, and this user is not in it",
                 f"sudo usermod -aG {group} $USER, then log in again",
             ) from None
-        raise EngineError(
+        raise NoEngineError(
             f"no Docker engine answers on {at}", f"start one; the Docker SDK says: {first_line(error)}"
         ) from None
     client.api.timeout = ANSWERS_WITHIN

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from dlmatrix.gpu.diagnosis.remedies import remedies
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from dlmatrix.system.toml import read_toml
 
 #: From the deepest to the highest; the first broken one is the answer.
 LAYERS = (
@@ -88,7 +83,7 @@ class Catalogue:
 @cache
 def catalogue() -> Catalogue:
     """The catalogue that ships with the package."""
-    data = tomllib.loads(files(__package__).joinpath("causes.toml").read_text(encoding="utf-8"))
+    data = read_toml(Path(__file__).with_name("causes.toml"))
     return Catalogue(
         rows=tuple(_row(entry) for entry in data["cause"]),
         blinds=tuple(Blind(**entry) for entry in data["blind"]),

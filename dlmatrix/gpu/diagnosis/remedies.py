@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from dlmatrix.system.toml import read_toml
 
 #: Where the doctor may stand, each with the tags by which a remedy may be meant for it, the most telling first.
 PLACES: Mapping[str, tuple[str, ...]] = MappingProxyType({
@@ -91,7 +87,7 @@ def prefixes() -> Mapping[str, str]:
 
 @cache
 def _data() -> dict[str, Any]:
-    return dict(tomllib.loads(files(__package__).joinpath("remedies.toml").read_text(encoding="utf-8")))
+    return read_toml(Path(__file__).with_name("remedies.toml"))
 
 
 def _remedy(entry: dict[str, Any]) -> Remedy:

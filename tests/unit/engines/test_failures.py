@@ -219,3 +219,7 @@ def test_a_layer_that_the_engine_deleted_meanwhile_is_made_again(
 def test_a_build_that_a_signal_ended_names_it() -> None:
     error = explain("", "cpu-x", "here", -9)
     assert (error.exit_code, error.message) == (5, "cpu-x: the build was killed by SIGKILL")
+
+
+def test_a_signal_without_a_name_is_named_by_its_number() -> None:
+    assert explain("", "cpu-x", "here", -40).message == "cpu-x: the build was killed by signal 40"

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -29,6 +30,7 @@ from dlmatrix.guides.steps import read_steps
 from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Site
 
+Cli = Callable[..., tuple[int, str, str]]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -298,6 +300,26 @@ def test_a_limit_that_is_lower_already_stays(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr("resource.getrlimit", lambda kind, hard=hard: (hard, hard))
         limit(resource.RLIMIT_NPROC, 2000)
         assert made.pop() == (soft, soft)
+
+
+def test_an_installation_that_was_lost_from_the_page_is_not_made_up(tmp_path: Path) -> None:
+    """The guide has one, of which nobody can know what it installs: what follows is not judged."""
+    (tmp_path / "guide.md").write_text(
+        "```bash\npip install *** torch\n```\n\n```python\nimport numpy\nprint(numpy.pi)\n```\n", encoding="utf-8"
+    )
+    guide = read_guide(tmp_path / "guide.md")
+    reading = read_steps(guide)
+    assert [step.kind for step in reading.steps] == ["hole", "program"]
+    assert with_implied(guide, reading) == reading.steps
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path, cli: Cli) -> None:
+    guide = tmp_path / "guide.md"
+    guide.write_text("```bash\necho here\n```\n", encoding="utf-8")
+    code, out, err = cli("replay", str(guide), "--report", "/proc/dlmatrix-report")
+    assert code == 2
+    assert "the report cannot be written there" in err or "no folder that can be written" in err
+    assert "here" not in out
 
 
 @pytest.mark.usefixtures("contained")

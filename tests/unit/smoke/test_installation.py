@@ -155,3 +155,12 @@ def test_the_script_of_an_environment_that_was_moved(tmp_path):
     assert "names /gone/venv/bin/python, which is not there" in told[0]
     assert told[1:] == [""] * 3
     assert os.listdir(str(tmp_path))
+
+
+def test_what_a_package_carries_for_itself_is_not_installed(tmp_path):
+    vendor = tmp_path / "setuptools" / "_vendor"
+    for folder in (tmp_path, vendor):
+        (folder / "packaging-24.0.dist-info").mkdir(parents=True)
+    (vendor / "wheel-0.1.dist-info").mkdir()
+    found = distributions.installed([str(tmp_path), str(vendor)])
+    assert found == {"packaging": "24.0"}

@@ -40,6 +40,18 @@ def test_a_second_process_is_told_who_holds_the_env_until_it_ends(root: Path, tm
             pass
 
 
+def test_a_torn_name_of_the_holder_is_told_as_far_as_it_can_be_read(root: Path, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        (state_dir(tmp_path) / "busy" / "cpu-x").write_bytes(b"\xff\xfe")
+        with pytest.raises(BusyError, match="another run of it is under way"):
+            exclusive(tmp_path, "cpu-x").__enter__()
+        holder.kill()
+
+
 def test_an_env_is_free_again_after_a_failure(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="inside"), exclusive(tmp_path, "cpu-x"):
         raise ValueError("inside")
