@@ -61,9 +61,7 @@ def tests(session: nox.Session) -> None:
         tool(session, "pytest", "-m", "not image", *session.posargs)
         return
     tool(session, "pytest", "-m", "not image", "--numprocesses", "auto", "--dist", "worksteal")
-    # The tools' Python, of which nox's own may be another.
-    own = next((ROOT / ".venv" / "lib").glob("python3.*")).name.replace("thon", "").replace(".", "")
-    tool(session, "tox", "run-parallel", "--skip-env", own, "--parallel", "auto", "--parallel-no-spinner")
+    tool(session, "tox", "run-parallel", "--parallel", "auto", "--parallel-no-spinner")
 
 
 @nox.session(name="image-tests")
