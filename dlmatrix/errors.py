@@ -156,6 +156,12 @@ class MissingError(DlmatrixError):
     exit_code = 18
 
 
+class NotReachedError(DlmatrixError):
+    """Machines of a fleet were not reached, or got lost."""
+
+    exit_code = 19
+
+
 class SkippedEnv(DlmatrixError):  # noqa: N818 - a skip is no error, but it ends an env's run like one
     """An env cannot be run on this machine, through no fault of its own; the message is the reason."""
 

@@ -30,21 +30,21 @@ def junit(results: Sequence[EnvResult], started: datetime.datetime, host: str | 
         attributes |= {"id": str(number), "package": "dlmatrix", "name": result.env.name, "tests": str(len(checks))}
         # Ant's word where a machine has no name.
         attributes |= {
-            "hostname": _clean(host or "localhost"),
+            "hostname": clean(host or "localhost"),
             "timestamp": timestamp,
             "time": _seconds(result, checks),
         }
         suite = ElementTree.SubElement(root, "testsuite", attributes)
         properties = ElementTree.SubElement(suite, "properties")
         for name, value in (("outcome", result.outcome.value), ("reason", result.reason)):
-            ElementTree.SubElement(properties, "property", name=name, value=_clean(value))
+            ElementTree.SubElement(properties, "property", name=name, value=clean(value))
         for check in checks:
             case = ElementTree.SubElement(
-                suite, "testcase", classname=result.env.name, name=_clean(check["id"]), time=f"{check['seconds']:.3f}"
+                suite, "testcase", classname=result.env.name, name=clean(check["id"]), time=f"{check['seconds']:.3f}"
             )
             if tag := _TAGS.get(check["outcome"]):
-                kind = {} if tag == "skipped" else {"type": _clean(check.get("kind", "env"))}
-                ElementTree.SubElement(case, tag, kind | {"message": _clean(check.get("reason", ""))})
+                kind = {} if tag == "skipped" else {"type": clean(check.get("kind", "env"))}
+                ElementTree.SubElement(case, tag, kind | {"message": clean(check.get("reason", ""))})
         ElementTree.SubElement(suite, "system-out")
         ElementTree.SubElement(suite, "system-err")
     return root
@@ -55,5 +55,6 @@ def _seconds(result: EnvResult, checks: Sequence[Mapping[str, Any]]) -> str:
     return f"{result.seconds.get('run') or sum(check['seconds'] for check in checks):.3f}"
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
+    """A text that XML 1.0 can hold."""
     return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)

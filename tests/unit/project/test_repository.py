@@ -20,6 +20,7 @@ FLOORS = (
     {"inspection", "gpu"},
     {"engines"},
     {"run", "upkeep", "guides"},
+    {"fleet"},
     {"report"},
     {"cli"},
     {"__main__"},

@@ -1,0 +1,118 @@
+"""What came home from a machine: looked at aside, held against what was written there, and only then a result."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.document.result import FILE, read_result
+from dlmatrix.errors import EXIT_SKIPPED, ReportError, UsageError
+from dlmatrix.fleet.figures import figures
+from dlmatrix.fleet.row import Row, folder_name
+from dlmatrix.fleet.states import cause_of, cause_of_code
+from dlmatrix.system.files import told_by
+
+HOSTS, INCOMING = "hosts", "incoming"
+#: Written by the supervisor of the machine, the last of all: how the checks ended, and the sums of what they wrote.
+END = "ended.json"
+LOG = "log"
+#: Bytes of a log's end in which the reason is looked for.
+_TAIL = 20_000
+
+
+def incoming(run: Path, machine: str) -> Path:
+    """Where files of a machine arrive; nothing there is believed."""
+    return run / INCOMING / folder_name(machine)
+
+
+def settle(run: Path, row: Row, ended: Mapping[str, Any]) -> Row:
+    """A machine whose checks ended, from what arrived of it; what is whole becomes ``hosts/NAME``.
+
+    ``ended`` is how its supervisor, or Slurm, says that they ended: exit_code, timed_out, seconds, attempt, files (by
+    name: sha256). What arrived torn stays aside, and leaves what was there before as it was.
+    """
+    arrived = incoming(run, row.name)
+    row = replace(row, seconds=_number(ended.get("seconds")), attempts=int(ended.get("attempt") or row.attempts))
+    with contextlib.suppress(OSError):
+        if torn := next(_torn(arrived, ended.get("files") or {}), ""):
+            return row.at("not-home", "torn", said=torn)
+    try:
+        found = _judged(arrived, row, ended)
+    except (ReportError, UsageError) as error:
+        found = row.at("error", "no-result", said=error.message)
+    place = run / HOSTS / folder_name(row.name)
+    place.parent.mkdir(exist_ok=True)
+    if arrived.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+        arrived.rename(place)
+    return found
+
+
+def _judged(arrived: Path, row: Row, ended: Mapping[str, Any]) -> Row:
+    code = ended.get("exit_code")
+    if ended.get("timed_out"):
+        return row.at("hung", step="ended")
+    if not (arrived / FILE).is_file():
+        return _without_result(arrived, row, code)
+    result = read_result(arrived).data
+    outcomes = {env["outcome"] for env in result["envs"]}
+    told = replace(row, figures=figures(result), step="ended")
+    reason = "; ".join(f"{env['name']}: {env['reason']}" for env in result["envs"] if env["outcome"] != "passed")
+    if not outcomes:
+        return told.at("error", "no-result", said="its result names no env")
+    if "failed" in outcomes:
+        return told.at("failed", said=reason, code=_code(code))
+    if "error" in outcomes:
+        # What befell the run tells nothing of the machine's fitness, and may be mended.
+        befell = cause_of_code(code) if isinstance(code, int) else None
+        return (
+            told.at(befell.state, befell.id, said=reason) if befell else told.at("error", said=reason, code=_code(code))
+        )
+    if code not in (0, EXIT_SKIPPED):
+        return told.at("error", said=f"every env of its result passed, and its run ended with {code}", code=_code(code))
+    return told.at("skipped" if "skipped" in outcomes else "passed", said=reason)
+
+
+def _without_result(arrived: Path, row: Row, code: Any) -> Row:
+    last = told_by(arrived / LOG)[-_TAIL:]
+    lines = [line for line in last.splitlines() if line.strip()]
+    said = next((line for line in reversed(lines) if line.startswith(("dlmatrix: ", "smoke: "))), "".join(lines[-1:]))
+    cause = (cause_of_code(code) if isinstance(code, int) else None) or cause_of(last, "unfit")
+    if cause:
+        return row.at(cause.state, cause.id, said=said)
+    how = f"killed by signal {-code}" if isinstance(code, int) and code < 0 else f"exit code {code}"
+    return row.at("error", "no-result", said=f"{how}: {said}" if said else how)
+
+
+def _torn(arrived: Path, files: Mapping[str, Any]) -> Iterator[str]:
+    """What is missing, or is not what was written there."""
+    for name, wanted in files.items():
+        place = arrived / name
+        if place.parent != arrived or not place.is_file():
+            yield f"{name} did not arrive"
+        elif hashlib.sha256(place.read_bytes()).hexdigest() != wanted:
+            yield f"{name} is not what was written there"
+
+
+def read_end(text: str) -> dict[str, Any]:
+    """What a supervisor wrote; empty where it is nothing that one writes."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _code(value: Any) -> int | None:
+    """The exit code of a run that went wrong: 1 where it says none."""
+    return value if isinstance(value, int) and value > 0 else 1

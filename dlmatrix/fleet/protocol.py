@@ -1,0 +1,36 @@
+"""What gives machines their checks: Ansible for labs, Slurm for clusters, behind one small interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from dlmatrix.fleet.row import Row
+
+
+class Carrier(Protocol):
+    """The engine that a site already has."""
+
+    #: as in fleet.json
+    name: str
+
+    def submit(self, rows: Sequence[Row], *, again: bool) -> None:
+        """Begin with these machines, or go on where they are; returns at once.
+
+        ``again`` where checks whose end was never written are to be started over: the first time of each command.
+        Nothing that is under way, or ended with a result, is ever started a second time. Raises EngineError where
+        the engine itself cannot be used.
+        """
+
+    def look(self) -> Mapping[str, Row]:
+        """How the submitted machines stand that changed since the last look, by name.
+
+        After the last change no machine is moving. Raises EngineError where the engine itself failed: then nothing
+        is known of any machine, and its row stays as it was.
+        """
+
+    def stop(self, rows: Sequence[Row]) -> Mapping[str, Row]:
+        """End the checks of these machines there, and how each stands then."""
+
+    def leave(self) -> None:
+        """Let go of everything that runs here, and of nothing that runs there."""

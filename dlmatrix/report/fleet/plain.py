@@ -1,0 +1,136 @@
+"""A fleet as text: Markdown, CSV and JUnit XML."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from dlmatrix.fleet.record import Fleet
+from dlmatrix.fleet.row import Row
+from dlmatrix.fleet.states import states
+from dlmatrix.report.junit import clean
+from dlmatrix.system.markdown import cell
+
+COLUMNS = (
+    *("machine", "kind", "state", "why", "GPU", "can train", "train img/s", "infer img/s", "driver"),
+    *("seconds", "before"),
+)
+_CSV = (*COLUMNS, "next", "code", "attempts", "outlier")
+_MARKS = {"passed": "✅", "failed": "❌", "skipped": "⏭️", "running": "⏳", "waiting": "⏳"}
+_TAGS = {"passed": "", "failed": "failure", "skipped": "skipped"}
+#: A cell that a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t")
+
+
+def cells(fleet: Fleet, row: Row) -> list[str]:
+    """A machine's cells, in the order of COLUMNS; a dash for what is not known."""
+    found = row.figures or {}
+    envs = list(found.get("envs") or ())
+    gpus = Counter(found.get("gpus") or ())
+    return [
+        row.name,
+        " \N{MULTIPLICATION SIGN} ".join(str(found[key]) for key in ("cpus", "cpu") if found.get(key)) or "-",
+        row.state,
+        row.reason or "-",
+        ", ".join(f"{number} \N{MULTIPLICATION SIGN} {name}" if number > 1 else name for name, number in gpus.items())
+        or "-",
+        _several(envs, "trains", {True: "yes", False: "no", None: "-"}.__getitem__),
+        _several(envs, "train", _rate),
+        _several(envs, "infer", _rate),
+        str(found.get("driver") or "-"),
+        f"{row.seconds:.1f}" if row.seconds is not None else "-",
+        "; ".join(row.before) or "-",
+    ]
+
+
+def counts(fleet: Fleet) -> str:
+    """``30 machines: 17 passed, 1 hung, 12 unreachable``."""
+    found = Counter(row.state for row in fleet.machines)
+    told = ", ".join(f"{found[state]} {state}" for state in states() if found[state])
+    return f"{len(fleet.machines)} machine{'s' * (len(fleet.machines) != 1)}: {told}"
+
+
+def summary(fleet: Fleet, folder: str) -> str:
+    """The fleet as Markdown: each machine, what stands out, and what to do, causes together."""
+    lines = [f"# dlmatrix fleet: {cell(', '.join(fleet.envs))}", ""]
+    lines += [f"{counts(fleet)}. Run {cell(fleet.run)}, by {fleet.engine}, begun {fleet.started}.", ""]
+    lines += [f"- {cell(str(found.get('words') or found['what']))}" for found in fleet.findings]
+    lines += [""] * bool(fleet.findings)
+    lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    for row in fleet.machines:
+        name, kind, state, *rest = cells(fleet, row)
+        marked = f"{_MARKS.get(state, '⚠️')} {state}"
+        lines.append("| " + " | ".join([cell(name), cell(kind), marked, *map(cell, rest)]) + " |")
+    groups: dict[str, list[Row]] = {}
+    for row in fleet.machines:
+        groups.setdefault(row.words, []).append(row)
+    for words, rows in groups.items():
+        if step := rows[0].next_step(f"reports/fleet/{folder}"):
+            names = ", ".join(cell(row.name) for row in rows)
+            lines += ["", f"**{len(rows)} \N{MULTIPLICATION SIGN} {cell(words)}** ({names}). Next: {cell(step)}"]
+    return "\n".join(lines) + "\n"
+
+
+def csv_text(fleet: Fleet, folder: str) -> str:
+    """A line for each machine, after one with the names of the columns."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV)
+    standing = {str(found["machine"]): str(found["what"]) for found in fleet.findings if found["certain"]}
+    for row in fleet.machines:
+        more = [row.next_step(f"reports/fleet/{folder}"), row.exit_code, row.attempts, standing.get(row.name, "")]
+        writer.writerow([_plain("" if text == "-" else str(text)) for text in (*cells(fleet, row), *more)])
+    return out.getvalue()
+
+
+def junit(fleet: Fleet) -> ElementTree.Element:
+    """One case for each machine that was asked for: what was not reached is an error, and never left out."""
+    root = ElementTree.Element("testsuites")
+    tags = [_TAGS.get(row.state, "error") for row in fleet.machines]
+    seconds = sum(row.seconds or 0.0 for row in fleet.machines)
+    attributes = {
+        "id": "0",
+        "package": "dlmatrix",
+        "name": clean(f"fleet {fleet.run}"),
+        "hostname": "localhost",
+        "tests": str(len(tags)),
+        "failures": str(tags.count("failure")),
+        "errors": str(tags.count("error")),
+        "skipped": str(tags.count("skipped")),
+        "timestamp": fleet.started[:19],
+        "time": f"{seconds:.3f}",
+    }
+    suite = ElementTree.SubElement(root, "testsuite", attributes)
+    ElementTree.SubElement(suite, "properties")
+    for row, tag in zip(fleet.machines, tags, strict=True):
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=clean(" ".join(fleet.envs)),
+            name=clean(row.name),
+            time=f"{row.seconds or 0.0:.3f}",
+        )
+        if tag:
+            kind = {} if tag == "skipped" else {"type": row.state}
+            ElementTree.SubElement(case, tag, kind | {"message": clean(f"{row.state}: {row.reason}")})
+    ElementTree.SubElement(suite, "system-out")
+    ElementTree.SubElement(suite, "system-err")
+    return root
+
+
+def _several(envs: list[Mapping[str, Any]], key: str, words: Any) -> str:
+    """A figure of each env, once where all are alike."""
+    return ", ".join(dict.fromkeys(words(env.get(key)) for env in envs)) or "-"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _plain(text: str) -> str:
+    """A text for a spreadsheet, which obeys what begins like a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else text

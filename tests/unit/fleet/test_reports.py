@@ -1,0 +1,101 @@
+"""A fleet's files: a row for every machine that was asked for, in each of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import xmlschema
+from rich.console import Console
+
+from dlmatrix.fleet import record
+from dlmatrix.fleet.figures import figures
+from dlmatrix.fleet.record import Fleet
+from dlmatrix.fleet.row import Row
+from dlmatrix.fleet.states import causes, states
+from dlmatrix.report.fleet.plain import csv_text, junit, summary
+from dlmatrix.report.fleet.write import lines, table, write_fleet
+from tests.unit.documents import check, document, env, result
+
+HOSTILE = "=cmd|' /C calc'!A1\x1b[2J<script>|@all"
+
+
+def rows() -> list[Row]:
+    """A machine in every state and of every cause, one of them with a hostile name."""
+    found = figures(result(env("cpu-torch-2.13", document=document(check("training")))))
+    made = [Row(name=f"s-{name}", state=name, seconds=1.0) for name in states()]
+    made += [Row(name=f"c-{cause.id}", state=cause.state, cause=cause.id, said=HOSTILE) for cause in causes().values()]
+    made[0] = replace(made[0], figures=found)
+    return [*made, Row(name=HOSTILE, state="passed", figures=found)]
+
+
+def fleet(*machines: Row) -> Fleet:
+    begun = record.beginning("R1", "ansible", ["cpu-torch-2.13"], {}, [row.name for row in machines])
+    return begun.with_rows({row.name: row for row in machines})
+
+
+def test_every_machine_is_in_every_file() -> None:
+    whole = fleet(*rows())
+    cases = list(junit(whole).iter("testcase"))
+    found = list(csv.DictReader(io.StringIO(csv_text(whole, "R1"))))
+    text = summary(whole, "R1").split("**")[0]
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(table(whole, 160))
+    shown = console.export_text()
+    for number, row in enumerate(rows()[:-1]):
+        assert cases[number].attrib["name"] == row.name
+        assert found[number]["machine"] == row.name
+        assert f"| {row.name} |" in text
+        assert row.name in shown
+    assert len(cases) == len(found) == len(rows())
+
+
+def test_what_was_not_reached_is_an_error_of_junit_and_only_a_pass_is_a_pass(root: Path) -> None:
+    suites = junit(fleet(*rows()))
+    xmlschema.validate(ElementTree.tostring(suites, encoding="unicode"), str(root / "tests/unit/report/junit.xsd"))
+    for case in suites.iter("testcase"):
+        tags = {child.tag for child in case}
+        name = case.attrib["name"]
+        good = name == "s-passed" or name.startswith("=cmd")
+        usual = {"s-failed": {"failure"}, "s-skipped": {"skipped"}}.get(name, {"error"})
+        assert tags == (set() if good else usual)
+    suite = suites[0]
+    assert int(suite.attrib["errors"]) == len(rows()) - 4
+
+
+def test_no_spreadsheet_page_or_terminal_obeys_what_a_machine_says() -> None:
+    whole = fleet(*rows())
+    assert "\n=cmd" not in csv_text(whole, "R1")
+    assert "<script>" not in summary(whole, "R1")
+    assert "@all" not in summary(whole, "R1")
+
+
+def test_each_cause_is_told_once_with_all_its_machines_and_the_next_command(tmp_path: Path) -> None:
+    off = [Row(name=f"n{n}").at("unreachable", "no-answer") for n in range(7)]
+    key = Row(name="k").at("unreachable", "login-refused")
+    told = list(lines(fleet(*off, key, Row(name="p", state="passed")), tmp_path / "R1"))
+    assert told[0] == "9 machines: 1 passed, 8 unreachable"
+    assert told[1].startswith("n0, n1, n2, n3, n4 and 2 more: unreachable: no answer: next: see that it is on")
+    assert f"fleet --resume {tmp_path / 'R1'}" in told[1]
+    assert "`ssh k` work" in told[2]
+    assert len(told) == 4
+
+
+def test_a_machine_that_stands_out_is_named(tmp_path: Path) -> None:
+    slow = {"machine": "p", "what": "slower", "certain": True, "words": "p: train 38 % below its 29 siblings"}
+    whole = replace(fleet(Row(name="p", state="passed")), findings=(slow,))
+    assert slow["words"] in list(lines(whole, tmp_path))
+    assert slow["words"] in summary(whole, "R1")
+    assert csv_text(whole, "R1").splitlines()[1].endswith(",slower")
+
+
+def test_three_hundred_machines_are_written_in_seconds(tmp_path: Path) -> None:
+    many = [replace(row, name=f"{row.name}-{n}") for n in range(10) for row in rows()][:300]
+    started = time.process_time()
+    write_fleet(tmp_path, record.write(tmp_path, fleet(*many)))
+    assert time.process_time() - started < 5  # what it must stay under; it takes a tenth
+    assert {file.name for file in tmp_path.iterdir()} == {"fleet.json", "summary.md", "fleet.csv", "junit.xml"}
