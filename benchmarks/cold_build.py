@@ -30,9 +30,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dlmatrix.engines.docker.engine import DockerEngine, connect
 from dlmatrix.matrix.load import load_matrix, lock_of, select
+from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH, Limits, Plan, make_plan
-from dlmatrix.matrix.site import local_wheels, read_site
+from dlmatrix.matrix.site import read_site
 from dlmatrix.system.checkout import find_root
 
 #: Seconds for which a disk's megabytes must not change.
@@ -92,7 +93,7 @@ def plain(plan: Plan, base: str, site: Site, number: int) -> None:
     with tempfile.TemporaryDirectory(dir=plan.root / ".dlmatrix") as name:
         folder = Path(name)
         (folder / "wheels").mkdir()
-        for wheel in local_wheels(site, plan.lock):
+        for wheel in Local(site, plan.lock, plan.env.python).files:
             shutil.copy2(wheel, folder / "wheels" / wheel.name)
         shutil.copy(plan.lock.file, folder / "lock.txt")
         (folder / "Dockerfile").write_text(PLAIN.replace("${CACHE}", NAME), encoding="utf-8")

@@ -16,6 +16,8 @@ from dlmatrix.errors import (
     IntegrityError,
     NetworkError,
 )
+from dlmatrix.matrix.local import Local
+from dlmatrix.system.words import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +26,12 @@ class _Sign:
     error: type[DlmatrixError]
     message: str
     next_step: str
+    #: whether it can be for want of a local file
+    lacks: bool = False
 
 
-def _sign(pattern: str, error: type[DlmatrixError], message: str, next_step: str) -> _Sign:
-    return _Sign(pattern=re.compile(pattern, re.I), error=error, message=message, next_step=next_step)
+def _sign(pattern: str, error: type[DlmatrixError], message: str, next_step: str, lacks: bool = False) -> _Sign:
+    return _Sign(pattern=re.compile(pattern, re.I), error=error, message=message, next_step=next_step, lacks=lacks)
 
 
 # In this order: a full disk also breaks connections and bases, and a lost engine breaks everything.
@@ -43,6 +47,7 @@ _SIGNS = (
         IntegrityError,
         "{what}: the file is not the one the lock names, and was refused",
         "do not install it; if the lock is meant to change: nox -s lock -- {env} --write",
+        lacks=True,
     ),
     _sign(
         r"client version (?P<what>[\d.]+) is too (?:old|new)",
@@ -77,6 +82,7 @@ _SIGNS = (
         NetworkError,
         "the package index cannot be reached{asked}",
         "check the network, or configure a mirror, proxy or find-links for pip or uv; then run it again",
+        lacks=True,
     ),
     _sign(
         r"no trusted hash was provided for: `(?P<what>[^`\n]+)`",
@@ -90,6 +96,7 @@ _SIGNS = (
         BuildError,
         "a locked distribution is on no index that this machine knows{named}",
         "configure the index or find-links folder that has it for pip or uv; then run it again",
+        lacks=True,
     ),
 )
 
@@ -112,10 +119,22 @@ def _asked(said: str) -> str:
     return f": {found['host']}, asked for {last.partition('#')[0]}" if last else f": {found['host']}"
 
 
-def explain(said: str, env: str, where: str, exit_code: int = 1) -> DlmatrixError:
+def _for_want_of(local: Local, error: DlmatrixError, env: str) -> DlmatrixError:
+    """The same failure, with what the find-links folders have otherwise than locked, or have not."""
+    if local.altered:
+        files = listed(map(str, local.altered))
+        return IntegrityError(f"{env}: {files}: not the file that the lock names", "download it again, or delete it")
+    if not local.lacking or isinstance(error, IntegrityError):
+        return error
+    what = f"the find-links folders have no file for Python {local.python} of {listed(local.lacking)}"
+    return type(error)(f"{error.message}; {what}", f"put it into one of them, or {error.next_step}")
+
+
+def explain(said: str, env: str, where: str, exit_code: int = 1, local: Local | None = None) -> DlmatrixError:
     """The named failure in the output of a build; where none is recognised, its last lines as they are.
 
-    ``exit_code`` is that of the command, which is below zero where a signal ended it.
+    ``exit_code`` is that of the command, which is below zero where a signal ended it; ``local`` are the files of the
+    lock that were at hand.
     """
     for sign in _SIGNS:
         if match := sign.pattern.search(said):
@@ -123,7 +142,8 @@ def explain(said: str, env: str, where: str, exit_code: int = 1) -> DlmatrixErro
             what = found.get("what") or found.get("image") or ""
             names = {"what": what.strip(), "env": env, "where": where, "asked": _asked(said)}
             names["named"] = f": {names['what']}" if what else ""
-            return sign.error(f"{env}: {sign.message.format(**names)}", sign.next_step.format(**names))
+            error = sign.error(f"{env}: {sign.message.format(**names)}", sign.next_step.format(**names))
+            return _for_want_of(local, error, env) if sign.lacks and local and local.files else error
     if exit_code < 0:
         name = next((one.name for one in signal.Signals if one == -exit_code), f"signal {-exit_code}")
         return BuildError(f"{env}: the build was killed by {name}", "see whether the kernel did it: dmesg | tail")

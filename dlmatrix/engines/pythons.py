@@ -7,18 +7,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Lock, Site
-from dlmatrix.matrix.site import local_wheels, uv_config, uv_environment
+from dlmatrix.matrix.site import uv_config, uv_environment
 from dlmatrix.system.interpreters import find_python
 from dlmatrix.system.process import Finished, Say, run_lines
 from dlmatrix.system.state import state_dir, state_folder
 from dlmatrix.system.working import scratch
 
 #: What the user tells uv of where Pythons come from.
-_SETTINGS = (
-    *("UV_PYTHON_DOWNLOADS", "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL", "UV_OFFLINE"),
-    *("UV_HTTP_RETRIES", "UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT"),
-)
+_SETTINGS = ("UV_PYTHON_DOWNLOADS", "UV_PYTHON_INSTALL_MIRROR", "UV_PYTHON_DOWNLOADS_JSON_URL")
 #: Where nothing answers, ever longer waits (uv's own way) find the same.
 _PATIENCE = {"UV_HTTP_RETRIES": "1", "UV_HTTP_CONNECT_TIMEOUT": "10"}
 
@@ -42,22 +40,21 @@ class Pythons:
             return ""
         return _why(done.said)
 
-    def fits(self, root: Path, lock: Lock, python: Path) -> str:
-        """Whether a lock, with its hashes, is whole for an interpreter: "" if so, else why not, in one line.
+    def fits(self, root: Path, lock: Lock, version: str) -> str:
+        """Whether a lock, with its hashes, is whole for a Python that is here: "" if so, else why not, in one line.
 
         A lock names every file of a release, those for other Pythons too. Nothing is installed.
         """
         with scratch(root) as folder:
-            (folder / "uv.toml").write_text(uv_config(self.site, lock), encoding="utf-8")
+            (folder / "uv.toml").write_text(uv_config(self.site, lock, version), encoding="utf-8")
             words = ["--config-file", str(folder / "uv.toml"), "pip", "install", "--dry-run", "--require-hashes"]
-            words += ["--no-build", "--python", str(python), "--target", str(folder / "nothing")]
-            for parent in dict.fromkeys(wheel.parent for wheel in local_wheels(self.site, lock)):
-                words += ["--find-links", str(parent)]
+            words += ["--no-build", "--python", str(self.find(root, version)), "--target", str(folder / "nothing")]
+            words += Local(self.site, lock, version).links
             done = self._run(root, [*words, "--requirements", str(lock.file)])
         return "" if done.exit_code == 0 else _why(done.said)
 
     def _run(self, root: Path, words: list[str]) -> Finished:
-        environ = uv_environment(self.site, os.environ) | _PATIENCE
+        environ = _PATIENCE | uv_environment(self.site, os.environ)
         environ |= {name: value for name in _SETTINGS if (value := os.environ.get(name))}
         environ["UV_PYTHON_INSTALL_DIR"] = str(state_dir(root) / "pythons")
         return run_lines([self.uv, "--no-progress", *words], say=lambda line: None, environ=environ)

@@ -18,9 +18,10 @@ from dlmatrix.errors import SkippedEnv
 from dlmatrix.inspection.closure import site_packages
 from dlmatrix.inspection.installed import changed
 from dlmatrix.inspection.loader import Place
+from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
-from dlmatrix.matrix.site import local_wheels, uv_config, uv_environment
+from dlmatrix.matrix.site import uv_config, uv_environment
 from dlmatrix.system.process import Say, run_lines
 from dlmatrix.system.state import recall, remember, state_dir
 from dlmatrix.system.working import scratch
@@ -81,22 +82,20 @@ class VenvEngine:
         )
 
     def _install(self, plan: Plan, python: Path, folder: Path, say: Say) -> None:
-        wheels = local_wheels(self._site, plan.lock)
+        local = Local(self._site, plan.lock, plan.env.python)
         with scratch(plan.root) as temporary:
             config = temporary / "uv.toml"
-            config.write_text(uv_config(self._site, plan.lock), encoding="utf-8")
+            config.write_text(uv_config(self._site, plan.lock, plan.env.python), encoding="utf-8")
             common = [self._uv, "--config-file", str(config), "--no-progress"]
             make = [*common, "venv", "--python", str(python), str(folder)]
             install = [*common, "pip", "install", "--python", str(folder / "bin" / "python"), "--require-hashes"]
-            install += ["--no-compile-bytecode", "--requirements", str(plan.lock.file)]
-            for parent in dict.fromkeys(wheel.parent for wheel in wheels):
-                install += ["--find-links", str(parent)]
+            install += ["--no-compile-bytecode", "--requirements", str(plan.lock.file), *local.links]
             if plan.build_lock:
                 install += ["--build-constraints", str(plan.build_lock)]
             for command in (make, install):
                 done = run_lines(command, say=say, environ=uv_environment(self._site, os.environ))
                 if done.exit_code != 0:
-                    raise explain(done.said, plan.env.name, str(folder.parent), done.exit_code)
+                    raise explain(done.said, plan.env.name, str(folder.parent), done.exit_code, local)
 
 
 @contextlib.contextmanager

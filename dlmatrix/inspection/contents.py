@@ -15,6 +15,7 @@ from typing import Any
 
 from dlmatrix.document.check import Outcome, check_entry
 from dlmatrix.matrix.model import Site
+from dlmatrix.system.words import listed
 
 #: How GNU find is to print each file; ``parse_listing`` reads it.
 LISTING = ("/", "-xdev", "-printf", r"%y %m %U %G %s %i %p\0")
@@ -190,9 +191,8 @@ def _folder(path: str) -> str:
 
 def _result(name: str, asserts: str, offenders: Iterable[str]) -> dict[str, Any]:
     found = sorted(offenders)
-    shown = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     outcome = Outcome.FAILED if found else Outcome.PASSED
-    return check_entry(name, asserts, outcome, shown, kind="image", expected=[], found=found[:50])
+    return check_entry(name, asserts, outcome, listed(found), kind="image", expected=[], found=found[:50])
 
 
 def _body(certificate: str) -> str:

@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.errors import ConfigError
-from dlmatrix.matrix.model import Lock, Site, normal_name
+from dlmatrix.matrix.local import Local
+from dlmatrix.matrix.model import Lock, Site
 from dlmatrix.system.toml import read_toml
 
+#: What uv is told that leads it nowhere else.
+_KEPT = ("UV_CACHE_DIR", "UV_OFFLINE", "UV_HTTP_RETRIES", "UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
@@ -46,13 +49,16 @@ def read_site(environ: Mapping[str, str]) -> Site:
     )
 
 
-def uv_config(site: Site, lock: Lock) -> str:
-    """The settings for installing a lock, as the text of a uv.toml.
+def uv_config(site: Site, lock: Lock, python: str) -> str:
+    """The settings for installing a lock for a Python ``major.minor``, as the text of a uv.toml.
 
-    PyTorch's own index is one that uv knows by name; it is asked only where a ``+cpu`` build is
-    locked and no local wheel of it is at hand.
+    No index is asked where the find-links folders have all of it. PyTorch's own is one that uv knows by name; it is
+    asked only where a ``+cpu`` build is locked and no local wheel of it is at hand.
     """
-    torch = '[pip]\ntorch-backend = "cpu"\n' if _needs_torch_index(lock, local_wheels(site, lock)) else ""
+    local = Local(site, lock, python)
+    if local.whole:
+        return "no-index = true\n"
+    torch = '[pip]\ntorch-backend = "cpu"\n' if any("+cpu" in one for one in local.lacking) else ""
     return index_config(site) + torch
 
 
@@ -77,30 +83,10 @@ def uv_environment(site: Site, environ: Mapping[str, str]) -> dict[str, str]:
     kept = {
         k: v for k, v in environ.items() if not k.startswith(("UV_", "PIP_")) and k not in ("VIRTUAL_ENV", "PYTHONPATH")
     }
-    if "UV_CACHE_DIR" in environ:
-        kept["UV_CACHE_DIR"] = environ["UV_CACHE_DIR"]
+    kept |= {name: environ[name] for name in _KEPT if name in environ}
     if site.ca_bundle:
         kept["SSL_CERT_FILE"] = str(site.ca_bundle)
     return kept | site.proxies
-
-
-def local_wheels(site: Site, lock: Lock) -> tuple[Path, ...]:
-    """The files in the find-links folders whose name and version the lock asks for.
-
-    Their hashes are not looked at here: the installer does, and refuses a wrong one by name.
-    """
-    wanted = {(entry.name, entry.version) for entry in lock.entries}
-    return tuple(
-        file
-        for folder in site.find_links
-        for file in sorted(folder.glob("*.whl"))
-        if (normal_name(file.name.split("-")[0]), *file.name.split("-")[1:2]) in wanted
-    )
-
-
-def _needs_torch_index(lock: Lock, wheels: tuple[Path, ...]) -> bool:
-    local_builds = [entry for entry in lock.entries if "+cpu" in entry.version]
-    return any(not any(f"-{entry.version}-" in wheel.name for wheel in wheels) for entry in local_builds)
 
 
 def _uv_settings(environ: Mapping[str, str], home: Path) -> dict[str, Any]:

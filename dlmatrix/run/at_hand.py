@@ -57,13 +57,12 @@ class AtHand:
 
     def _that_run(self, envs: Sequence[Env]) -> Iterator[Env]:
         yield from filter(self.here, envs)
-        python = self.pythons.find(self.matrix.root, OWN)
-        for env in envs if python else ():
+        for env in envs if self.pythons.find(self.matrix.root, OWN) else ():
             try:
                 lock = lock_of(self.matrix, env)
             except DlmatrixError:  # the env's own fault is told where it is asked for
                 continue
-            if python and not self.pythons.fits(self.matrix.root, lock, python):
+            if not self.pythons.fits(self.matrix.root, lock, OWN):
                 yield replace(env, python=OWN)
 
 

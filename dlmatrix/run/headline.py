@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dlmatrix.system.words import listed
+
 #: What a failure comes down to, the deepest first: whatever else a check says, it ends because of this.
 _ROOTS = (
     re.compile(r"No space left on device|Disk quota exceeded"),
@@ -47,8 +49,7 @@ def _line(group: list[Mapping[str, Any]]) -> str:
     """The check that tells a cause, and the names of those that say the same."""
     first, *more = sorted(group, key=lambda check: (check["id"] != "imports", check["id"] in _ECHOES))
     others = [check["id"] for check in more]
-    shown = ", ".join(others[:_SHOWN]) + (f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else "")
-    return f"{first['id']}: {_telling(first['reason'])}" + (f" (so do {shown})" if others else "")
+    return f"{first['id']}: {_telling(first['reason'])}" + (f" (so do {listed(others, _SHOWN)})" if others else "")
 
 
 def _telling(reason: str) -> str:

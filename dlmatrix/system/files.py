@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import hashlib
 import os
 import re
 import threading
@@ -52,6 +53,15 @@ def sweep(folder: Path) -> None:
 def read_text(file: Path) -> str:
     """What a file holds; nothing where there is none."""
     return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def sha256(file: Path) -> str:
+    """The digest of what a file holds, in hexadecimal, without holding it in memory."""
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def told_by(file: Path) -> str:

@@ -34,6 +34,7 @@ from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import BaseMissingError, BuildError, EngineError, NoEngineError
 from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
+from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
 from dlmatrix.system.bounded import LINE, Pieces
@@ -153,7 +154,8 @@ class DockerEngine:
                 say("the engine deleted a layer meanwhile: the same build once more")
                 done = run_docker(command, say=say)
         if done.exit_code != 0:
-            raise explain(done.said, plan.env.name, "the Docker engine", done.exit_code)
+            local = Local(self._site, plan.lock, plan.env.python)
+            raise explain(done.said, plan.env.name, "the Docker engine", done.exit_code, local)
 
     def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
         """Run the checks in a container that is always removed."""

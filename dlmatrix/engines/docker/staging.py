@@ -8,9 +8,10 @@ from pathlib import Path
 
 import uv
 
+from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
-from dlmatrix.matrix.site import local_wheels, uv_config
+from dlmatrix.matrix.site import uv_config
 from dlmatrix.system.state import state_dir
 from dlmatrix.system.working import scratch
 
@@ -19,10 +20,10 @@ def stage(plan: Plan, site: Site, folder: Path) -> tuple[dict[str, str], dict[st
     """The named contexts and the secrets of a build, by their names; what must be made is made in ``folder``."""
     wheels = folder / "wheels"
     wheels.mkdir()
-    for wheel in local_wheels(site, plan.lock):
-        _link_or_copy(wheel, wheels / wheel.name)
+    for file in Local(site, plan.lock, plan.env.python).files:
+        _link_or_copy(file, wheels / file.name)
     config = folder / "uv.toml"
-    config.write_text(uv_config(site, plan.lock), encoding="utf-8")
+    config.write_text(uv_config(site, plan.lock, plan.env.python), encoding="utf-8")
     secrets = {"uvconfig": str(config)}
     if site.ca_bundle:
         secrets["ca"] = str(site.ca_bundle)

@@ -12,7 +12,7 @@ from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.load import lock_of, select
 from dlmatrix.matrix.model import Lock, LockEntry, Matrix, Site
 from dlmatrix.matrix.plan import Limits, make_plan, official
-from dlmatrix.matrix.site import local_wheels, read_site, uv_config, uv_environment
+from dlmatrix.matrix.site import read_site, uv_config, uv_environment
 
 MIRROR, OTHER = "https://mirror.example/simple", "https://other.example/simple"
 
@@ -126,7 +126,7 @@ def test_uv_is_told_the_site_s_indexes_and_proxies() -> None:
         extra_indexes=(OTHER,),
         proxies={"https_proxy": 'http://u:"\\@proxy.example', "no_proxy": "localhost,.example"},
     )
-    assert uv_config(site, lock(numpy="2.0")).splitlines() == [
+    assert uv_config(site, lock(numpy="2.0"), "3.11").splitlines() == [
         'index-strategy = "unsafe-best-match"',
         f'index-url = "{MIRROR}"',
         f'extra-index-url = ["{OTHER}"]',
@@ -139,18 +139,10 @@ def test_torch_s_own_index_is_asked_only_for_a_cpu_build_that_no_folder_has(tmp_
     asks = 'torch-backend = "cpu"'
     locked = lock(torch="2.13.0+cpu")
     site = Site(find_links=(tmp_path,))
-    assert asks in uv_config(site, locked)
-    assert asks not in uv_config(site, lock(torch="2.13.0"))
+    assert asks in uv_config(site, locked, "3.11")
+    assert asks not in uv_config(site, lock(torch="2.13.0"), "3.11")
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
-    assert asks not in uv_config(site, locked)
-
-
-def test_local_wheels_are_those_the_lock_names_however_they_are_spelled(tmp_path: Path) -> None:
-    names = ("PyYAML-6.0-py3-none-any.whl", "typing_extensions-4.1-py3-none-any.whl", "ruamel.yaml-1-py3-none-any.whl")
-    for name in (*names, "typing_extensions-4.2-py3-none-any.whl", "numpy-2.0-py3-none-any.whl", "broken.whl"):
-        (tmp_path / name).touch()
-    locked = lock(**{"pyyaml": "6.0", "typing-extensions": "4.1", "ruamel-yaml": "1"})
-    assert {file.name for file in local_wheels(Site(find_links=(tmp_path,)), locked)} == set(names)
+    assert asks not in uv_config(site, locked, "3.11")
 
 
 def test_uv_gets_the_caller_s_environment_less_what_would_lead_it_elsewhere() -> None:

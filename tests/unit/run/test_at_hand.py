@@ -45,7 +45,7 @@ class Some(Pythons):
         self.brought.append(version)
         return ""
 
-    def fits(self, root: Path, lock: Lock, python: Path) -> str:
+    def fits(self, root: Path, lock: Lock, version: str) -> str:
         return "" if lock.file.stem in self.whole else "no wheels"
 
 
