@@ -8,9 +8,55 @@ import json
 import os
 import site
 import sys
-from typing import Iterable
+from typing import Any, Iterable
+
+from smoke import distributions
 
 _CODE = (".py", ".so")
+#: The distributions that put a framework's package on the path.
+PROVIDERS = {
+    "torch": ("torch",),
+    "tensorflow": (
+        "tensorflow",
+        "tensorflow-cpu",
+        "tensorflow-gpu",
+        "tensorflow-intel",
+        "tensorflow-rocm",
+        "intel-tensorflow",
+        "nvidia-tensorflow",
+        "tf-nightly",
+    ),
+}
+
+
+def seen(module: str) -> dict[str, Any]:
+    """What there is of a framework (torch, tensorflow) and of all that it needs, more than once.
+
+    "providers" and "others": [{"name", "version", "folder", "from", "cuda"}] of the distributions in the first one's
+    folder, of which there should be one, and of those in later folders, which are not imported; "cuda" is whether it
+    brings torch's CUDA library. "twice" and "strangers": what is wrong, in words; "shadowed": what is not used.
+    """
+    every = list(distributions.folders())
+    found = [entry for entry in every if entry[0] in PROVIDERS[module]]
+    if not found:
+        return {"providers": [], "others": [], "twice": [], "strangers": [], "shadowed": []}
+    needed = {who for who, _ in distributions.required(found[0][0])} | {"numpy"}
+    twice, shadowed = second(every, needed | set(PROVIDERS[module]))
+    # Of those in one folder the files are mixed; in another folder a second one is only shadowed.
+    beside = [entry for entry in found if base(entry) == base(found[0])]
+    return {
+        "providers": [_described(entry) for entry in beside],
+        "others": [_described(entry) for entry in found if entry not in beside],
+        "twice": twice,
+        "strangers": strangers(every, needed),
+        "shadowed": shadowed,
+    }
+
+
+def _described(entry: tuple[str, str, str]) -> dict[str, Any]:
+    folder = base(entry)
+    cuda = os.path.exists(os.path.join(folder, "torch", "lib", "libtorch_cuda.so"))
+    return {"name": entry[0], "version": entry[1], "folder": folder, "from": origin(folder), "cuda": cuda}
 
 
 def base(entry: tuple[str, str, str]) -> str:
@@ -64,12 +110,12 @@ def strangers(every: Iterable[tuple[str, str, str]], names: Iterable[str]) -> li
 
 
 def modules(folder: str) -> list[str]:
-    """Top-level modules and packages that a metadata folder's RECORD names; none where it has no RECORD."""
+    """Top-level modules and packages that a distribution's RECORD, else its top_level.txt, names; none without both."""
     try:
         with open(os.path.join(folder, "RECORD"), encoding="utf-8", errors="replace", newline="") as stream:
             paths = [row[0] for row in csv.reader(stream) if row]
     except (OSError, csv.Error):
-        return []
+        return [name for name in _top_level(folder) if name.isidentifier()]
     found: dict[str, None] = {}
     for path in paths:
         first, slash, rest = path.partition("/")
@@ -78,6 +124,18 @@ def modules(folder: str) -> list[str]:
         elif not slash and path.endswith(_CODE):
             found[path.partition(".")[0]] = None
     return [name for name in found if name.isidentifier()]
+
+
+def _top_level(folder: str) -> list[str]:
+    """The names of top_level.txt whose code lies beside it: a package's own, not a namespace of several."""
+    try:
+        with open(os.path.join(folder, "top_level.txt"), encoding="utf-8", errors="replace") as stream:
+            names = stream.read().split()
+    except OSError:
+        return []
+    beside = os.path.dirname(folder)
+    places = {name: (os.path.join(beside, name, "__init__.py"), os.path.join(beside, name + ".py")) for name in names}
+    return [name for name in names if any(map(os.path.exists, places[name]))]
 
 
 def imported(module: str) -> str:

@@ -10,9 +10,15 @@ from typing import Iterable, Iterator
 from smoke import requirement
 from smoke.requirement import normalised
 
+_EGG = re.compile(r"(?P<name>[^-]+)(-(?P<version>[^-]+))?(-py\d[\d.]*)?(-.+)?")
+
 
 def folders(path: Iterable[str] | None = None) -> Iterator[tuple[str, str, str]]:
-    """(normalised name, version, metadata folder) of every ``*.dist-info`` on sys.path, in its order."""
+    """(normalised name, version, metadata) of every ``*.dist-info`` and ``*.egg-info`` on sys.path, in its order.
+
+    The latter is what Debian's packages and old installers leave, a folder or one file, and its name need not say
+    the version.
+    """
     seen = set()
     for folder in sys.path if path is None else path:
         real = os.path.realpath(folder or ".")
@@ -23,8 +29,12 @@ def folders(path: Iterable[str] | None = None) -> Iterator[tuple[str, str, str]]
         for entry in sorted(os.listdir(real)):
             stem, extension = os.path.splitext(entry)
             name, dash, version = stem.partition("-")
+            place = os.path.join(real, entry)
             if extension == ".dist-info" and dash:
-                yield normalised(name), version, os.path.join(real, entry)
+                yield normalised(name), version, place
+            egg = _EGG.fullmatch(stem) if extension == ".egg-info" else None
+            if egg:
+                yield normalised(egg.group("name")), egg.group("version") or _told(place, "Version"), place
 
 
 #: NVIDIA's wheels that compute with CUDA, by name: cuBLAS to cuTENSOR, NCCL, NPP, nvJPEG to nvVM, and whatever names
@@ -45,20 +55,48 @@ def installed(path: Iterable[str] | None = None) -> dict[str, str]:
     return found
 
 
+def metadata(folder: str) -> str:
+    """The head of a distribution's metadata; "" where there is none."""
+    for place in (os.path.join(folder, "METADATA"), os.path.join(folder, "PKG-INFO"), folder):
+        try:
+            with open(place, encoding="utf-8", errors="replace") as stream:
+                return stream.read().partition("\n\n")[0]
+        except OSError:
+            continue
+    return ""
+
+
+def _told(folder: str, key: str) -> str:
+    match = re.search(r"^" + key + ": *(.+)$", metadata(folder), re.M)
+    return match.group(1).strip() if match else ""
+
+
 def requirements(folder: str) -> tuple[list[requirement.Requirement], list[str]]:
-    """What a metadata folder's Requires-Dist lines ask for, and those lines that cannot be read."""
-    try:
-        with open(os.path.join(folder, "METADATA"), encoding="utf-8", errors="replace") as stream:
-            header = stream.read().partition("\n\n")[0]
-    except OSError:
-        return [], []
+    """What a distribution's metadata asks for, and those lines that cannot be read."""
     found, unread = [], []
-    for line in re.findall(r"^Requires-Dist: *(.+)$", header, re.M):
+    for line in re.findall(r"^Requires-Dist: *(.+)$", metadata(folder), re.M) or list(_old_requirements(folder)):
         try:
             found.append(requirement.Requirement(line))
         except ValueError:
             unread.append(line)
     return found, unread
+
+
+def _old_requirements(folder: str) -> Iterator[str]:
+    """The lines of an egg-info's requires.txt, whose sections are ``[extra:marker]``, as requirements."""
+    try:
+        with open(os.path.join(folder, "requires.txt"), encoding="utf-8", errors="replace") as stream:
+            lines = [line.strip() for line in stream]
+    except OSError:
+        return
+    holds = ""
+    for line in lines:
+        if line.startswith("[") and line.endswith("]"):
+            extra, _, marker = line[1:-1].partition(":")
+            both = (f'extra == "{extra}"' if extra else "", f"({marker})" if marker else "")
+            holds = " and ".join(part for part in both if part)
+        elif line and not line.startswith("#"):
+            yield f"{line} ; {holds}" if holds else line
 
 
 def required(name: str, path: Iterable[str] | None = None) -> dict[tuple[str, tuple[str, ...]], str]:

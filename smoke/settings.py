@@ -24,6 +24,8 @@ CLEARED = re.compile(
 KEPT = re.compile(
     r"(OMP|GOMP|KMP|MKL|OPENBLAS|PYTORCH|CUDA|CUBLAS|CUDNN|NCCL)_.+|LD_(LIBRARY_PATH|PRELOAD)|PYTHONUSERBASE"
 )
+#: Modules that Python runs before any program, where there are some.
+CUSTOMISED = ("sitecustomize", "usercustomize")
 #: Where the children find what was taken away, and what was kept of the user's and not set for the run.
 VARIABLE = "SMOKE_SETTINGS"
 KERAS = os.path.join(".keras", "keras.json")
@@ -58,24 +60,44 @@ def of(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def given_back(left_out: str = "") -> dict[str, str]:
-    """This process's environment with what was taken away, but one of ``taken()``."""
-    found = dict(os.environ, **_told()[0])
-    if os.path.isabs(left_out):
-        found["KERAS_HOME"] = os.path.join(os.environ["HOME"], ".keras")
+#: What of the kept may break a framework and has no cause of its own in the doctor's catalogue.
+_TRIED = re.compile(r"(OMP|GOMP|KMP|MKL|OPENBLAS|PYTORCH|CUBLAS|CUDNN|NCCL)_.+")
+
+
+def suspects(environ: Mapping[str, str]) -> dict[str, str]:
+    """{variable, file or module: value} of whatever is set here that may break a framework.
+
+    Not numbers of threads, and not the module that a distribution ships with its Python.
+    """
+    tried = {name: value for name, value in environ.items() if _TRIED.fullmatch(name) and not value.strip().isdigit()}
+    library = os.path.realpath(os.path.dirname(os.__file__))
+    ran = {name: file for name, file in _customised().items() if os.path.dirname(os.path.realpath(file)) != library}
+    return dict(tried, **of(environ), **{name: file for name, file in ran.items() if not file.startswith("/etc/")})
+
+
+def without(environ: Mapping[str, str], left_out: str, home: str) -> dict[str, str]:
+    """An environment but one variable, or one file of Keras, in whose place it looks below ``home``."""
+    found = dict(environ)
+    if left_out.endswith(KERAS):
+        found["KERAS_HOME"] = os.path.join(home, ".keras")
     else:
         found.pop(left_out, None)
     return found
 
 
+def given_back(left_out: str = "") -> dict[str, str]:
+    """This process's environment with what was taken away, but one of ``taken()``."""
+    return without(dict(os.environ, **_told()[0]), left_out, os.environ["HOME"])
+
+
 def kept() -> dict[str, str]:
     """{variable or module: value or file} of what was left as it is; sitecustomize runs before anything else does."""
-    found = dict(_told()[1])
-    for name in ("sitecustomize", "usercustomize"):
-        module: Any = sys.modules.get(name)
-        if module is not None:
-            found[name] = str(getattr(module, "__file__", None))
-    return found
+    return dict(_told()[1], **_customised())
+
+
+def _customised() -> dict[str, str]:
+    modules: list[tuple[str, Any]] = [(name, sys.modules.get(name)) for name in CUSTOMISED]
+    return {name: str(getattr(module, "__file__", None)) for name, module in modules if module is not None}
 
 
 def _told() -> list[dict[str, str]]:

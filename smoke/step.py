@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+from smoke import distributions
 
 
 def torch_step() -> None:
@@ -27,6 +30,8 @@ def tensorflow_step() -> None:
     network = keras.Sequential(layers)
     network.compile(optimizer="sgd", loss="mse")
     network.fit(numpy.random.rand(8, *shape), numpy.zeros((8, 2)), verbose=0)
+    if os.environ.get("XLA_FLAGS") and distributions.release(tf.__version__) >= (2, 5):  # read when XLA is first used
+        tf.function(lambda x: x * 2, jit_compile=True)(numpy.float32(1))
 
 
 if __name__ == "__main__":

@@ -101,9 +101,11 @@ def _gpus(view: View) -> Iterator[str]:
 
 
 def _framework(view: View) -> Iterator[str]:
-    """Which file the framework came from, and what its user has set that changes what it does."""
+    """Which file the framework came from, its copies that are not used, and what its user has set for it."""
     if file := view.text("framework.file"):
         yield f"{view.text('framework.name')} {view.text('framework.version')} comes from {file}"
+    for words in view.words("framework.copies.shadowed"):
+        yield f"not used: {words}"
     settings = view.get("framework.settings")
     if isinstance(settings, dict) and settings:
         shown = ", ".join(f"{name} {value}" if "/" in name else f"{name}={value}" for name, value in settings.items())

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
-from smoke import gpu, settings
+from smoke import gpu, settings, trial
 from smoke.context import Context, Result, failed, passed
 
 ID = "user-settings"
@@ -28,8 +25,7 @@ def run(context: Context) -> Result:
     problem = trained(context)
     if not problem:
         return passed(said)
-    share = min(LIMIT, SEARCH / len(taken))
-    guilty = [name for name in sorted(taken) if not trained(context, name, share)]
+    guilty = trial.guilty(taken, SEARCH, LIMIT, lambda name, limit: trained(context, name, limit))
     who = ", ".join(_shown(name, taken[name]) for name in guilty or sorted(taken))
     step = f"unset or correct {'it' if len(guilty) == 1 else 'them'}; the other checks ran without"
     return failed(f"with the user's own {who} the framework fails: {problem}; {step}", None, guilty, **said)
@@ -41,22 +37,7 @@ def _shown(name: str, value: str) -> str:
 
 def trained(context: Context, left_out: str = "", limit: float = LIMIT) -> str:
     """What a step of training says, with the user's settings but one, when it fails; "" when it does not."""
-    command = [sys.executable, "-m", "smoke.step", context.framework]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=settings.given_back(left_out),
-            timeout=limit,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return f"no end after {limit:g} s"
-    text = done.stdout.decode("utf-8", "replace")
-    if done.returncode == 0:
-        return ""
-    gpu.refuse_without_room(context, text)
-    lines = [line for line in text.splitlines() if line.strip()]
-    return (lines or [f"exit {done.returncode}"])[-1][:300]
+    problem, text = trial.step(context.framework, settings.given_back(left_out), limit)
+    if problem:
+        gpu.refuse_without_room(context, text)
+    return problem

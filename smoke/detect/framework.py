@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
+import tempfile
 import warnings
 
-from smoke import settings
+from smoke import copies, settings, trial
+from smoke import distributions as installed
 
 from . import wheels
 from .tree import clip
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
 
     from .witness import Notes
 
-_DISTRIBUTION = re.compile(r"^(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+)?\.(dist|egg)-info$")
 _WANTED = re.compile(
-    r"^(torch|tensorflow(_(gpu|cpu|intel|rocm|aarch64|cpu_aws))?|tf_nightly(_gpu|_cpu)?|numpy|jax|triton|nvidia_.*)$"
+    r"^(torch|tensorflow(-(gpu|cpu|intel|rocm|aarch64|cpu-aws))?|tf-nightly(-gpu|-cpu)?|numpy|jax|triton|nvidia-.*)$"
 )
+#: Seconds for a step of training with the user's settings, and for the search of the one that breaks it.
+_STEP, _SEARCH = 40.0, 80.0
 
 
 def observe(notes: Notes, root: str, framework: str | None) -> None:
@@ -31,32 +34,44 @@ def observe(notes: Notes, root: str, framework: str | None) -> None:
     notes.put("distributions", distributions())
     notes.calling("look at the files of its wheels")
     notes.put("files", wheels.damaged())
+    environ = dict(os.environ)  # TensorFlow sets variables of its own
     # torch says why there is no GPU in a Python warning and TensorFlow in C++ on stderr; the parent keeps both.
     warnings.simplefilter("always")
     (_torch if framework == "torch" else _tensorflow)(notes)
     said = "\n".join(str(value) for key, value in sorted(notes.facts.items()) if key.endswith("_error"))
     notes.put("blamed", wheels.blamed(said))
-    notes.put("settings", {clip(name): clip(value) for name, value in sorted(settings.of(os.environ).items())})
-    module = sys.modules.get("torch" if framework == "torch" else "tensorflow")
-    notes.put("file", clip(getattr(module, "__file__", None) or "") or None)
+    module = "torch" if framework == "torch" else "tensorflow"
+    notes.put("file", clip(getattr(sys.modules.get(module), "__file__", None) or "") or None)
+    notes.put("copies", copies.seen(module))
+    _settings(notes, framework or "torch", environ)
 
 
 def distributions() -> dict[str, list[str]]:
-    """{name: [versions]} of the frameworks, numpy and nvidia-* wheels on sys.path (no importlib.metadata in 3.7)."""
+    """{name: [versions]} of the frameworks, numpy and nvidia-* wheels on sys.path."""
     found: dict[str, list[str]] = {}
-    for folder in sys.path:
-        try:
-            names = os.listdir(folder or ".")
-        except OSError:
-            continue
-        for name in names:
-            match = _DISTRIBUTION.match(name)
-            plain = re.sub(r"[-_.]+", "_", match.group("name")).lower() if match else ""
-            if match and _WANTED.match(plain):
-                versions = found.setdefault(plain.replace("_", "-"), [])
-                if match.group("version") not in versions:
-                    versions.append(match.group("version"))
+    for name, version, _ in installed.folders():
+        if _WANTED.match(name) and version not in found.setdefault(name, []):
+            found[name].append(version)
     return {name: sorted(versions) for name, versions in sorted(found.items())}
+
+
+def _settings(notes: Notes, framework: str, environ: dict[str, str]) -> None:
+    """What the user has set, and which of it a step of training fails with and works without."""
+    suspects = settings.suspects(environ)
+    notes.put("settings", {clip(name): clip(value) for name, value in sorted(suspects.items())})
+    if not suspects:
+        return
+    notes.calling("a step of training with the user's settings")
+    problem, _ = trial.step(framework, environ, _STEP)
+    if not problem:
+        return
+    with tempfile.TemporaryDirectory() as home:
+
+        def tried(name: str, limit: float) -> str:
+            return trial.step(framework, settings.without(environ, name, home), limit, name in settings.CUSTOMISED)[0]
+
+        guilty = trial.guilty(suspects, _SEARCH, _STEP, tried)
+    notes.put("step", {"problem": clip(problem), "guilty": {clip(name): clip(suspects[name]) for name in guilty}})
 
 
 def _try(notes: Notes, key: str, function: Callable[[], Any]) -> Any:

@@ -151,7 +151,8 @@ def build(spec: Mapping[str, Any], folder: Path, stubs: Path) -> Place:
     if spec["framework"]:
         packages = folder / "packages"
         install(spec["framework"], packages)
-        variables["PYTHONPATH"] = str(packages)
+        behind = [str(packages / "behind")] if "behind" in spec["framework"] else []
+        variables["PYTHONPATH"] = os.pathsep.join([str(packages), *behind])
     return Place(root, variables, spec["framework"]["name"] if spec["framework"] else None)
 
 

@@ -19,6 +19,13 @@ def install(facts: Mapping[str, Any], packages: Path) -> None:
         (packages / f"{name.replace('-', '_')}-{version.replace('-', '_')}.dist-info").mkdir()
     for name, files in facts.get("wheels", {}).items():
         _wheel(packages, name, files)
+    # Distributions in a folder behind the first.
+    for name, version in facts.get("behind", {}).items():
+        later = packages / "behind"
+        (later / f"{name}-{version}.dist-info").mkdir(parents=True)
+        if name == "torch" and "cpu" not in version:
+            (later / "torch" / "lib").mkdir(parents=True)
+            (later / "torch" / "lib" / "libtorch_cuda.so").write_bytes(_elf64())
 
 
 def _wheel(packages: Path, name: str, files: Mapping[str, str]) -> None:

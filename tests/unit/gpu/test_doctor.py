@@ -259,11 +259,13 @@ def test_marks_are_plain_where_the_terminal_is(monkeypatch: pytest.MonkeyPatch) 
 def test_the_framework_s_file_and_its_user_s_settings_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = {"file": "/home/a/.local/torch/__init__.py", "settings": {"KERAS_BACKEND": "jax", "/h/.keras.json": "x y"}}
+    told: dict[str, Any] = {"file": "/home/a/.local/torch/__init__.py"}
+    told |= {"settings": {"KERAS_BACKEND": "jax", "/h/.keras.json": "x y"}, "copies": {"shadowed": ["torch 1 in /b"]}}
     seen = {**CPU_WHEEL, "framework": {**CPU_WHEEL["framework"], **told}}
     run(monkeypatch, seen, NOT_THERE, "--engine", "host", "--python", sys.executable)
     lines = " ".join(capsys.readouterr().out.split())
     assert "torch 2.13.0+cpu comes from /home/a/.local/torch/__init__.py" in lines
+    assert "not used: torch 1 in /b" in lines
     assert "set for the framework, and not by it: KERAS_BACKEND=jax, /h/.keras.json x y" in lines
 
 

@@ -23,6 +23,20 @@ def install(folder, name, version, *requires, module=None, editable=False):
     source(folder, module)
 
 
+def egg(folder, name, version, *requires, in_name=True, as_file=False):
+    """A distribution as Debian's packages, or an old installer, leave it."""
+    place = folder / (f"{name}-{version}-py3.11.egg-info" if in_name else f"{name}.egg-info")
+    said = f"Metadata-Version: 1.2\nName: {name}\nVersion: {version}\n\nwords\n"
+    if as_file:
+        place.write_text(said)
+    else:
+        place.mkdir(parents=True)
+        (place / "PKG-INFO").write_text(said)
+        (place / "top_level.txt").write_text(name + "\nanother\n")
+        (place / "requires.txt").write_text("".join(line + "\n" for line in requires))
+    source(folder, name)
+
+
 def source(folder, module):
     (folder / module).mkdir(parents=True, exist_ok=True)
     (folder / module / "__init__.py").write_text("")
@@ -109,3 +123,50 @@ def test_where_a_folder_comes_from(monkeypatch, tmp_path):
     assert copies.origin("/usr/lib/python3/dist-packages") == "of the system"
     assert copies.imported("no_such_module") == copies.imported("sys") == ""
     assert list(distributions.folders([str(tmp_path)])) == []
+
+
+@pytest.mark.parametrize(("in_name", "as_file"), [(True, False), (False, False), (True, True), (False, True)])
+def test_an_egg_info_is_a_distribution(places, in_name, as_file):
+    egg(places[1], "numpy", "1.24.2", in_name=in_name, as_file=as_file)
+    assert distributions.installed() == {"numpy": "1.24.2"}
+
+
+def test_what_an_egg_info_requires_is_read(places):
+    egg(
+        places[1],
+        "torch",
+        "1.0",
+        "needed>=2",
+        "",
+        "[fast:python_version < '99']",
+        "quick",
+        '[:os_name == "none"]',
+        "no",
+    )
+    install(places[1], "needed", "1.0")
+    install(places[1], "quick", "1.0")
+    (folder,) = [folder for name, _, folder in distributions.folders() if name == "torch"]
+    found, unread = distributions.requirements(folder)
+    assert [line.name for line in found if distributions.applies(line)] == ["needed"]
+    assert [line.name for line in found if distributions.applies(line, ["fast"])] == ["needed", "quick"]
+    assert unread == []
+    assert set(distributions.required("torch")) == {("torch", ()), ("needed", ())}
+
+
+def test_a_module_of_an_egg_info_that_comes_from_elsewhere_is_told(places):
+    egg(places[1], "torch", "1.0")
+    source(places[0], "torch")
+    outcome, reason, _ = ran()
+    assert outcome == "failed"
+    assert reason.startswith(f"torch is imported from {places[0]}")
+
+
+def test_the_framework_behind_the_one_that_is_imported_is_told_with_whether_it_has_cuda(places):
+    install(places[0], "torch", "2.13.0+cpu")
+    install(places[1], "torch", "2.11.0+cu130")
+    (places[1] / "torch" / "lib").mkdir()
+    (places[1] / "torch" / "lib" / "libtorch_cuda.so").write_text("")
+    there = copies.seen("torch")
+    assert [(row["version"], row["cuda"]) for row in there["providers"]] == [("2.13.0+cpu", False)]
+    assert [(row["version"], row["cuda"]) for row in there["others"]] == [("2.11.0+cu130", True)]
+    assert copies.seen("tensorflow")["providers"] == []

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from smoke import settings
+from smoke import settings, trial
 from smoke.checks import user_settings
 from tests.unit.smoke.facts import context
 
@@ -117,7 +117,7 @@ def test_settings_that_hang_do_not_use_up_the_runs_own_limit(taken, monkeypatch)
         limits.append(timeout)
         raise subprocess.TimeoutExpired(command, timeout)
 
-    monkeypatch.setattr(user_settings.subprocess, "run", hang)
+    monkeypatch.setattr(trial.subprocess, "run", hang)
     found = user_settings.run(context({}))
     assert found.outcome == "failed"
     assert "no end after 120 s" in found.reason
@@ -132,6 +132,53 @@ def test_a_step_is_tried_with_the_settings_as_they_were(taken, tmp_path, checkou
     assert user_settings.trained(context({})) == "ValueError: no such log"
     assert "no such log" not in user_settings.trained(context({}), "TORCH_LOGS")
     assert environ["HOME"].endswith("own")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Traceback (most recent call last):\n  x\nValueError: no such log\nonly a, b\nc", "ValueError: no such log"),
+        ("  x\nValueError: \nno such log\nonly a, b", "ValueError: no such log"),
+        ("F parse_flags.cc:224] Unknown flags", "F parse_flags.cc:224] Unknown flags"),
+        ("", "exit 1"),
+    ],
+)
+def test_of_what_a_failed_step_says_the_line_with_the_reason_is_told(monkeypatch, said, told):
+    done = subprocess.CompletedProcess([], 1, said.encode())
+    monkeypatch.setattr(trial.subprocess, "run", lambda *_args, **_named: done)
+    assert trial.step("torch", {}, 1.0)[0] == told
+
+
+def test_a_step_killed_by_a_signal_says_so(monkeypatch):
+    monkeypatch.setattr(trial.subprocess, "run", lambda *_args, **_named: subprocess.CompletedProcess([], -6, b""))
+    assert trial.step("torch", {}, 1.0)[0] == "killed by signal 6"
+
+
+def test_what_runs_before_every_program_is_left_out_alone(tmp_path, checkout):
+    (tmp_path / "torch.py").write_text(
+        "import sys\nif 'blocked' in sys.modules: raise ImportError('blocked by the site')"
+    )
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['blocked'] = sys")
+    environ = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), checkout]))
+    assert trial.step("torch", environ, 60.0)[0] == "ImportError: blocked by the site"
+    assert "blocked" not in trial.step("torch", environ, 60.0, bare=True)[0]
+
+
+def test_suspects_are_whatever_may_break_a_framework_and_no_number_of_threads(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "usercustomize", type(sys)("usercustomize"))
+    sys.modules["usercustomize"].__file__ = str(tmp_path / "usercustomize.py")
+    monkeypatch.setitem(sys.modules, "sitecustomize", type(sys)("sitecustomize"))
+    sys.modules["sitecustomize"].__file__ = os.path.join(os.path.dirname(os.__file__), "sitecustomize.py")
+    environ = {
+        "OMP_NUM_THREADS": "4",
+        "MKL_NUM_THREADS": "many",
+        "LD_PRELOAD": "x",
+        "KERAS_BACKEND": "jax",
+        "PATH": "x",
+    }
+    assert settings.suspects(environ) == {
+        "MKL_NUM_THREADS": "many", "KERAS_BACKEND": "jax", "usercustomize": str(tmp_path / "usercustomize.py"),
+    }  # fmt: skip
 
 
 def test_the_checks_see_no_setting_and_a_home_of_their_own_that_is_gone_afterwards(checkout, tmp_path):

@@ -15,6 +15,7 @@ from dlmatrix.gpu.diagnosis.predicates import (
     library,
     settings,
     state,
+    user,
 )
 from dlmatrix.gpu.diagnosis.view import PREDICATES
 
@@ -31,4 +32,5 @@ __all__ = [
     "library",
     "settings",
     "state",
+    "user",
 ]
