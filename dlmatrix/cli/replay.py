@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import EXIT_SKIPPED, UsageError, shown
@@ -63,11 +63,11 @@ def replay(
             say(line)
         return 0
     tell: Say = (lambda line: None) if json else say
-    outcome, folder = _carried_out(read, reading, python, pip, no_search, budget, report, tell)
+    outcome, data, folder = _carried_out(read, reading, python, pip, no_search, budget, report, tell)
     if json:
-        from dlmatrix.guides.outcome import as_json
+        from dlmatrix.report.write import dumps
 
-        say(as_json(outcome).rstrip())
+        say(dumps(data).rstrip())
     tell(f"report: {folder}")
     return {"works": 0, "works in translation": 0}.get(outcome.kind, 1 if "broken" in outcome.kind else EXIT_SKIPPED)
 
@@ -81,7 +81,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     budget: float,
     report: Path | None,
     tell: Say,
-) -> tuple[Outcome, Path]:
+) -> tuple[Outcome, dict[str, Any], Path]:
     import contextlib
     import datetime
     import os
@@ -89,17 +89,20 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     import uv
 
     from dlmatrix.engines.pythons import Pythons
-    from dlmatrix.guides.outcome import Outcome, nearest_env, outcome_lines, played_lines
+    from dlmatrix.guides.exports import nearest_env
+    from dlmatrix.guides.outcome import Outcome, outcome_lines, played_lines
     from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
     from dlmatrix.guides.search import search
     from dlmatrix.matrix.load import load_matrix
     from dlmatrix.matrix.site import read_site
     from dlmatrix.report.folder import made, report_folder
+    from dlmatrix.report.replay import replay_data, write_replay
+    from dlmatrix.system import host
     from dlmatrix.system.checkout import find_root
     from dlmatrix.system.working import working
 
-    root = find_root()
-    folder = report_folder(root, report, datetime.datetime.now().astimezone())
+    root, started = find_root(), datetime.datetime.now().astimezone()
+    folder = report_folder(root, report, started)
     matrix, site = load_matrix(root), read_site(os.environ)
     chosen = python or reading.python or _usual(matrix)
     steps = with_implied(read, reading)
@@ -115,7 +118,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
         tell(f"repaired at line {repair.line}: {repair.what}")
 
     def told(one: Played) -> None:
-        for line in played_lines(one):
+        for line in played_lines(one) if one.step.kind not in ("output", "file") else ():
             tell(line)
 
     with contextlib.ExitStack() as stack:
@@ -131,8 +134,9 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
         outcome = Outcome(guide=read, steps=steps, replay=played, verdict=verdict(played), search=found, env=env)
         for line in outcome_lines(outcome):
             tell(line)
-        _write(folder, outcome)
-    return outcome, folder
+        data = replay_data(outcome, {"engine": "venv"}, started, host.describe())
+        write_replay(root, folder, outcome, data)
+    return outcome, data, folder
 
 
 def _usual(matrix: Matrix) -> str:
@@ -140,20 +144,3 @@ def _usual(matrix: Matrix) -> str:
     from collections import Counter
 
     return Counter(env.python for env in matrix.envs).most_common(1)[0][0]
-
-
-def _write(folder: Path, outcome: Outcome) -> None:
-    from dlmatrix.guides import outcome as form
-    from dlmatrix.system.files import replace
-
-    mended = (outcome.search.replay if outcome.search else None) or outcome.replay
-    files = {
-        "replay.json": form.as_json(outcome),
-        "summary.md": form.summary(outcome),
-        "Dockerfile": form.dockerfile(outcome),
-        "env.toml": form.env_file(mended),
-        "guide.diff": form.diff(outcome.guide, outcome.steps, outcome.edits) if outcome.edits else "",
-    }
-    for name, text in files.items():
-        if text:
-            replace(folder / name, text)

@@ -1,13 +1,14 @@
-"""Reads result.json: the one reader of what a run wrote, which tells its versions apart.
+"""Reads result.json: the one reader of what a run or a replay wrote, which tells kinds and versions apart.
 
-The form is that of result.schema.json beside this file; what smoke wrote stands inside it under its own schema.
+The form is that of result.schema.json beside this file, of a guide's replay that of replay.schema.json; what smoke
+wrote stands inside a run's under its own schema.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 FILE = "result.json"
 #: The version that is written.
 SCHEMA_VERSION = 1
+#: What a result.json can be of, each with its form.
+RUN, REPLAY = "run", "replay"
+_SCHEMAS = {RUN: "result.schema.json", REPLAY: "replay.schema.json"}
 #: Bytes that a report may have; the largest seen, of nineteen envs, has three million.
 _LARGEST = 200_000_000
 #: Of so many errors the most telling is told.
@@ -29,15 +33,16 @@ _AGAIN = "it is of another version: leave it out, or run it again"
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run: its result.json, parsed and as it stands in the file, and the folder that it is in."""
+    """A run, or a replay: its result.json, parsed and as it stands in the file, and the folder that it is in."""
 
     folder: Path
     text: str
     data: Mapping[str, Any]
+    kind: str = RUN
 
 
-def read_result(path: Path) -> Result:
-    """The run in a folder, or in its result.json.
+def read_result(path: Path, kinds: Collection[str] = (RUN,)) -> Result:
+    """The run in a folder, or in its result.json; a replay of a guide where ``kinds`` has it.
 
     Raises UsageError where there is none, ReportError where it is not one that this version understands.
     """
@@ -50,13 +55,16 @@ def read_result(path: Path) -> Result:
         data = json.loads(text, parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
-    _validate(file, data)
-    return Result(folder=file.resolve().parent, text=text, data=data)
+    kind = _kind(data)
+    if kind not in kinds:
+        raise UsageError(f"{file}: is of a guide's replay, not of a run", "name a folder that run wrote (reports/TIME)")
+    _validate(file, data, kind)
+    return Result(folder=file.resolve().parent, text=text, data=data, kind=kind)
 
 
-def read_schema() -> dict[str, Any]:
-    """The form of result.json."""
-    return dict(json.loads(Path(__file__).with_name("result.schema.json").read_text(encoding="utf-8")))
+def read_schema(kind: str = RUN) -> dict[str, Any]:
+    """The form of a result.json."""
+    return dict(json.loads(Path(__file__).with_name(_SCHEMAS[kind]).read_text(encoding="utf-8")))
 
 
 def wrong_in(data: Any, schema: Mapping[str, Any]) -> jsonschema.ValidationError | None:
@@ -79,12 +87,17 @@ def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def _validate(file: Path, data: Any) -> None:
+def _kind(data: Any) -> str:
+    """A run's names no kind: it had none when there was no other."""
+    return REPLAY if isinstance(data, dict) and data.get("kind") == REPLAY else RUN
+
+
+def _validate(file: Path, data: Any, kind: str) -> None:
     version = data.get("schema_version") if isinstance(data, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         what = f"{file}: was written by a newer dlmatrix (schema version {version})"
         raise ReportError(what, "read it with that version")
-    if error := wrong_in(data, read_schema()):
+    if error := wrong_in(data, read_schema(kind)):
         where = "/".join(map(str, error.absolute_path))
         what = error.message if len(error.message) < 200 else f"is not of {error.validator} {error.validator_value}"
         raise ReportError(f"{file}: {f'{where}: ' if where else ''}{what[:200]}", _AGAIN)

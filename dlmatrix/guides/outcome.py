@@ -1,23 +1,21 @@
-"""What came of a replay, for people and programs: lines, a diff of the guide, a Dockerfile, an env file, JSON."""
+"""What came of a replay, for people and programs: lines for the terminal, Markdown, and what result.json has of it."""
 
 from __future__ import annotations
 
-import difflib
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dlmatrix.errors import shown
 from dlmatrix.guides.classify import RUN
-from dlmatrix.guides.edits import Edit, applied
+from dlmatrix.guides.edits import Edit
+from dlmatrix.guides.exports import diff, dockerfile, env_file
 from dlmatrix.guides.model import Guide, Step
 from dlmatrix.guides.play import Played, Replay
 from dlmatrix.guides.replay import Verdict
 from dlmatrix.guides.search import Search
 from dlmatrix.guides.show import step_data
-from dlmatrix.matrix.model import Matrix
 from dlmatrix.system.markdown import cell, one_line
 
 
@@ -59,7 +57,7 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     replay = outcome.replay
     yield ""
     yield f"Python {replay.asked}, pip {replay.pip}"
-    yield f"verdict: {shown(_words(outcome))}"
+    yield f"verdict: {shown(words_of(outcome))}"
     if broken := replay.first_break:
         yield f"first break: line {broken.line or broken.step.line}: {shown(broken.step.text.strip().splitlines()[0])}"
         yield f"    {shown(broken.reason)}"
@@ -76,7 +74,8 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
         yield f"env of the matrix: {outcome.env}"
 
 
-def _words(outcome: Outcome) -> str:
+def words_of(outcome: Outcome) -> str:
+    """The verdict, and the change that mends it or that none was found."""
     if outcome.edits:
         return f"{outcome.verdict.words}; mended by {', '.join(edit.words for edit in outcome.edits)}"
     if outcome.search is not None and outcome.verdict.kind == "broken":
@@ -84,116 +83,17 @@ def _words(outcome: Outcome) -> str:
     return outcome.verdict.words
 
 
-def diff(guide: Guide, steps: Sequence[Step], edits: Sequence[Edit]) -> str:
-    """The change as a diff of the guide; of the repaired step where the guide itself cannot be read as it stands."""
-    text = guide.text
-    apart: list[str] = []
-    for before, after in zip(steps, applied(steps, edits), strict=True):
-        if before.text == after.text:
-            continue
-        changed = None if before.repairs or guide.format == "notebook" else _changed(text, before, after)
-        if changed is None:
-            apart += _unified(f"{guide.file.name}, line {before.line}", before.text, after.text)
-        else:
-            text = changed
-    found = _unified(guide.file.name, guide.text, text) if text != guide.text else []
-    python = next((edit.python for edit in reversed(edits) if edit.python), "")
-    named = [f"with Python {python}"] if python else []
-    return "\n".join([*named, *found, *apart]) + "\n"
-
-
-def _unified(name: str, before: str, after: str) -> list[str]:
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="", n=1)
-    return list(lines)
-
-
-def _changed(text: str, before: Step, after: Step) -> str | None:
-    """A guide's text with a step's lines changed where they stand; None where they are not found."""
-    lines = text.split("\n")
-    old, new = before.text.splitlines(), after.text.splitlines()
-    at = before.line - 1
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if tag == "equal":
-            continue
-        anchor = old[i].strip() if tag != "insert" else old[i - 1].strip() if i else ""
-        place = next((n for n in range(at, len(lines)) if anchor and anchor in lines[n]), None)
-        if place is None:
-            return None
-        indent = lines[place][: len(lines[place]) - len(lines[place].lstrip())]
-        if tag == "insert":
-            lines[place + 1 : place + 1] = [indent + one for one in new[k:m]]
-        elif j - i == m - k:
-            for offset in range(j - i):
-                lines[place + offset] = lines[place + offset].replace(old[i + offset].strip(), new[k + offset].strip())
-        else:
-            return None
-    return "\n".join(lines)
-
-
-def dockerfile(outcome: Outcome) -> str:
-    """What was carried out, the change made, as a Dockerfile."""
-    replay = (outcome.search.replay if outcome.search else None) or outcome.replay
-    lines = [f"# {outcome.guide.file.name}, as it was replayed: {_words(outcome)}".replace("\n", " ")]
-    lines += [f"FROM python:{replay.python}-slim", "WORKDIR /guide"]
-    for number, one in enumerate(replay.played):
-        if one.outcome != "passed" or not one.ran:
-            continue
-        if one.step.form == "shell":
-            lines += [f"RUN <<'STEP-{number}'", one.ran, f"STEP-{number}"]
-        else:
-            name = f"program-{number}.py"
-            lines += [
-                f"COPY <<'STEP-{number}' {name}",
-                one.step.text.strip("\n"),
-                f"STEP-{number}",
-                f"RUN python {name}",
-            ]
-    return "\n".join(["# syntax=docker/dockerfile:1", *lines]) + "\n"
-
-
-_SERIES = (("torch", "torch"), ("tensorflow", "tf"), ("tensorflow-cpu", "tf"))
-
-
-def env_file(replay: Replay) -> str:
-    """What the guide installs as a file for envs/, where it is a framework that the matrix knows; else nothing."""
-    for name, family in _SERIES:
-        if version := replay.installed.get(name):
-            plain = version.partition("+")[0]
-            series = "torch" if family == "torch" else "tf1" if plain.startswith("1.") else "tf2"
-            more = [
-                f"{other}=={replay.installed[other]}" for other in ("numpy", "protobuf") if other in replay.installed
-            ]
-            wanted = ", ".join(f'"{one}"' for one in (f"{name}=={version}", *more))
-            return (
-                f'series = "{series}"\nversion = "{plain}"\npython = "{replay.python}"\n\n'
-                f"[cpu]\nrequirements = [{wanted}]\nsize-budget-mb = 3000\n"
-            )
-    return ""
-
-
-def nearest_env(matrix: Matrix, replay: Replay) -> str:
-    """The env of the matrix that has the framework in the version that the guide brings; nothing where none has."""
-    for name, family in _SERIES:
-        if version := replay.installed.get(name):
-            minor = ".".join(version.split(".")[:2])
-            series = ("torch",) if family == "torch" else ("tf1", "tf2")
-            for env in matrix.envs:
-                if env.variant == "cpu" and env.series in series and env.short == minor:
-                    return env.name
-    return ""
-
-
-def as_json(outcome: Outcome) -> str:
-    """All of it for programs."""
-    replay = outcome.replay
+def as_data(outcome: Outcome) -> dict[str, Any]:
+    """All of it for programs: what result.json of a replay has beside machine, engine and time."""
+    replay, guide = outcome.replay, outcome.guide
     broken = replay.first_break
-    data: dict[str, Any] = {
-        "schema_version": 1,
-        "guide": outcome.guide.file.name,
-        "format": outcome.guide.format,
-        "language": outcome.guide.language,
+    ended = (outcome.search.replay if outcome.search else None) or replay
+    repairs = {repair: None for step in outcome.steps for repair in step.repairs}
+    return {
+        "guide": {"file": guide.file.name, "format": guide.format, "encoding": guide.encoding,
+                  "language": guide.language, "date": guide.date},
         "verdict": outcome.kind,
-        "words": _words(outcome),
+        "words": words_of(outcome),
         "python": replay.asked,
         "pip": replay.pip,
         "env": outcome.env,
@@ -201,7 +101,7 @@ def as_json(outcome: Outcome) -> str:
         "substitution": [
             {"words": e.words, "name": e.name, "source": e.source, "python": e.python} for e in outcome.edits
         ],
-        "diff": diff(outcome.guide, outcome.steps, outcome.edits) if outcome.edits else "",
+        "diff": diff(guide, outcome.steps, outcome.edits) if outcome.edits else "",
         "tried": [
             {"words": "; ".join(e.words for e in t.edits), "works": t.works, "said": t.words}
             for t in (outcome.search.tried if outcome.search else [])
@@ -211,9 +111,11 @@ def as_json(outcome: Outcome) -> str:
                                    "notes": list(one.notes), "said": one.said[-4000:]}
             for one in replay.played
         ],
+        "repairs": [{"line": r.line, "what": r.what, "before": r.before, "after": r.after} for r in repairs],
         "installed": dict(replay.installed),
+        "dockerfile": dockerfile(ended, guide.file.name, words_of(outcome)),
+        "env_file": env_file(ended),
     }  # fmt: skip
-    return json.dumps(data, indent=2) + "\n"
 
 
 def _break(broken: Played) -> dict[str, Any]:
@@ -222,7 +124,7 @@ def _break(broken: Played) -> dict[str, Any]:
 
 def summary(outcome: Outcome) -> str:
     """The same as Markdown, to paste."""
-    lines = [f"# {cell(outcome.guide.file.name)}", "", f"**{cell(_words(outcome))}**", ""]
+    lines = [f"# {cell(outcome.guide.file.name)}", "", f"**{cell(words_of(outcome))}**", ""]
     lines += [f"Python {outcome.replay.asked}, pip {outcome.replay.pip}.", ""]
     lines += ["| line | step | outcome | |", "|---|---|---|---|"]
     for one in outcome.replay.played:

@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -35,6 +35,24 @@ def write_report(
     from dlmatrix.report.page import report_html  # noqa: PLC0415 - what draws is not to delay the start of a run
 
     text = dumps(data)
+
+    def others() -> Iterator[tuple[str, str | bytes]]:
+        for result in results:
+            if result.log:
+                yield f"{result.env.name}.log", "\n".join(result.log) + "\n"
+            if result.prepared and result.prepared.sbom:
+                yield f"{result.env.name}.cdx.json", result.prepared.sbom
+        rows = [row(result) for result in results]
+        yield "summary.md", summary(results, data, COLUMNS, rows, parity_of(results)).encode("utf-8", "replace")
+        suites = junit(results, datetime.datetime.fromisoformat(data["started"]), data["host"].get("name"))
+        yield "junit.xml", ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
+        yield "report.html", report_html(text, past, folder)
+
+    return write_files(root, folder, text, others())
+
+
+def write_files(root: Path, folder: Path, text: str, others: Iterable[tuple[str, str | bytes]]) -> Path:
+    """Write a result.json, then the other files of a report by their names. Raises DiskFullError as above."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         replace(folder / FILE, text)
@@ -43,17 +61,8 @@ def write_report(
             f"{folder}: the report could not be written: {error.strerror}", _saved_elsewhere(root, folder, text)
         ) from None
     try:
-        for result in results:
-            if result.log:
-                replace(folder / f"{result.env.name}.log", "\n".join(result.log) + "\n")
-            if result.prepared and result.prepared.sbom:
-                replace(folder / f"{result.env.name}.cdx.json", result.prepared.sbom)
-        rows = [row(result) for result in results]
-        markdown = summary(results, data, COLUMNS, rows, parity_of(results))
-        replace(folder / "summary.md", markdown.encode("utf-8", "replace"))
-        suites = junit(results, datetime.datetime.fromisoformat(data["started"]), data["host"].get("name"))
-        replace(folder / "junit.xml", ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
-        replace(folder / "report.html", report_html(text, past, folder))
+        for name, content in others:
+            replace(folder / name, content)
     except OSError as error:
         raise DiskFullError(
             f"{folder}: the report could not be written whole: {error.strerror}",

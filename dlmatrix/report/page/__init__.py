@@ -11,6 +11,7 @@ import base64
 import gzip
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +36,11 @@ _OUTCOMES = ("failed", "error", "skipped", "passed")
 _MARKS = ("SLOWER", "UNCLEAR", "FASTER", "SAME")
 #: The form of a figure without an interval, by how its name in a comparison ends.
 _COSTS = {"image": "bytes", "memory": "bytes", "build": "seconds", "step": "s"}
+#: How the verdicts on a guide are coloured.
+_VERDICTS = {"works": "passed", "works in translation": "passed", "broken, mended": "failed", "broken": "failed",
+             "not judged": "skipped", "could not look": "skipped"}  # fmt: skip
+#: What of a guide is nothing to do: its page leaves it out.
+_SAID = ("output", "file")
 #: What an engine's keys are called beside those of the machine.
 _ENGINE_WORDS = {"driver": "storage driver", "cpus": "CPUs", "machine": "on"}
 #: Pairs of cells that the page shows; result.json has all.
@@ -72,8 +78,7 @@ def report_html(result: str, history: History | None = None, folder: Path | None
         data=data,
         about=_about(data.get("engine") or {}, data.get("host") or {}),
         fig=source.figure,
-        # The time is left out, so that the same run gives the same page.
-        result=base64.b64encode(gzip.compress(result.encode(), mtime=0)).decode(),
+        result=_held(result),
         views=views,
         machine=list(parts(data.get("host") or {})),
         fit=by_fitness(data["envs"], parity.get("drifting") or []),
@@ -84,6 +89,25 @@ def report_html(result: str, history: History | None = None, folder: Path | None
         pairs=_pairs(parity.get("pairs") or []),
         sections=["verdicts", *(name for name, there in known.items() if there), "envs"],
         unreadable=history.unreadable,
+    )
+
+
+def replay_html(result: str) -> str:
+    """The page of a guide's replay. ``result`` is its result.json, as text."""
+    data = json.loads(result)
+    known = {"change": data["diff"], "steps": True, "tried": data["tried"], "repairs": data["repairs"], "files": True}
+    return _render(
+        "replay.html",
+        "replay_title",
+        data=data,
+        about=_about(data["engine"], data["host"]),
+        fig=Source(data).figure,
+        result=_held(result),
+        machine=list(parts(data["host"])),
+        verdict=_VERDICTS[data["verdict"]],
+        tally=Counter(step["outcome"] for step in data["steps"] if step["kind"] not in _SAID),
+        left_out=_SAID,
+        sections=[name for name, there in known.items() if there],
     )
 
 
@@ -101,6 +125,11 @@ def comparison_html(comparison: Compared, name_a: str, name_b: str) -> str:
         tally={word: verdicts.count(word) for word in _MARKS if word in verdicts},
         version=__version__,
     )
+
+
+def _held(result: str) -> str:
+    """A result.json as a page holds it. The time is left out, so that the same run gives the same page."""
+    return base64.b64encode(gzip.compress(result.encode(), mtime=0)).decode()
 
 
 def _render(template: str, title: str, **values: Any) -> str:

@@ -45,6 +45,6 @@ def _whole(text: str) -> str | None:
         return chinese
     for pattern, chinese in read_sentences():
         if found := pattern.fullmatch(text):
-            inner = {name: in_chinese(part) or part for name, part in found.groupdict().items()}
+            inner = {name: _whole(part) or part for name, part in found.groupdict().items()}
             return re.sub(r"\{(\w+)\}", lambda name, inner=inner: inner[name[1]], chinese)  # type: ignore[misc]
     return None

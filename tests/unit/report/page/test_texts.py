@@ -9,12 +9,13 @@ from string import Formatter
 import pytest
 from markupsafe import Markup
 
+from dlmatrix.document.result import REPLAY, read_schema
 from dlmatrix.report import page
 from dlmatrix.report import write as report
 from dlmatrix.report.history import History
 from dlmatrix.report.page.texts import read_texts, text
 from dlmatrix.system.toml import read_toml
-from tests.unit.report.page import sample
+from tests.unit.report.page import replayed, sample
 
 FOLDER = Path(page.__file__).parent
 PALETTE = read_toml(FOLDER / "palette.toml")
@@ -37,7 +38,7 @@ def test_both_languages_are_complete() -> None:
 
 def test_chinese_is_chinese_and_english_is_not() -> None:
     han = re.compile("[\u4e00-\u9fff]")
-    same = {"when", "model_resnet18"}  # names and numbers
+    same = {"when", "model_resnet18", "guide_markdown", "guide_rst"}  # names and numbers
     for key, texts in read_texts().items():
         assert not han.search(texts["en"]), key
         assert han.search(texts["zh"]) or key in same, key
@@ -45,7 +46,7 @@ def test_chinese_is_chinese_and_english_is_not() -> None:
 
 def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A text that is named and not there is an error of its own."""
-    used = {"title", "comparison_title"}
+    used = {"title", "comparison_title", "replay_title"}
 
     def note(key: str, **values: object) -> Markup:
         used.add(key)
@@ -71,6 +72,12 @@ def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path:
     page.report_html(report.dumps({**data, "envs": [causes]}))
     page.comparison_html(sample.comparison(), "a", "b")
     page.comparison_html(sample.Compared(env_differences=(), rows=()), "a", "b")
+    schema = read_schema(REPLAY)["properties"]
+    for verdict in schema["verdict"]["enum"]:
+        page.replay_html(report.dumps(replayed.replay(verdict=verdict)))
+    for kind in schema["guide"]["properties"]["format"]["enum"]:
+        guide = replayed.replay()["guide"] | {"format": kind, "language": "en"}
+        page.replay_html(report.dumps(replayed.replay(guide=guide)))
     assert set(read_texts()) - used == set()
 
 
