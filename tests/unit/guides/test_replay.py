@@ -14,7 +14,9 @@ from typing import cast
 
 import pytest
 import uv
+import xmlschema
 
+from dlmatrix.document.result import REPLAY, read_result
 from dlmatrix.engines.pythons import Pythons
 from dlmatrix.errors import BuildError, SkippedEnv
 from dlmatrix.guides.contained import Ended, Surroundings, masked, run_contained
@@ -467,3 +469,22 @@ def test_the_summary_holds_no_html_of_a_guide(tmp_path: Path) -> None:
     mended = summary(replace(found, search=Search(found=(edit,))))
     assert mended.rstrip().rpartition("\n")[2] == "````"  # the guide has a fence of three
     assert "| 3 | `python a'b\\|c.py` | failed | ValueError: &lt;img src=x&gt; " in text
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_replay_s_report_has_the_files_of_a_run_s(tmp_path: Path, cli: Cli) -> None:
+    guide, folder = tmp_path / "guide.md", tmp_path / "r"
+    guide.write_text("```bash\necho here\npython -c 'import alpha'\n```\n", encoding="utf-8")
+    code, out, _ = cli("replay", str(guide), "--no-search", "--report", str(folder))
+    assert code == 1
+    assert "verdict: broken at line 3" in out
+    assert {one.name for one in folder.iterdir()} == {
+        *("result.json", "report.html", "summary.md", "junit.xml", "Dockerfile")
+    }
+    assert read_result(folder, (REPLAY,)).data["first_break"]["line"] == 3
+    xmlschema.XMLSchema(Path(__file__).parents[1] / "report" / "junit.xsd").validate(folder / "junit.xml")
+    (folder / "report.html").unlink()
+    assert cli("page", str(folder))[0] == 0
+    assert "import alpha" in (folder / "report.html").read_text(encoding="utf-8")
+    code, _, err = cli("compare", str(folder), str(folder))
+    assert (code, "is of a guide's replay, not of a run" in err) == (2, True)
