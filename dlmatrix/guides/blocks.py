@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -43,6 +44,15 @@ def of_block(block: Block, before: list[Draft]) -> Iterator[Draft]:
         yield from _cell(block)
     elif kind == "repl":
         yield from _transcript(block)
+    elif kind == "elsewhere":
+        code = re.search(r"\.(?:py|sh|ipynb)$", block.text)
+        yield Draft(
+            _step(
+                block, block.text, "hole" if code else "file", "file", why=f"it stands in another file: {block.text}"
+            ),
+            "",
+            block.lead,
+        )
     elif kind == "shell":
         yield from _shell(block, before)
     elif kind == "program":
@@ -137,19 +147,36 @@ def _transcript(block: Block) -> Iterator[Draft]:
                 replace(block, text="\n".join(shelled), line=block.line + start - len(shelled)), [], repl=True
             )
             shelled = []
-            yield _repl(block, typed, start)
+            for at, lines in _parted(typed):
+                yield _repl(block, lines, start + at)
             typed = []
         shelled.append(line)
     if shelled[:-1]:
         yield from _shell(replace(block, text="\n".join(shelled[:-1])), [], repl=True)
 
 
+def _parted(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """What was typed at a prompt, with its place, parted around each statement that ends in an error."""
+    parts: list[int] = [0]
+    for number, line in enumerate(lines):
+        if not line.strip().startswith("Traceback (most recent call last)"):
+            continue
+        starts = [n for n in range(number) if shell.TYPED.match(lines[n])]
+        ends = [n for n in range(number, len(lines)) if shell.TYPED.match(lines[n])]
+        parts += [*starts[-1:], *ends[:1]]
+    for here, there in itertools.pairwise([*dict.fromkeys(parts), len(lines)]):
+        yield here, lines[here:there]
+
+
 def _repl(block: Block, lines: list[str], offset: int) -> Draft:
     """What was typed at a Python prompt, and what it printed."""
     source: list[str] = []
     said: list[str] = []
+    typing = False
     for line in lines:
-        found = shell.REPL.match(line)
+        # What goes on behind an output is none: tracebacks are shown with dots too.
+        found = shell.REPL.match(line) if typing or shell.TYPED.match(line) else None
+        typing = bool(found)
         (source if found else said).append(line[found.end() :] if found else line)
     text = "\n".join(source)
     text, repairs = repair_program(text, block.line + offset, False)

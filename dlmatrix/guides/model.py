@@ -11,7 +11,7 @@ class Block:
     """A piece of a guide that is set as code.
 
     ``kind`` is ``code`` (a block), ``inline`` (in a sentence), ``alone`` (inline code that has its line for itself),
-    ``cell`` (of a notebook), ``damaged`` (a block whose line breaks are lost).
+    ``cell`` (of a notebook), ``damaged`` (a block whose line breaks are lost), ``elsewhere`` (the name of its file).
     """
 
     text: str

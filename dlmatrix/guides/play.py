@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from shlex import quote
 
 from dlmatrix.errors import NetworkError
-from dlmatrix.guides.agree import disagreement
+from dlmatrix.guides.agree import disagreement, raises
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
@@ -233,7 +233,7 @@ class Player:
         for step in group:
             padded = step.text if step.repairs else "\n" * (step.line - 1) + step.text
             echo = {"repl": "all", "cell": "last"}.get(step.form, "")
-            pieces.append({"text": padded, "name": self._name, "echo": echo})
+            pieces.append({"text": padded, "name": self._name, "echo": echo, "raises": raises(step.expected)})
         if len(pieces) == 1 and not pieces[0]["echo"]:
             ended = self._world.program(pieces[0]["text"], self._limit())
             return [self._judged(group[0], ended, ended.stdout)]
@@ -263,6 +263,10 @@ class Player:
         one = Played(step=step, outcome="passed", seconds=ended.seconds, said=said, ran=step.text)
         if ended.why:
             return replace(one, outcome="unjudged", reason=ended.why)
+        if promised := raises(step.expected):
+            if promised in said or "Traceback (most recent call last)" not in said:
+                return one
+            return replace(one, outcome="failed", reason=cause(said), line=self._line(step, said))
         if ended.exit_code == 0:
             differs = disagreement(step.expected, printed) if step.expected and step.kind != "install" else ""
             if differs and ASKS_GPU.search(step.text):

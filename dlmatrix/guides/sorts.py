@@ -29,17 +29,17 @@ PRINTS = re.compile(
 
 
 def sort_of(block: Block) -> str:
-    """inline, cell, repl, shell, program, windows, output or file: the language named is believed where it fits."""
+    """inline, cell, elsewhere, repl, shell, program, windows, output or file; a language is believed if it fits."""
     text, language = block.text, block.language
+    if block.kind == "elsewhere":
+        return "elsewhere"
     if block.kind in ("inline", "alone"):
         return "inline"
     if block.kind == "cell":
         return "cell" if language in (*PYTHON, "") else "file"
     if language in WINDOWS:
         return "windows"
-    if any(shell.REPL.match(line) for line in text.splitlines()) and not re.search(
-        r"^\s*\.\.\.\s*$", text.split("\n")[0]
-    ):
+    if any(shell.TYPED.match(line) for line in text.splitlines()):
         return "repl"
     if other_system(block.path, "") and not language and not is_program(text):
         return "windows"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from dlmatrix.guides.blocks import Draft, of_block
@@ -47,6 +49,7 @@ def _sessions(steps: list[Step]) -> list[Step]:
     known: dict[int, set[str]] = {}
     found: list[Step] = []
     current = 0
+    told = {name for step in steps if step.kind == "program" and step.form != "shell" for name in defined(step.text)}
     for step in steps:
         if step.kind != "program" or step.form not in ("program", "repl", "cell"):
             found.append(step)
@@ -54,8 +57,9 @@ def _sessions(steps: list[Step]) -> list[Step]:
         missing = undefined(step.text)
         goes_on = current and (step.form == "cell" or (missing and missing <= known[current]))
         if not goes_on:
-            if missing and step.form == "program" and not _imports(step.text):
-                why = f"a piece of a program: nothing in the guide says what {sorted(missing)[0]} is"
+            lost = sorted(missing if not _imports(step.text) else _unexplained(missing, told))
+            if lost and step.form == "program":
+                why = f"a piece of a program: nothing in the guide says what {lost[0]} is"
                 found.append(replace(step, kind="unreadable", why=why))
                 continue
             current += 1
@@ -63,6 +67,15 @@ def _sessions(steps: list[Step]) -> list[Step]:
         known[current] |= defined(step.text)
         found.append(replace(step, session=current))
     return found
+
+
+#: Names that programs import a module by; where nothing does, an import was forgotten.
+_ALIASES = frozenset("np pd plt tf torch nn optim transforms keras sns mpl sp Image F cv2 tqdm".split())  # noqa: SIM905
+
+
+def _unexplained(missing: Collection[str], told: Collection[str]) -> set[str]:
+    """Names that are no module's and that nothing in the guide defines: what they are only its readers know."""
+    return {name for name in missing if name not in told and name not in _ALIASES | sys.stdlib_module_names}
 
 
 def _imports(text: str) -> bool:
@@ -73,7 +86,8 @@ _WITH_PYTHON = r"\bpython\s*=+\s*(3\.\d+)|\bpython(3\.\d+)\s+-m\s+venv|--python[
 _VERSION = re.compile(r"\bPython\s*(?:版本)?\s*[=:：]?\s*(3\.\d{1,2})(?!\d)(?!\.\d)?(?P<more>[^.\n。,，]{0,14})", re.I)
 _RANGE = re.compile(
     r"^\s*(?:[-–—~+]|to\b"
-    r"|or (?:newer|later|higher|above)|and (?:newer|above|up)|及以上|以上|或更|至|到|(?:/|,|、)\s*3\.)",
+    r"|or (?:newer|later|higher|above)|and (?:newer|above|up)"
+    r"|(?:and |or )?(?:later|onwards?|upwards?)|及以上|以上|或更|至|到|(?:/|,|、)\s*3\.)",
     re.I,
 )
 

@@ -27,6 +27,7 @@ _STEP = """\
 declare -px >{state}/given
 shopt -s expand_aliases
 {{ source {state}/shell; cd "$(cat {state}/cwd)"; }} 2>/dev/null
+while read -r one; do pushd -n "$one"; done < <(tail -n +2 {state}/dirs | tac) >/dev/null 2>&1; unset one
 trap {kept} EXIT
 {command}
 """
@@ -34,7 +35,7 @@ trap {kept} EXIT
 _KEPT = """\
 code=$?; {{ declare -p | grep -vxF -f {state}/given | sed -E "/^declare -[a-zA-Z]*r/d"; declare -f; alias -p
 }} >{state}/new 2>/dev/null
-rm -f {state}/given; mv {state}/new {state}/shell; pwd >{state}/cwd; exit $code"""
+rm -f {state}/given; mv {state}/new {state}/shell; pwd >{state}/cwd; dirs -l -p >{state}/dirs; exit $code"""
 _SUDO = """\
 #!/bin/sh
 while :; do case "$1" in -u|-g) shift 2;; -*) shift;; *=*) export "$1"; shift;; *) break;; esac; done

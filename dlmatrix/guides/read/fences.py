@@ -84,13 +84,16 @@ def language(info: str) -> str:
     """The language that a fence's info string names: of ``{.python .input}``, ``{code-block} python``, ``py3``."""
     if directive := re.match(r"\{([\w:-]+)\}\s*(\S*)", info):
         name, argument = directive.groups()
-        return argument if name in _CODE_DIRECTIVES else "" if name.startswith(".") else name
+        return argument if name in _CODE_DIRECTIVES else "" if name.startswith(".") else LANGUAGES.get(name, name)
     if attributes := re.match(r"\{\s*\.(\w+)", info):
         return attributes[1]
     word = re.split(r"[\s,{:=]", info.strip(), maxsplit=1)[0]
     return word.lower()
 
 
+#: Sphinx's directives of code whose language is their name's.
+LANGUAGES = {"doctest": "pycon", "testcode": "python", "testsetup": "python", "testcleanup": "python",
+              "testoutput": "text", "ipython": "python", "parsed-literal": ""}  # fmt: skip
 _CODE_DIRECTIVES = ("code-block", "code", "sourcecode", "code-cell", "prompt")
 
 
@@ -98,5 +101,15 @@ def is_nested(info: str) -> bool:
     """Whether a fence holds Markdown again: MyST's ``{note}``, ``{tab-item}`` and the like, or ``md``."""
     directive = re.match(r"\{([\w:-]+)\}", info)
     if directive:
-        return directive[1] not in (*_CODE_DIRECTIVES, "math", "eval-rst", "mermaid", "figure", "image", "toctree")
+        return directive[1] not in (
+            *_CODE_DIRECTIVES,
+            *LANGUAGES,
+            "literalinclude",
+            "math",
+            "eval-rst",
+            "mermaid",
+            "figure",
+            "image",
+            "toctree",
+        )
     return False

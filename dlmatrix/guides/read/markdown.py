@@ -96,6 +96,8 @@ def _fenced(fence: Fence, number: int, first: int, depth: int) -> Iterator[Event
         body = fence.text
         if fence.info.startswith("{"):  # options of a directive
             body = re.sub(r"\A(?::[\w-]+:.*\n)+", _blank, body)
+        if fence.info.startswith("{literalinclude}"):
+            body, kind = fence.info.partition("}")[2].strip(), "elsewhere"
         skipped = len(body) - len(body.lstrip("\n"))
         yield Code(body.strip("\n"), language(fence.info), kind, first + fence.line + skipped)
 

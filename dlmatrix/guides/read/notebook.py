@@ -28,10 +28,12 @@ def read_notebook(text: str) -> Iterator[Event]:
 
 
 def _outputs(outputs: Any) -> str:
-    """What a person sees of stored outputs: streams and the plain text of results, no pictures and no errors."""
+    """What a person sees of stored outputs: streams, the plain text of results, errors; no pictures."""
     said = []
     for one in outputs if isinstance(outputs, list) else []:
-        if isinstance(one, dict) and one.get("name") != "stderr" and one.get("output_type") != "error":
+        if isinstance(one, dict) and one.get("output_type") in ("error", "pyerr"):
+            said.append(f"Traceback (most recent call last):\n{one.get('ename')}: {one.get('evalue')}\n")
+        elif isinstance(one, dict) and one.get("name") != "stderr":
             said.append(_joined(one.get("text") or _dict(one.get("data")).get("text/plain") or ""))
     return "".join(said)
 

@@ -10,12 +10,25 @@ from docutils.core import publish_doctree
 from docutils.parsers.rst import Directive, directives
 
 from dlmatrix.guides.read.assemble import TAB, Code, Event, Finder, Heading, Words
+from dlmatrix.guides.read.fences import LANGUAGES
 
 _SETTINGS = {
     "report_level": 5, "halt_level": 5, "file_insertion_enabled": False, "raw_enabled": False,
     "input_encoding": "unicode", "_disable_config": True, "warning_stream": False, "doctitle_xform": False,
 }  # fmt: skip
-_CODE = ("code-block", "code", "sourcecode", "prompt", "ipython", "literalinclude")
+_CODE = (
+    "code-block",
+    "code",
+    "sourcecode",
+    "prompt",
+    "ipython",
+    "doctest",
+    "testcode",
+    "testsetup",
+    "testoutput",
+    "parsed-literal",
+    "plot",
+)
 _OURS = {"image", "figure", "table", "list-table", "csv-table", "math", "contents", "footnote", "replace", "unicode"}
 _DROPPED = ("toctree", "raw", "index", "only-html", "highlight", "meta", "include")
 _ROLE = re.compile(r"(?<![\w`]):(?P<role>[\w:+.-]+):`(?P<text>[^`]*)`")
@@ -47,9 +60,11 @@ class _Stub(Directive):  # type: ignore[misc] # docutils has no types
     def run(self) -> list[nodes.Node]:
         """Its nodes."""
         title = " ".join(self.arguments)
+        if self.name == "literalinclude":
+            return [nodes.literal_block(title, title, elsewhere=True)]
         if self.name in _CODE or self.name == "code-tab":
             block = nodes.literal_block("\n".join(self.content), "\n".join(self.content))
-            block["language"] = title.split()[0] if title else ""
+            block["language"] = LANGUAGES.get(self.name) or (title.split()[0] if title and self.name != "plot" else "")
             return [block]
         if self.name in _DROPPED:
             return []
@@ -81,7 +96,8 @@ def _walk(node: nodes.Node, finder: Finder, level: int) -> Iterator[Event]:
         elif isinstance(child, nodes.literal_block | nodes.doctest_block):
             language = child.get("language", "") or " ".join(c for c in child.get("classes", []) if c != "code")
             code = child.astext()
-            yield Code(code, "" if language in ("default", "none", "text") else language, "code", finder.line(code))
+            kind = "elsewhere" if child.get("elsewhere") else "code"
+            yield Code(code, "" if language in ("default", "none", "text") else language, kind, finder.line(code))
         elif isinstance(child, nodes.paragraph | nodes.term | nodes.line):
             yield from _paragraph(child, finder)
         elif isinstance(child, nodes.system_message | nodes.comment | nodes.substitution_definition):

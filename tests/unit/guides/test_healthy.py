@@ -1,0 +1,137 @@
+"""What real healthy guides hold that was once taken for a break: each of these is no fault of a guide."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dlmatrix.guides.agree import disagreement
+from dlmatrix.guides.read.guide import read_guide
+from dlmatrix.guides.replay import verdict
+from dlmatrix.guides.steps import Reading, read_steps
+from tests.unit.guides.test_replay import contained, index, outcomes, played  # noqa: F401 - fixtures
+
+RAISES = """\
+```console
+>>> two = 2
+>>> two
+2
+>>> two.append(3)
+Traceback (most recent call last):
+    ...
+AttributeError: 'int' object has no attribute 'append'
+>>> two + 1
+3
+```
+"""
+
+
+def read(folder: Path, name: str, text: str) -> Reading:
+    (folder / name).write_text(text, encoding="utf-8")
+    return read_steps(read_guide(folder / name))
+
+
+@pytest.mark.usefixtures("contained")
+def test_an_error_that_a_guide_shows_is_none(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+    replay, _, _ = played(root, tmp_path, index, RAISES)
+    assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
+    assert [one.step.text for one in replay.played] == ["two = 2\ntwo", "two.append(3)", "two + 1"]
+    assert outcomes(replay) == ["passed"] * 3
+
+
+@pytest.mark.usefixtures("contained")
+@pytest.mark.parametrize("kind", ["block", "cell"])
+def test_nor_is_one_of_a_program_or_a_cell(root: Path, tmp_path: Path, index: Path, kind: str) -> None:  # noqa: F811
+    trace = "Traceback (most recent call last):\n  ...\nZeroDivisionError: division by zero\n"
+    text = f"```python\nprint(1 // 0)\n```\n\nThe output is:\n\n```\n{trace}```\n\n```python\nprint(2)\n```\n"
+    name = "guide.md"
+    if kind == "cell":
+        error = {"output_type": "error", "ename": "ZeroDivisionError", "evalue": "division by zero", "traceback": []}
+        cells = [
+            {"cell_type": "code", "source": "1 // 0", "outputs": [error]},
+            {"cell_type": "code", "source": "print(2)", "outputs": []},
+        ]
+        name, text = "guide.ipynb", json.dumps({"metadata": {}, "cells": cells})
+    replay, _, _ = played(root, tmp_path, index, text, name)
+    assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
+
+
+@pytest.mark.usefixtures("contained")
+def test_an_error_that_a_guide_does_not_show_is_a_break_in_a_session_too(
+    root: Path,
+    tmp_path: Path,
+    index: Path,  # noqa: F811
+) -> None:
+    replay, _, _ = played(root, tmp_path, index, RAISES.replace(">>> two + 1\n3\n", ">>> two + 'a'\n3\n"))
+    assert verdict(replay).kind == "broken"
+    assert replay.first_break
+    assert replay.first_break.step.text == "two + 'a'"
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed"),
+    [
+        ('dtype(\'int64\')  # "int" for integer, "64" for 64-bit', "dtype('int64')"),
+        ("2\narray([1, 2])", "np.int64(2)\narray([1, 2])"),
+        ("True", "np.True_"),
+        ("3.5", "np.float64(3.5)"),
+        ("array([[1., 1.],\n<BLANKLINE>\n       [1., 1.]])", "array([[1., 1.],\n\n       [1., 1.]])"),
+        ("array([[2, 1],\n       [0, 4]])  # may vary", "array([[0, 3],\n       [4, 1]])"),
+        ("array([1, 2])", "array([1, 2], dtype=int32)"),
+        ("4L", "4"),
+        ("[u'a1', u'b']", "['a1', 'b']"),
+    ],
+)
+def test_what_differs_in_form_alone_is_the_same(expected: str, printed: str) -> None:
+    assert disagreement(expected, printed) == ""
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed"),
+    [("2", "np.int64(3)"), ("[[ 2  8]\n [16 22]]", 'Tensor("MatMul:0", shape=(2, 2), dtype=int32)'), ("True", "False")],
+)
+def test_what_differs_in_what_it_says_is_not(expected: str, printed: str) -> None:
+    assert disagreement(expected, printed)
+
+
+def test_myst_s_doctests_are_transcripts(tmp_path: Path) -> None:
+    reading = read(tmp_path, "a.md", "# A\n\n```{doctest}\n>>> print(1)\n1\n```\n\n```{testcode}\nimport os\n```\n")
+    assert [(step.kind, step.text, step.expected) for step in reading.steps] == [
+        ("program", "print(1)", "1"),
+        ("program", "import os", None),
+    ]
+
+
+def test_a_program_of_another_file_is_a_hole_and_takes_no_other_s_output(tmp_path: Path) -> None:
+    text = (
+        "A\n=\n\n.. code-block:: python\n\n    import os\n\nThen\n\n.. literalinclude:: /code/a.py\n   :lines: 1-2\n\n"
+        "The output is::\n\n    42\n"
+    )
+    reading = read(tmp_path, "a.rst", text)
+    first, second, *_ = reading.steps
+    assert (first.kind, first.expected) == ("program", None)
+    assert (second.kind, second.why) == ("hole", "it stands in another file: /code/a.py")
+
+
+def test_an_excerpt_whose_names_nothing_explains_is_no_program(tmp_path: Path) -> None:
+    text = "```python\nfrom os import path\nprint(path.join(my_folder, 'a'))\n```\n\n```python\nprint(np.pi)\n```\n"
+    reading = read(tmp_path, "a.md", text)
+    assert [step.kind for step in reading.steps] == ["unreadable", "unreadable"]
+    assert "my_folder" in reading.steps[0].why
+    forgot = read(tmp_path, "b.md", "```python\nfrom os import path\nprint(np.pi)\n```\n")
+    assert [step.kind for step in forgot.steps] == ["program"]
+
+
+@pytest.mark.parametrize("words", ["Python 3.13 and later", "Python 3.10 onwards", "Python 3.11 upwards"])
+def test_a_range_names_no_python(tmp_path: Path, words: str) -> None:
+    assert read(tmp_path, "a.md", f"# A\n\nOn {words} it works.\n\n```bash\npip install six\n```\n").python == ""
+
+
+@pytest.mark.usefixtures("contained")
+def test_pushd_and_popd_are_carried_over_steps(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+    text = '```bash\nmkdir -p a/b\npushd a\npushd b\npopd\npopd\necho "$(basename "$PWD")"\n```\n'
+    replay, _, _ = played(root, tmp_path, index, text)
+    assert outcomes(replay) == ["passed"] * 6, [(one.step.text, one.reason, one.said) for one in replay.played]
+    assert replay.played[-1].said == "home"
