@@ -41,7 +41,8 @@ setup: .venv/.tools ## Set up .venv from the hashed tool lock
 .venv/.tools: envs/locks/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "dlmatrix needs Python 3.10 or newer: make PYTHON=/path/to/python3")'
 	@rm -f $@
-	@log=$$(mktemp); trap 'rm -f "$$log"; exit 130' INT; \
+	@if test -d bundle/wheels; then exec $(PYTHON) -m dlmatrix.bundle.setup; fi; \
+	log=$$(mktemp); trap 'rm -f "$$log"; exit 130' INT; \
 	terminal=; if test -t 1; then terminal=yes; fi; \
 	number=$$(grep -c '^[a-z].*==' $<); echo "setting up .venv, once: up to $$number packages for $$($(PYTHON) -V)"; \
 	{ $(PYTHON) -m venv .venv && .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \

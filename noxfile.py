@@ -95,6 +95,12 @@ def reproduce(session: nox.Session) -> None:
 
 
 @nox.session
+def bundle(session: nox.Session) -> None:
+    """Put all that envs need in one file, for a machine without a network: -- ENV --out FILE."""
+    dlmatrix(session, "bundle", *session.posargs)
+
+
+@nox.session
 def compare(session: nox.Session) -> None:
     """Compare two reports, or those of many machines: -- A B says SAME, FASTER, SLOWER or UNCLEAR."""
     dlmatrix(session, "compare", *session.posargs)

@@ -162,6 +162,15 @@ class NotReachedError(DlmatrixError):
     exit_code = 19
 
 
+class BundleError(DlmatrixError):
+    """A bundle is damaged, not whole, or holds what none may hold; nothing of it was used."""
+
+    exit_code = 20
+
+    def __init__(self, message: str, next_step: str = "copy it, or have it made, once more") -> None:
+        super().__init__(message, next_step)
+
+
 class SkippedEnv(DlmatrixError):  # noqa: N818 - a skip is no error, but it ends an env's run like one
     """An env cannot be run on this machine, through no fault of its own; the message is the reason."""
 

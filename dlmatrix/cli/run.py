@@ -49,6 +49,8 @@ class Options:
     bare_metal: bool
     json: bool
     bases: str
+    #: the file of a bundle whose wheels and images are used
+    bundle: Path | None
 
 
 def add(verbs: Verbs) -> None:
@@ -71,6 +73,7 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--json", action="store_true", help="write result.json to stdout, everything else to stderr")
     add_bases(parser)
+    parser.add_argument("--bundle", type=Path, metavar="FILE", help="use wheels and images of a bundle, verified first")
     parser.set_defaults(verb=lambda **options: run_envs(Options(**options)))
 
 
@@ -103,8 +106,9 @@ def run_envs(options: Options) -> int:
     outside = Outside(matrix, options.require_gpu, options.gpus or ALL)
     envs, remarks = (select(matrix, options.envs), ()) if options.newest else outside.pick(options.envs)
     _check_gpus(options, envs)
-    folder = report_folder(matrix.root, options.report, started)
     console = make_console(stderr=options.json)
+    _use(options.bundle, matrix, envs, console)
+    folder = report_folder(matrix.root, options.report, started)
     engine, why = choose_engine(options.engine, bases=options.bases, python=options.python)
     console.print(f"engine: {engine.name} ({why})", soft_wrap=True)
     _check_engine(options, engine)
@@ -200,6 +204,16 @@ def _check_engine(options: Options, engine: Engine) -> None:
         raise UsageError(f"--bases: the engine {engine.name} builds on no base", "--engine docker, or leave it out")
     if not engine.contains:
         environment(options.gpus or (), os.environ)
+
+
+def _use(bundle: Path | None, matrix: Matrix, envs: Sequence[Env], console: Console) -> None:
+    """Have the engines take what a bundle has, where one is named."""
+    from functools import partial
+
+    from dlmatrix.bundle.use import use_bundle
+
+    if bundle:
+        use_bundle(matrix, bundle, envs, partial(console.print, soft_wrap=True))
 
 
 def _left_out(matrix: Matrix) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dlmatrix.cli import (
     audit,
     bases,
+    bundle,
     closure,
     compare,
     doctor,
@@ -17,12 +18,31 @@ from dlmatrix.cli import (
     replay,
     reproduce,
     run,
+    unbundle,
 )
 from dlmatrix.cli import list as cells
 from dlmatrix.cli.parser import Parser
 
 #: In the order of ``--help``.
-VERBS = (cells, plan, run, page, bases, doctor, reproduce, audit, guides, replay, compare, lock, pin, closure, record)
+VERBS = (
+    cells,
+    plan,
+    run,
+    page,
+    bases,
+    doctor,
+    reproduce,
+    bundle,
+    unbundle,
+    audit,
+    guides,
+    replay,
+    compare,
+    lock,
+    pin,
+    closure,
+    record,
+)
 
 
 def make_parser() -> Parser:

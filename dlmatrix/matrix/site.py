@@ -18,6 +18,7 @@ from typing import Any
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Lock, Site
+from dlmatrix.system.checkout import bundled, find_root
 from dlmatrix.system.toml import read_toml
 
 #: What uv is told that leads it nowhere else.
@@ -41,12 +42,22 @@ def read_site(environ: Mapping[str, str]) -> Site:
     links = environ.get("UV_FIND_LINKS", "").replace(",", " ") or uv.get("find-links") or pip.get("find-links")
     bundle = environ.get("SSL_CERT_FILE") or pip.get("cert")
     return Site(
-        find_links=tuple(folder for item in _words(links) if (folder := Path(item.removeprefix("file://"))).is_dir()),
+        find_links=tuple(folder for folder in (*_bundled(), *map(_folder, _words(links))) if folder.is_dir()),
         index=next(_remote(index), None),
         extra_indexes=tuple(_remote(extra)),
         ca_bundle=Path(bundle) if bundle and Path(bundle).is_file() else None,
         proxies={name: value for name in _PROXIES if (value := environ.get(name) or environ.get(name.upper()))},
     )
+
+
+def _bundled() -> tuple[Path, ...]:
+    """The wheels of the bundle that is in use; they are before all others."""
+    folder = bundled(find_root())
+    return (folder / "wheels",) if folder else ()
+
+
+def _folder(item: str) -> Path:
+    return Path(item.removeprefix("file://"))
 
 
 def uv_config(site: Site, lock: Lock, python: str) -> str:

@@ -11,6 +11,10 @@ from dlmatrix.errors import ConfigError, UsageError
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: envs/, docker/ and smoke/ in an installed package (pyproject.toml puts them there); a checkout has no such folder.
 DATA = _PACKAGE / "data"
+#: What an unpacked bundle has in this folder beside the checkout: wheels, images, bills of materials, its manifest.
+BUNDLE = "bundle"
+#: Names an unpacked bundle whose wheels and images are used; default: the one that the checkout itself is.
+BUNDLE_VARIABLE = "DLMATRIX_BUNDLE"
 
 
 def find_root(start: Path | None = None) -> Path:
@@ -29,6 +33,12 @@ def find_root(start: Path | None = None) -> Path:
                 f"{bases}: no such file", f"restore it: git -C {shlex.quote(str(folder))} checkout -- envs/bases.toml"
             )
     raise UsageError(f"{here} is not inside a dlmatrix checkout", "change into the checkout, where noxfile.py is")
+
+
+def bundled(root: Path) -> Path | None:
+    """The folder of what a bundle has brought for a root: of the bundle that is named, else of the one it came in."""
+    folder = Path(os.environ.get(BUNDLE_VARIABLE) or root, BUNDLE)
+    return folder if (folder / "manifest.json").is_file() else None
 
 
 def own_checkout(root: Path) -> Path:

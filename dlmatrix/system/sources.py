@@ -21,12 +21,13 @@ def made_by(modules: Iterable[str], data: Path | None = None, package: Path = _P
     a module names and that lie beside it or in the folder ``data`` (envs/).
     """
     digest = hashlib.sha256()
-    for file in sorted(_reached(modules, data, package)):
+    for file in sorted(reached(modules, data, package)):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
-def _reached(modules: Iterable[str], data: Path | None, package: Path) -> set[Path]:
+def reached(modules: Iterable[str], data: Path | None = None, package: Path = _PACKAGE) -> set[Path]:
+    """The files of modules of this package, of all that they import of it, and of the data that they name."""
     seen: set[Path] = set()
     waiting = [file for name in modules for file in _file(name, package)]
     while waiting:

@@ -21,7 +21,7 @@ FLOORS = (
     {"engines"},
     {"run", "upkeep", "guides"},
     {"fleet"},
-    {"report"},
+    {"report", "bundle"},
     {"cli"},
     {"__main__"},
 )

@@ -1,0 +1,42 @@
+"""Holds a bundle against a checkout: what is still the same, in a year."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+
+from dlmatrix.bundle.manifest import FOLDER, Manifest
+
+#: Files that are named before the rest is counted.
+_NAMED = 8
+
+
+def differences(root: Path, manifest: Manifest) -> tuple[list[str], bool]:
+    """What is the same in a checkout as in a bundle and what is not, in lines; and whether all is."""
+    lines, same = [], True
+    for name, facts in manifest.envs.items():
+        lock = root / "envs" / "locks" / f"{name}.txt"
+        found = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else ""
+        word = "the same lock" if found == facts["lock"] else "another lock" if found else "no such env here"
+        lines.append(f"{name}: {word}")
+        same &= found == facts["lock"]
+    changed, missing = [], []
+    carried = [member for member in manifest.members if not member.path.startswith(f"{FOLDER}/")]
+    for member in carried:
+        file = root / member.path
+        if not file.is_file():
+            missing.append(member.path)
+        elif file.stat().st_size != member.size or hashlib.sha256(file.read_bytes()).hexdigest() != member.sha256:
+            changed.append(member.path)
+    lines.append(f"checkout: {len(carried) - len(changed) - len(missing):,} of {len(carried):,} files are the same")
+    lines += [f"changed: {path}" for path in _named(changed)] + [f"not here: {path}" for path in _named(missing)]
+    if (here := metadata.version("uv")) != manifest.versions.get("uv"):
+        lines.append(f"uv: {here} here, {manifest.versions.get('uv')} in the bundle")
+        same = False
+    return lines, same and not changed and not missing
+
+
+def _named(paths: list[str]) -> list[str]:
+    left = len(paths) - _NAMED
+    return [*paths[:_NAMED], *([f"and {left} more"] if left > 0 else [])]

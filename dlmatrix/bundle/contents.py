@@ -1,0 +1,121 @@
+"""What goes into a bundle, each as a member that can be read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dlmatrix.bundle.manifest import FOLDER, MANIFEST, read_manifest
+from dlmatrix.bundle.wheels import Collector, Distribution
+from dlmatrix.errors import UsageError
+from dlmatrix.inspection.sbom import make_sbom
+from dlmatrix.matrix.locks import read_lock
+from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.process import Say
+
+#: The Pythons that the tools are carried for: those that a machine may start a bundle with.
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A member to be: where its bytes are, and what is known of them."""
+
+    path: str
+    origin: str
+    content: Path | bytes | Iterator[bytes] = field(repr=False)
+    size: int
+    executable: bool = False
+    #: "" where only reading it tells
+    sha256: str = ""
+
+
+def checkout(root: Path, say: Say) -> tuple[list[Source], str]:
+    """The files of the checkout as they are now, less what git ignores, and the commit they are of.
+
+    Of an unpacked bundle, those that it came with.
+    """
+    if (root / ".git").exists():
+        new = _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+        names = sorted({*_git(root, "ls-files", "-z").split("\0"), *new})
+        commit = _git(root, "rev-parse", "HEAD").strip()
+        commit += " and changes" if _git(root, "status", "--porcelain") else ""
+        for name in filter(None, new):
+            say(f"git does not know this file yet, and it goes with the others: {name}")
+    elif (root / MANIFEST).is_file():
+        manifest = read_manifest((root / MANIFEST).read_bytes(), str(root / MANIFEST))
+        names = [member.path for member in manifest.members if not member.path.startswith(f"{FOLDER}/")]
+        commit = manifest.versions.get("commit", "")
+    else:
+        raise UsageError(f"{root} is no checkout, and a bundle carries one", "run it in a clone, or an unpacked bundle")
+    found = []
+    for name in filter(None, names):
+        file = root / name
+        if file.is_file() and not file.is_symlink():
+            stat = file.stat()
+            executable = bool(stat.st_mode & 0o100)
+            found.append(Source(path=name, origin="checkout", content=file, size=stat.st_size, executable=executable))
+    return found, commit
+
+
+def distributions(plans: Sequence[Plan], collector: Collector, pythons: Iterable[str]) -> dict[Distribution, list[str]]:
+    """Every file that the locks of envs and of the tools ask for, each once, and the locks that do."""
+    root = plans[0].root
+    wanted = [(plan.lock, [plan.env.python]) for plan in plans]
+    for plan in plans:
+        if plan.build_lock:
+            wanted.append((read_lock(plan.build_lock, f"nox -s lock -- {plan.env.name} --write"), [plan.env.python]))
+    tools = read_lock(root / "envs" / "locks" / "tools.txt", "nox -s lock -- tools --write")
+    wanted.append((tools, list(pythons)))
+    found: dict[Distribution, list[str]] = {}
+    for lock, versions in wanted:
+        for python in versions:
+            for one in collector.files(lock, python):
+                locks = found.setdefault(one, [])
+                if lock.file.stem not in locks:
+                    locks.append(lock.file.stem)
+    return found
+
+
+def wheels(found: Mapping[Distribution, Sequence[str]], collector: Collector) -> list[Source]:
+    """The same as members, once they are here."""
+    sources = []
+    for number, (one, locks) in enumerate(found.items(), 1):
+        file = collector.bring(one, f"{number} of {len(found)}")
+        path, origin = f"{FOLDER}/wheels/{one.name}", f"locks {' '.join(locks)}"
+        sources.append(Source(path=path, origin=origin, content=file, size=file.stat().st_size, sha256=one.sha256))
+    return sources
+
+
+def bills(plans: Iterable[Plan]) -> list[Source]:
+    """A bill of materials for each env, of what its lock installs."""
+    sources = []
+    for plan in plans:
+        paths = [f"/site-packages/{entry.name}-{entry.version}.dist-info" for entry in plan.lock.entries]
+        text = make_sbom(plan, f"sha256:{plan.lock.sha256}", paths, "").encode()
+        path = f"{FOLDER}/sboms/{plan.env.name}.cdx.json"
+        sources.append(Source(path=path, origin=f"lock {plan.env.name}", content=text, size=len(text)))
+    return sources
+
+
+def facts(plans: Iterable[Plan]) -> dict[str, dict[str, str]]:
+    """What the manifest says of each env."""
+    return {
+        plan.env.name: {
+            "python": plan.env.python,
+            "framework": plan.env.requirements[0],
+            "lock": plan.lock.sha256,
+            "inputs": json.dumps({"smoke": plan.sources.smoke, "recipe": plan.sources.recipe}, sort_keys=True),
+        }
+        for plan in plans
+    }
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=False)
+    if done.returncode != 0:
+        raise UsageError(f"git {arguments[0]}: {done.stderr.decode('utf-8', 'replace').strip()}", "see `git status`")
+    return done.stdout.decode("utf-8", "surrogateescape")

@@ -1,0 +1,44 @@
+"""Lets a run use a bundle: its wheels and its images, for the checkout's own envs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dlmatrix.bundle.reader import Bundle
+from dlmatrix.bundle.signature import unchecked
+from dlmatrix.bundle.start import tenths
+from dlmatrix.bundle.unpack import holds, unpack
+from dlmatrix.bundle.volumes import base_of
+from dlmatrix.errors import UsageError
+from dlmatrix.matrix.load import lock_of
+from dlmatrix.matrix.model import Env, Matrix
+from dlmatrix.system.checkout import BUNDLE_VARIABLE
+from dlmatrix.system.process import Say
+from dlmatrix.system.state import state_dir
+
+
+def use_bundle(matrix: Matrix, file: Path, envs: Iterable[Env], say: Say) -> None:
+    """Unpack what a bundle has beside its checkout, once, and let this process use it.
+
+    Raises UsageError for an env that it has not, or has by another lock than the checkout.
+    """
+    with Bundle(file) as bundle:
+        for env in envs:
+            facts = bundle.manifest.envs.get(env.name)
+            if facts is None:
+                raise UsageError(f"{file}: has no {env.name}", f"it has {', '.join(bundle.manifest.envs)}")
+            if facts.get("lock") != lock_of(matrix, env).sha256:
+                raise UsageError(
+                    f"{file}: has {env.name} by another lock than this checkout",
+                    f"use the checkout that it carries: python -m dlmatrix unbundle {file}",
+                )
+        say(unchecked(base_of(file)))
+        name = hashlib.sha256(bundle.signed).hexdigest()[:16]
+        folder = state_dir(matrix.root) / "bundles" / name
+        if not holds(folder, bundle):
+            say(f"unpacking {bundle.size / 1e6:,.0f} MB to {folder}")
+            unpack(bundle, folder, tenths(say), checkout=False)
+    os.environ[BUNDLE_VARIABLE] = str(folder)

@@ -1,0 +1,176 @@
+"""The files that locks ask for: which, from where, and brought here."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import uv
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+
+from dlmatrix.engines.failures import explain
+from dlmatrix.errors import BuildError, IntegrityError, NetworkError
+from dlmatrix.matrix.local import Local
+from dlmatrix.matrix.model import Lock, Site, normal_name
+from dlmatrix.matrix.site import uv_config, uv_environment
+from dlmatrix.system.files import sha256
+from dlmatrix.system.process import Say, run_lines
+from dlmatrix.system.state import state_dir
+from dlmatrix.system.toml import read_toml
+from dlmatrix.system.working import scratch
+from dlmatrix.upkeep.relock import PLATFORM
+
+#: glibc's, from the newest that an env may need down to the oldest.
+_GLIBC = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1))
+_OLD = {17: "manylinux2014_x86_64", 12: "manylinux2010_x86_64", 5: "manylinux1_x86_64"}
+_TRIES, _SECONDS = 3, 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """One file of an index or of a folder; ``url`` may hold a password, and is shown to nobody."""
+
+    name: str
+    url: str
+    sha256: str
+    #: None where the index does not say
+    size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collector:
+    """Finds the files of locks with uv, and keeps what it downloads in the working folder."""
+
+    root: Path
+    site: Site
+    say: Say
+
+    def files(self, lock: Lock, python: str) -> list[Distribution]:
+        """The one file of each distribution that an installer on a Python (``3.11``) takes, in the lock's order.
+
+        A marker may tell releases of a Python apart: what the first needs is there, and what the last.
+        """
+        found: dict[str, Distribution] = {}
+        for release in (f"{python}.0", f"{python}.99"):
+            for one in self._locked(lock, release):
+                found[one.name] = one
+        return sorted(found.values(), key=lambda one: one.name)
+
+    def _locked(self, lock: Lock, release: str) -> Iterable[Distribution]:
+        python = release.rpartition(".")[0]
+        local = Local(self.site, lock, python)
+        with scratch(self.root) as folder:
+            (folder / "uv.toml").write_text(uv_config(self.site, lock, python), encoding="utf-8")
+            command = [uv.find_uv_bin(), "--config-file", str(folder / "uv.toml"), "--no-progress", "pip", "compile"]
+            command += ["--quiet", "--no-deps", "--format", "pylock.toml", "--output-file", str(folder / "pylock.toml")]
+            command += ["--python-version", release, "--python-platform", PLATFORM, str(lock.file)]
+            command += local.links
+            done = run_lines(command, say=lambda line: None, environ=uv_environment(self.site, os.environ))
+            if done.exit_code != 0:
+                raise explain(done.said, lock.file.stem, "uv", done.exit_code, local)
+            packages = read_toml(folder / "pylock.toml").get("packages", [])
+        hashes = {(entry.name, entry.version): entry.hashes for entry in lock.entries}
+        tags = _tags(release)
+        for package in packages:
+            key = normal_name(package["name"]), package["version"]
+            yield _best(package, set(hashes.get(key, ())), tags, lock.file)
+
+    def bring(self, wanted: Distribution, number: str) -> Path:
+        """The file on this machine, its sha256 as the lock has it. Raises NetworkError, or IntegrityError.
+
+        ``number`` says, where it is downloaded, how many there are.
+        """
+        if wanted.url.startswith("file:"):
+            file = Path(unquote(urlsplit(wanted.url).path))
+            if sha256(file) != wanted.sha256:
+                raise IntegrityError(f"{file}: is not the file that the lock names", "remove it from find-links")
+            return file
+        folder = state_dir(self.root) / "downloads"
+        folder.mkdir(exist_ok=True)
+        kept = folder / wanted.sha256
+        if kept.is_file() and sha256(kept) == wanted.sha256:
+            return kept
+        self.say(f"downloading {number}: {wanted.name}")
+        with scratch(self.root) as temporary:
+            made = temporary / "file"
+            self._download(wanted, made)
+            made.replace(kept)
+        return kept
+
+    def _download(self, wanted: Distribution, target: Path) -> None:
+        context = ssl.create_default_context(cafile=str(self.site.ca_bundle) if self.site.ca_bundle else None)
+        proxies = {name.removesuffix("_proxy"): value for name, value in self.site.proxies.items()}
+        handlers = [urllib.request.HTTPSHandler(context=context)]
+        if self.site.proxies:
+            handlers.append(urllib.request.ProxyHandler(proxies))  # type: ignore[arg-type]
+        opener = urllib.request.build_opener(*handlers)
+        why = ""
+        for _ in range(_TRIES):
+            try:
+                with opener.open(_request(wanted.url), timeout=_SECONDS) as answer, target.open("wb") as stream:
+                    digest = hashlib.sha256()
+                    while piece := answer.read(1 << 20):
+                        digest.update(piece)
+                        stream.write(piece)
+            except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError) as error:
+                why = str(getattr(error, "reason", error))
+                continue
+            if digest.hexdigest() == wanted.sha256:
+                return
+            why = "it has not the sha256 in the lock"
+        raise NetworkError(f"{wanted.name} could not be downloaded: {why}", "try again: what has come is kept")
+
+
+def _best(package: dict[str, object], hashes: set[str], tags: Sequence[Tag], lock: Path) -> Distribution:
+    """The file that an installer takes: the wheel whose tags come first, else the source."""
+    files: list[Distribution] = []
+    sdist = package.get("sdist")
+    wheels = package.get("wheels", [])
+    for one in [*wheels, *([sdist] if sdist else [])]:  # type: ignore[misc]
+        url = one.get("url") or Path(one["path"]).absolute().as_uri()
+        name = one.get("name") or unquote(urlsplit(url).path).rpartition("/")[2]
+        if (sha256 := one["hashes"].get("sha256", "")) in hashes:
+            files.append(Distribution(name=name, url=url, sha256=sha256, size=one.get("size")))
+    order = {tag: number for number, tag in enumerate(tags)}
+
+    def rank(one: Distribution) -> int:
+        if not one.name.endswith(".whl"):
+            return len(order)
+        return min((order.get(tag, len(order) + 1) for tag in parse_wheel_filename(one.name)[3]), default=len(order))
+
+    if not files:
+        raise BuildError(
+            f"{lock}: no file of {package['name']} {package['version']} with a hash of the lock is to be had",
+            "look for it in the index, or name a folder that has it: export UV_FIND_LINKS=DIR",
+        )
+    return min(files, key=rank)
+
+
+def _tags(release: str) -> list[Tag]:
+    version = tuple(int(part) for part in release.split(".")[:2])
+    platforms = [name for one in _GLIBC for name in _aliases(one)] + ["linux_x86_64"]
+    return [*cpython_tags(version, platforms=platforms), *compatible_tags(version, platforms=platforms)]
+
+
+def _aliases(platform: str) -> list[str]:
+    old = _OLD.get(int(platform.split("_")[2]))
+    return [platform, old] if old else [platform]
+
+
+def _request(url: str) -> urllib.request.Request:
+    """A request; a name and a password in the address go where they belong."""
+    parts = urlsplit(url)
+    request = urllib.request.Request(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))  # noqa: S310
+    if parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
+    return request
