@@ -121,7 +121,7 @@ def compare(a: Report, b: Report, anyway: bool = False) -> Comparison:
         raise UnlikeError(
             f"no row was measured in both {a.name} and {b.name}", "compare runs of the same envs, with throughput"
         )
-    ratios = [_ratio(two.rows[name], one.rows[name], gpu=one.gpu) for one, two, name in both]
+    ratios = [row_ratio(two.rows[name], one.rows[name], gpu=one.gpu) for one, two, name in both]
     floors = [FLOORS["cuda" if one.gpu else "cpu"] for one, _, _ in both]
     rows = []
     for (one, two, name), found, floor, judged in zip(both, ratios, floors, judge(ratios, floors), strict=True):
@@ -152,7 +152,7 @@ def compare(a: Report, b: Report, anyway: bool = False) -> Comparison:
     )
 
 
-def _ratio(b: Measured, a: Measured, *, gpu: bool) -> Ratio | FastestRatio:
+def row_ratio(b: Measured, a: Measured, *, gpu: bool) -> Ratio | FastestRatio:
     """B ÷ A of the figure that is compared."""
     return ratio(b.processes, a.processes) if gpu else FastestRatio(b.fastest, a.fastest)
 

@@ -68,6 +68,10 @@ class Report:
     folder: Path
     surroundings: Mapping[str, str]
     cells: Mapping[str, Cell]
+    #: processor, cores, names and number of the GPUs: what makes machines siblings; as measured, where anything was
+    kind: str = ""
+    #: the same, as the machine has it; empty where it does not tell
+    machine: str = ""
 
 
 def read(path: Path, schema: Mapping[str, Any]) -> Report:
@@ -82,15 +86,24 @@ def read(path: Path, schema: Mapping[str, Any]) -> Report:
         raise ReportError(f"{result.folder / FILE}: {error.message}", error.next_step) from None
 
 
-def read_all(paths: Iterable[Path], schema: Mapping[str, Any]) -> list[Report]:
-    """The reports of all paths, where a folder of reports stands for each of them; no two have one name."""
+def read_all(paths: Iterable[Path], schema: Mapping[str, Any]) -> tuple[list[Report], list[ReportError]]:
+    """The reports of all paths, where a folder of reports stands for each of them; no two have one name.
+
+    With them, what is wrong with those that cannot be read. Raises UsageError where there is none.
+    """
     folders: list[Path] = []
     for path in paths:
         inner = sorted(file.parent for file in path.glob(f"*/{FILE}")) if not (path / FILE).is_file() else []
         folders += inner or [path]
-    reports = [read(folder, schema) for folder in folders]
-    names = Counter(report.name for report in reports)
-    return [replace(r, name=str(path)) if names[r.name] > 1 else r for path, r in zip(folders, reports, strict=True)]
+    found: list[tuple[Path, Report]] = []
+    wrong: list[ReportError] = []
+    for folder in folders:
+        try:
+            found.append((folder, read(folder, schema)))
+        except ReportError as error:
+            wrong.append(error)
+    names = Counter(report.name for _, report in found)
+    return [replace(r, name=str(path)) if names[r.name] > 1 else r for path, r in found], wrong
 
 
 def _parse(result: Result, schema: Mapping[str, Any]) -> Report:
@@ -102,16 +115,38 @@ def _parse(result: Result, schema: Mapping[str, Any]) -> Report:
             f"engine {key}".replace("engine engine", "engine"): str(v) for key, v in data["engine"].items()
         }
         cells = {env["name"]: _cell(env, data["engine"], schema) for env in data["envs"]}
-        return Report(name=folder.name, folder=folder, surroundings=surroundings, cells=cells)
+        measured = (_kind(cell.terms) for cell in cells.values() if cell.measured)
+        host = data["host"]
+        machine = _kind(_texts({"CPU": host.get("cpu"), "processors": host.get("cpus"), "GPUs": _gpus(host)}))
+        return Report(
+            name=folder.name,
+            folder=folder,
+            surroundings=surroundings,
+            cells=cells,
+            kind=next(measured, ""),
+            machine=machine if host.get("cpu") else "",
+        )
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         # What is in a document is held against smoke's schema only as far as its throughput.
         raise ReportError(f"is no report of this version ({error!r})", _AGAIN) from None
 
 
+def _kind(terms: Mapping[str, str]) -> str:
+    gpus = "" if terms["GPUs"] == "-" else f", {terms['GPUs']}"
+    return f"{terms['processors'].removesuffix('.0')} x {terms['CPU']}{gpus}"
+
+
 def _host(host: Mapping[str, Any]) -> dict[str, str]:
     """The machine, its GPUs counted by name; its id and theirs only say once more that it is another."""
-    gpus = _counted(str(gpu["name"]) for gpu in host.get("gpus", ()))
-    return {key: str(value) for key, value in {**host, "gpus": gpus}.items() if key != "id" and value not in (None, "")}
+    return {
+        key: str(value)
+        for key, value in {**host, "gpus": _gpus(host)}.items()
+        if key != "id" and value not in (None, "")
+    }
+
+
+def _gpus(host: Mapping[str, Any]) -> str:
+    return _counted(str(gpu["name"]) for gpu in host.get("gpus", ()))
 
 
 def _cell(env: Mapping[str, Any], engine: Mapping[str, Any], schema: Mapping[str, Any]) -> Cell:
