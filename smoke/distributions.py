@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Iterable, Iterator
 
-from smoke import requirement
+from smoke import requirement, versions
 from smoke.requirement import normalised
 
 _EGG = re.compile(r"(?P<name>[^-]+)(-(?P<version>[^-]+))?(-py\d[\d.]*)?(-.+)?")
@@ -113,6 +113,30 @@ def required(name: str, path: Iterable[str] | None = None) -> dict[tuple[str, tu
                 needed[(wanted.name, wanted.extras)] = who
                 queue.append((wanted.name, wanted.extras))
     return needed
+
+
+def told(line: requirement.Requirement, have: dict[str, str], who: str) -> str:
+    """What is wrong with a requirement, of whom, in words; "" where nothing is."""
+    asked = f"{line.text} (of {who})" if who else line.text
+    if line.name not in have:
+        return f"{asked} is missing"
+    if versions.fits(line.ranges, have[line.name]) is False:
+        return f"{asked} is required, {have[line.name]} is installed"
+    return ""
+
+
+def unmet(name: str, path: Iterable[str] | None = None) -> list[str]:
+    """What one distribution, or one that it needs, requires and does not have here, in words."""
+    have = installed(path)
+    places: dict[str, str] = {}
+    for found, _, folder in folders(path):
+        places.setdefault(found, folder)
+    problems: dict[str, None] = {}
+    for who, extras in required(name, path):
+        for line in requirements(places[who])[0] if who in places else ():
+            if applies(line, extras):
+                problems[told(line, have, who)] = None
+    return [problem for problem in problems if problem]
 
 
 def programs(folder: str) -> dict[str, str]:

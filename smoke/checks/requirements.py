@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from smoke import distributions, versions
+from smoke import distributions
 from smoke.context import Context, Result, failed, passed
-from smoke.requirement import Requirement, normalised
+from smoke.requirement import normalised
 
 ID = "requirements"
 KIND = "verify"
@@ -42,7 +42,7 @@ def run(context: Context) -> Result:
             if not distributions.applies(line, extras.get(who, ())):
                 continue
             judged.append(line)
-            problem = told(line, installed, "" if who == own else who)
+            problem = distributions.told(line, installed, "" if who == own else who)
             ours = wrong if who in extras or line.name in extras else elsewhere
             if problem and problem not in ours:
                 ours.append(problem)
@@ -56,13 +56,3 @@ def run(context: Context) -> Result:
         )
     shown = [f"{len(judged)} requirements of {len(seen)} distributions"]
     return passed("; ".join(shown + [f"not the framework's: {problem}" for problem in elsewhere]), **data)
-
-
-def told(line: Requirement, installed: dict[str, str], who: str) -> str:
-    """What is wrong with a requirement, of whom, in words; "" where nothing is."""
-    asked = f"{line.text} (of {who})" if who else line.text
-    if line.name not in installed:
-        return f"{asked} is missing"
-    if versions.fits(line.ranges, installed[line.name]) is False:
-        return f"{asked} is required, {installed[line.name]} is installed"
-    return ""

@@ -42,7 +42,9 @@ def observe(notes: Notes, root: str, framework: str | None) -> None:
     notes.put("blamed", wheels.blamed(said))
     module = "torch" if framework == "torch" else "tensorflow"
     notes.put("file", clip(getattr(sys.modules.get(module), "__file__", None) or "") or None)
-    notes.put("copies", copies.seen(module))
+    there = copies.seen(module)
+    notes.put("copies", there)
+    notes.put("unmet", [clip(line) for row in there["providers"][:1] for line in installed.unmet(row["name"])][:20])
     _settings(notes, framework or "torch", environ)
 
 

@@ -38,6 +38,7 @@ def observe(notes: Notes, root: str, framework: str | None = None) -> None:
     notes.put("machine", os.uname().machine)
     notes.put("user", {"uid": os.getuid(), "gid": os.getgid(), "groups": sorted(os.getgroups()),
                        "mapped": _mapped(tree)})  # fmt: skip
+    notes.put("cpu", cpu(tree))
     notes.put("wsl", "microsoft" in (tree.text("/proc/sys/kernel/osrelease") or "").lower())
     notes.put("tegra", _tegra(tree))
     notes.put("pci", pci(tree))
@@ -54,6 +55,19 @@ def observe(notes: Notes, root: str, framework: str | None = None) -> None:
 
 def _release(tree: Tree) -> str:
     return tree.text("/proc/sys/kernel/osrelease") or os.uname().release
+
+
+#: What wheels are compiled for, in the order in which processors got it.
+_INSTRUCTIONS = ("sse4_1", "sse4_2", "avx", "avx2", "fma")
+
+
+def cpu(tree: Tree) -> dict[str, Any]:
+    """The processor's name and which of the instructions that wheels use it lacks, None of either where unknown."""
+    text = tree.text("/proc/cpuinfo") or ""
+    model, flags = (re.search(rf"^{word}\s*: (.*)$", text, re.M) for word in ("model name", "flags"))
+    have = flags.group(1).split() if flags else []
+    return {"model": clip(model.group(1), 80) if model else None,
+            "lacks": [word for word in _INSTRUCTIONS if word not in have] if have else None}  # fmt: skip
 
 
 def _mapped(tree: Tree) -> bool | None:

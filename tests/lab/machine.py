@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from smoke import settings
 from smoke.detect.surroundings import VARIABLES
 from tests.lab.packages import install
 
@@ -102,7 +103,7 @@ class Place:
     def entered(self) -> Iterator[None]:
         """Give this process's children the place's variables."""
         before = dict(os.environ)
-        for name in VARIABLES:
+        for name in (*VARIABLES, *settings.suspects(before)):
             os.environ.pop(name, None)
         os.environ.update(self.variables)
         try:

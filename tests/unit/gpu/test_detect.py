@@ -46,6 +46,14 @@ def test_no_variable_but_the_named_ones_enters_the_facts(tmp_path: Path, monkeyp
     assert "a secret" not in json.dumps(notes.facts)
 
 
+def test_what_the_processor_lacks(tmp_path: Path) -> None:
+    assert kernel.cpu(Tree(str(tmp_path))) == {"model": None, "lacks": None}
+    (tmp_path / "proc").mkdir()
+    told = "processor\t: 0\nmodel name\t: Celeron N4505\nflags\t\t: sse4_1 sse4_2 rdrand\nvmx flags\t: x avx\n"
+    (tmp_path / "proc/cpuinfo").write_text(told)
+    assert kernel.cpu(Tree(str(tmp_path))) == {"model": "Celeron N4505", "lacks": ["avx", "avx2", "fma"]}
+
+
 def test_majors_by_driver_name(tmp_path: Path) -> None:
     write(
         tmp_path,

@@ -164,3 +164,16 @@ def test_what_a_package_carries_for_itself_is_not_installed(tmp_path):
     (vendor / "wheel-0.1.dist-info").mkdir()
     found = distributions.installed([str(tmp_path), str(vendor)])
     assert found == {"packaging": "24.0"}
+
+
+def test_what_the_framework_needs_and_has_not_is_told_extras_followed(tmp_path):
+    distribution(tmp_path, "tensorflow", "2.7.1", "protobuf<3.20", "keras[fast]==2.7.0", "gone", "unused; extra == 'x'")
+    distribution(tmp_path, "protobuf", "4.21.0")
+    distribution(tmp_path, "keras", "2.7.0", "quick>=2; extra == 'fast'")
+    distribution(tmp_path, "quick", "1.0")
+    distribution(tmp_path, "other", "1.0", "protobuf<3")
+    assert distributions.unmet("tensorflow", [str(tmp_path)]) == [
+        "protobuf<3.20 (of tensorflow) is required, 4.21.0 is installed",
+        "gone (of tensorflow) is missing",
+        "quick>=2 (of keras) is required, 1.0 is installed",
+    ]

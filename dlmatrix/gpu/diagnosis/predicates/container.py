@@ -74,6 +74,8 @@ def _numbered(view: View) -> list[str]:
 
 @predicate
 def _started_without_gpu(_case: Case, view: View) -> Match | None:
+    if view.tegra and view.container:  # whose GPU has other nodes, and whose CUDA libraries are the host's
+        return found(f"libcuda.so.1: {view.text('cuda.library.error')}", when=view.absent("cuda"), seen=["tegra"])
     return found(
         f"no /dev/nvidia* in the container although the host's module {view.module_version} is loaded",
         f"libcuda.so.1: {view.text('cuda.library.error')}" if view.absent("cuda") else "",

@@ -48,12 +48,16 @@ def _slurm_no_gpu(_case: Case, view: View) -> Match | None:
     # Where devices are not constrained Slurm only says in the variable that the job has none.
     hidden = not granted and visible is not None and visible.strip() in ("", "NoDevFiles") and view.cu == 100
     denied = _eperm(view)
+    # A container that was given the job's variables was not given its GPUs, of which there are none.
+    bare = bool(view.container and view.variable("SLURM_JOB_ID") and not granted and not view.gpu_nodes)
+    bare = bare and bool(view.module_version) and view.get("kernel.nodes") is not None
     return found(
         denied,
+        "no /dev/nvidia* in the container" if bare else "",
         f"CUDA_VISIBLE_DEVICES={visible!r}" if hidden else "",
         f"job {view.variable('SLURM_JOB_ID') or view.text('kernel.cgroup.path')}: "
         + (listing(granted) or "none of " + listing(_GRANTED)),
-        when=place_of(view) == "slurm" and (denied or hidden),
+        when=place_of(view) == "slurm" and (denied or hidden or bare),
     )
 
 

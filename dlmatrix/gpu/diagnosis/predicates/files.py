@@ -83,6 +83,34 @@ def _module_missing(_case: Case, view: View) -> Match | None:
 
 
 @predicate
+def _cpu_too_old(_case: Case, view: View) -> Match | None:
+    lacks, model = view.words("kernel.cpu.lacks"), view.text("kernel.cpu.model")
+    illegal = "SIGILL" in view.text("framework.witness.detail")
+    return found(
+        view.text("framework.witness.detail"),
+        f"the processor ({model or 'of unknown model'}) lacks {listing(lacks)}",
+        when=illegal and lacks,
+    )
+
+
+#: What Python says of a package that has something else than its user expects.
+_OF_ANOTHER_VERSION = (
+    r"Descriptors can(?:not)? (?:not )?be created directly"
+    r"|module '(?!torch|tensorflow)[\w.]+' has no attribute '\w+'"
+    r"|cannot import name '\w+' from '(?!torch|tensorflow)[\w.]+'"
+    r"|cannot import name '\w+' from 'tensorflow\.compat[\w.]+'"
+    r"|numpy\.\w+ size changed, may indicate binary incompatibility"
+)
+
+
+@predicate
+def _dependency_version(_case: Case, view: View) -> Match | None:
+    said = re.search(_OF_ANOTHER_VERSION, view.text("framework.import_error"))
+    other = re.search(r"compiled using NumPy 1\.x|_ARRAY_API not found", view.framework_words)
+    return found(said[0] if said else "", *view.words("framework.unmet")[:4], when=said and not other)
+
+
+@predicate
 def _framework_crash(_case: Case, view: View) -> Match | None:
     return found(view.text("framework.witness.detail"), *view.words("framework.messages")[-5:])
 

@@ -30,9 +30,26 @@ def _wrong_arch_library(_case: Case, view: View) -> Match | None:
 def _wsl_blocked(case: Case, view: View) -> Match | None:
     text = case.launch.error if case.launch else ""
     said = re.search(r"WSL environment detected but no adapters were found|/usr/lib/wsl/lib/\S+: no such file", text)
-    blocked = view.nv == 17 and view.flag("kernel.nodes./dev/dxg.present")
-    name = view.text("nvml.init.name")
-    return found(f"nvmlInit returned 17 ({name})" if blocked else "", said[0] if said else "", when=blocked or said)
+    shared, name = view.flag("kernel.nodes./dev/dxg.present"), view.text("nvml.init.name")
+    windows_own = view.text("cuda.library.path").startswith("/usr/lib/wsl/") and not view.container
+    # There is no driver in Linux with which these libraries could not communicate: it is Windows' that does not answer.
+    silent = windows_own and view.nv in (9, 15, 999) and not view.cuda_works
+    none = windows_own and view.cu == 100 and view.variable("CUDA_VISIBLE_DEVICES") is None
+    # Windows' own part of it is missing: an old build, or gpuSupport=false in .wslconfig.
+    kept = view.wsl and not shared and not view.container and "WSL2" in view.text("kernel.release")
+    return found(
+        f"nvmlInit returned {view.nv} ({name})" if shared and (view.nv == 17 or silent) else "",
+        f"cuInit returned {view.cu}; libcuda.so.1 is Windows' own" if shared and none else "",
+        "there is no /dev/dxg" if kept else "",
+        said[0] if said else "",
+        when=said or kept or (shared and (view.nv == 17 or silent or none)),
+    )
+
+
+@predicate
+def _wsl_version_1(_case: Case, view: View) -> Match | None:
+    release = view.text("kernel.release")
+    return found(f"kernel {release}, no /dev/dxg", when=re.match(r"4\.4\.0-\d+-Microsoft", release))
 
 
 def _extra_libraries(view: View) -> list[str]:
@@ -45,6 +62,13 @@ def _versions_differ(view: View) -> bool:
     version = view.library_version("nvml")
     shut = refused(view, "EPERM") or refused(view, "EACCES")
     return bool(shut and version and view.module_version and version != view.module_version) and not view.cuda_works
+
+
+def _without_nvml(view: View) -> str:
+    """The version of a libcuda that is not the module's, where there is no NVML to say so; "" elsewhere."""
+    path, version = view.text("cuda.library.path"), view.library_version("cuda")
+    alone = view.absent("nvml") and view.cu not in (None, 0, 803, 804) and "/compat/" not in path
+    return version if alone and view.module_version and version != view.module_version else ""
 
 
 @predicate
@@ -61,15 +85,17 @@ def _mismatch_in_image(case: Case, view: View) -> Match | None:
 
 @predicate
 def _mismatch_on_host(case: Case, view: View) -> Match | None:
-    version = view.library_version("nvml")
+    version = view.library_version("nvml") or _without_nvml(view)
     if view.container and (case.host is not None or _extra_libraries(view)) and view.place != "host":
         return None
     said = re.search(r"driver/library version mismatch", case.launch.error) if case.launch else None
     hidden = _versions_differ(view)
     return found(
         said[0] if said else "",
-        f"nvmlInit returned {view.nv}; module {view.module_version or 'unknown'}, library {version or 'unknown'}",
-        when=view.nv == 18 or said or hidden,
+        f"cuInit returned {view.cu}; module {view.module_version}, libcuda {version}"
+        if _without_nvml(view)
+        else f"nvmlInit returned {view.nv}; module {view.module_version or 'unknown'}, library {version or 'unknown'}",
+        when=view.nv == 18 or said or hidden or _without_nvml(view),
         sure=not view.container or view.place == "host",
         behind=hidden and view.nv != 18,
     )

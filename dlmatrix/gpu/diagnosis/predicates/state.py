@@ -130,13 +130,16 @@ def _exclusive_mode(_case: Case, view: View) -> Match | None:
     words = {2: "prohibited", 3: "exclusive process"}
     strict = [f"GPU {i} is in compute mode {mode} ({words[mode]})" for i, mode in enumerate(modes) if mode in (2, 3)]
     said = re.search(BUSY_WORDS, view.framework_words)
+    refusing = next((mode for mode, code in zip(modes, view.contexts, strict=False) if code == 46 and mode in (2, 3)),
+                    next((mode for mode in modes if mode in (2, 3)), None))  # fmt: skip
     return found(
         "creating a context returned 46" if 46 in view.contexts else "cuInit returned 46" if view.cu == 46 else "",
         listing(strict),
         _processes(view),
         when=((46 in view.contexts or view.cu == 46) and (strict or None in modes or not modes)) or (said and strict),
         sure=bool(strict),
-        seen=["prohibited"] if 2 in modes else ["mps"] if view.variable("CUDA_MPS_PIPE_DIRECTORY") else [],
+        # Another GPU's mode is not this one's: the first that is refused is the one that a program meets.
+        seen=["prohibited"] if refusing == 2 else ["mps"] if view.variable("CUDA_MPS_PIPE_DIRECTORY") else [],
     )
 
 
@@ -145,9 +148,13 @@ def _memory_taken(_case: Case, view: View) -> Match | None:
     sizes = [(row.integer("memory.free"), row.integer("memory.total")) for row in view.rows("nvml.devices")]
     known = [(free, total) for free, total in sizes if free is not None and total]
     full = [f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in known if free < FULL * total]
-    said = "out of memory" in view.framework_words.lower() or "CUDA_ERROR_OUT_OF_MEMORY" in view.framework_words
+    words = view.framework_words
+    # A library that is refused its memory says that it could not be started.
+    vague = full and re.search(r"CU(?:DNN|BLAS|SPARSE|SOLVER|FFT)_STATUS_(?:NOT_INITIALIZED|ALLOC_FAILED)", words)
+    said = "out of memory" in words.lower() or "CUDA_ERROR_OUT_OF_MEMORY" in words or vague
     return found(
         "creating a context returned 2" if 2 in view.contexts else "cuInit returned 2" if view.cu == 2 else "",
+        vague[0] if vague else "",
         listing(full),
         _processes(view),
         when=(2 in view.contexts or said or (view.cu == 2 and full)) and (full or not known),

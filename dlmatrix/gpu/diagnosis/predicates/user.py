@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, predicate
 
 _CUSTOMISED = ("sitecustomize", "usercustomize")
@@ -29,15 +31,20 @@ def _second_copy(_case: Case, view: View) -> Match | None:
     first, others, wrong = view.rows("framework.copies.providers"), _others(view), _wrong(view)
     # The one that is imported cannot use a GPU, and one that can lies behind it.
     better = not view.text("framework.built_cuda") and any(row.flag("cuda") for row in others)
+    # torch says so of itself, Python of any module that a program of the same name hides.
+    said = re.search(r"loaded the `torch/_C` folder|partially initialized module '(?:torch|tensorflow|numpy)' has no",
+                     view.text("framework.import_error"))  # fmt: skip
     # What is imported and should not be: the framework in front of another, and modules from elsewhere.
     ahead = [row.text("from") for row in first if others] + view.words("framework.copies.strangers")
     return found(
+        said[0] if said else "",
         *wrong,
         *(f"{_shown(row)} is imported" for row in first if others),
         *(f"{_shown(row)} is not" + (", and has CUDA" if row.flag("cuda") else "") for row in others),
-        when=_fails(view) and (wrong or others),
-        sure=bool(wrong or better),
-        seen=[tag for word, tag in _WHENCE.items() if any(word in words for words in ahead)],
+        when=_fails(view) and (wrong or others or said),
+        sure=bool(wrong or better or said),
+        seen=(["of_its_name"] if said else [])
+        + [tag for word, tag in _WHENCE.items() if any(word in words for words in ahead)],
     )
 
 
