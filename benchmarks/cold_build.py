@@ -1,7 +1,8 @@
 """Cold builds against the plain way, side by side: python benchmarks/cold_build.py [ENV] [--rounds N].
 
-Both build the same lock on the same base with every wheel in the installer's cache and no layer in
-BuildKit's. The plain way is what most Dockerfiles do: venv, pip install, default compression. Time is
+All build the same lock on the same base with every wheel in the installer's cache and no layer in
+BuildKit's. The plain way is what most Dockerfiles do: venv, pip install, default compression. dlmatrix
+makes the wheels' layers first, or has them in its cache. Time is
 the whole command's; disk is the most that the engine's file system held beyond what it held before,
 so nothing else may write to it meanwhile; what earlier builds left there is removed first, or it would
 go away during one. Prints one JSON object. Needs a Docker engine, whose build cache it empties, and its
@@ -29,10 +30,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from dlmatrix.engines.docker.engine import DockerEngine, connect
+from dlmatrix.engines.docker.wheels import Workshop
+from dlmatrix.layers.cache import Cache
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Site
-from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH, Limits, Plan, make_plan
+from dlmatrix.matrix.plan import Limits, Plan, make_plan
 from dlmatrix.matrix.site import read_site
 from dlmatrix.system.checkout import find_root
 
@@ -108,12 +111,10 @@ def plain(plan: Plan, base: str, site: Site, number: int) -> None:
         subprocess.run([*command, "--output", f"type=image,name={NAME}:plain", name], check=True, stdout=sys.stderr)
 
 
-def ours(engine: DockerEngine, plan: Plan, number: int) -> None:
-    """Build as dlmatrix does; another date is what makes every layer a new one."""
-    epoch = ("--build-arg", f"SOURCE_DATE_EPOCH={int(SOURCE_DATE_EPOCH) + number}")
-    cache = ("--build-arg", f"BUILDKIT_CACHE_MOUNT_NS={NAME}")
-    base = engine.choose_base(plan.base)
-    engine.build(plan, base, lambda line: None, epoch + cache, f"{NAME}:dlmatrix")
+def ours(engine: DockerEngine, plan: Plan, cache: Cache) -> None:
+    """Build as dlmatrix does, with this cache of layers; uv's downloads are the user's own."""
+    workshop = Workshop(cache=cache)
+    engine.build(plan, engine.choose_base(plan.base), lambda line: None, tag=f"{NAME}:dlmatrix", workshop=workshop)
 
 
 def warm(engine: DockerEngine, plan: Plan) -> float:
@@ -129,6 +130,11 @@ def middle(rounds: list[dict[str, float]]) -> Mapping[str, float]:
     return {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
 
 
+def pairs(found: Mapping[str, list[dict[str, float]]], way: str, key: str) -> list[tuple[float, float]]:
+    """A measure of a way and of the plain way, round by round: what disturbs a round disturbs both."""
+    return [(ours[key], plain[key]) for ours, plain in zip(found[way], found["plain"], strict=True)]
+
+
 def main() -> None:
     """Measure, and print the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -141,9 +147,19 @@ def main() -> None:
     plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), Limits())
     engine = connect(site, "auto")
     base = engine.choose_base(plan.base)
+    folder = Path(
+        tempfile.mkdtemp(prefix="dlmatrix-benchmark-", dir=options.disk if options.disk != Path("/") else None)
+    )
+
+    def cold(number: int) -> None:
+        shutil.rmtree(folder)
+        folder.mkdir()
+        ours(engine, plan, Cache(folder))
+
     ways: dict[str, Callable[[int], None]] = {
         "plain": lambda number: plain(plan, base.ref, site, number),
-        "dlmatrix": lambda number: ours(engine, plan, number),
+        "dlmatrix": cold,
+        "layers cached": lambda number: ours(engine, plan, Cache(folder)),
     }
     found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     try:
@@ -156,9 +172,14 @@ def main() -> None:
     finally:
         clear(engine, options.disk)
         engine.images.prune_cache(NAME)
+        shutil.rmtree(folder, ignore_errors=True)
     medians = {way: middle(rounds) for way, rounds in found.items()}
     result: dict[str, Any] = {"env": env.name, "rounds": found, "median": medians}
-    result["ratio"] = {key: round(medians["dlmatrix"][key] / medians["plain"][key], 2) for key in medians["plain"]}
+    result["ratio"] = {
+        way: {key: round(statistics.median(ours / theirs for ours, theirs in pairs(found, way, key)), 2) for key in one}
+        for way, one in medians.items()
+        if way != "plain"
+    }
     result["warm_seconds"] = warm(engine, plan)
     print(json.dumps(result, indent=1))
 

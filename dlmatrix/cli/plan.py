@@ -62,9 +62,9 @@ def show_plans(
         base = debian(plan.base, "(its id on the engine)") if bases == "debian" else official(plan.base)
         contexts = {
             "uv": f"{state_folder(matrix.root)}/uv-{plan.uv_version}",
-            "wheels": "(local wheels that the lock names)",
+            "env": "(the base, and a layer for each wheel)",
         }
-        build = build_command(plan, base, contexts, {"uvconfig": "(the site: index, proxy)"})
+        build = build_command(plan, base, contexts)
         room = f"about {plan.disk_bytes / 1e9:.1f} GB of disk to build"
         console.print(f"{env.name}: {len(plan.lock.entries)} locked distributions, Python {env.python}, {room}")
         console.print(f"  1. base: {base.ref}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.model import Lock, LockEntry, normal_name
 
+#: The wheels an image can install: glibc 2.28 and up, as every base has.
+PLATFORM = "x86_64-manylinux_2_28"
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;*=\\]+)(?=[\s;\\]|$)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")
 
@@ -32,6 +35,13 @@ def parse_lock(file: Path, text: str, next_step: str) -> Lock:
     if not entries:
         raise ConfigError(f"{file}: the lock names no distribution", next_step)
     return Lock(file=file, sha256=hashlib.sha256(text.encode()).hexdigest(), entries=entries)
+
+
+def write_lock(file: Path, entries: Iterable[LockEntry]) -> Path:
+    """Write some entries of a lock, with their hashes, as a lock."""
+    lines = (" ".join([f"{e.name}=={e.version}", *(f"--hash=sha256:{h}" for h in e.hashes)]) for e in entries)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
 
 
 def _entries(file: Path, text: str, next_step: str) -> list[LockEntry]:

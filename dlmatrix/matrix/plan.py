@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.layers.maker import image_maker
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.model import Base, Env, Lock, Matrix
 from dlmatrix.matrix.sources import Sources, build_lock_of, read_sources
@@ -117,6 +118,7 @@ class Plan:
             "base": base.identity,
             "smoke": self.sources.smoke,
             "uv": self.uv_version,
+            "layers": image_maker(),
             "args": " ".join(f"{name}={value}" for name, value in args.items()),
         }
 
@@ -143,7 +145,6 @@ class Plan:
         return {
             "BASE": base.ref,
             "PYTHON": self.env.python,
-            "ENV_NAME": self.env.name,
             "VARIANT": self.env.variant,
             "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH,
         }

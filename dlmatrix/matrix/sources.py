@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dlmatrix.matrix.model import Lock
 
-_RECIPE = ("Dockerfile", "install-env", "compile-bytecode")
+_RECIPE = ("Dockerfile", "build-wheels", "finish-env", "compile-bytecode")
 
 
 @dataclass(frozen=True, kw_only=True)

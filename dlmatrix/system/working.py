@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import signal
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ _HELD = "held"
 _ABANDONED = 86400
 #: How often, and after how many seconds again, killed processes are looked for: they may just have started others.
 _ROUNDS, _PAUSE = 50, 0.1
+#: Where Linux has a file system in memory for every user, and the room that there must be.
+_MEMORY, _MEMORY_BYTES = Path("/dev/shm"), 512_000_000  # noqa: S108
 #: The folder of this process for each working folder that it works in.
 _own: dict[Path, Path] = {}
 _labels: dict[str, str] = {}
@@ -63,6 +66,27 @@ def scratch(root: Path) -> Iterator[Path]:
                 yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def in_memory(root: Path) -> Iterator[Path]:
+    """A temporary folder for thousands of links and small files, which some disks take minutes to make and remove.
+
+    It is in memory, where this machine has such a folder, else as of ``scratch``. What a killed run left is removed.
+    """
+    shared = _MEMORY / f"dlmatrix-{os.getuid()}"
+    try:
+        shared.mkdir(mode=0o700, exist_ok=True)
+        about, room = shared.lstat(), os.statvfs(shared)
+        fits = room.f_bavail * room.f_frsize >= _MEMORY_BYTES and about.st_uid == os.getuid()
+        fits = fits and stat.S_ISDIR(about.st_mode) and os.access(shared, os.W_OK)
+    except OSError:
+        fits = False
+    with contextlib.ExitStack() as stack:
+        if fits:
+            for left in [one for one in shared.glob("tmp-*") if not _is_held(one) and _is_over(one)]:
+                shutil.rmtree(left, ignore_errors=True)
+        yield stack.enter_context(_held(shared) if fits else scratch(root))
 
 
 def labels() -> dict[str, str]:

@@ -15,15 +15,13 @@ from dlmatrix.engines.failures import explain
 from dlmatrix.errors import ConfigError, DiskFullError, NetworkError
 from dlmatrix.matrix.compatibility import Compatibility, load_compatibility
 from dlmatrix.matrix.load import select
-from dlmatrix.matrix.locks import parse_lock
+from dlmatrix.matrix.locks import PLATFORM, parse_lock
 from dlmatrix.matrix.model import Env, KnownWheel, Matrix, Site, Status
 from dlmatrix.matrix.site import index_config, uv_environment
 from dlmatrix.system.files import diff, read_text, replace
 from dlmatrix.system.process import Say, run_lines
 from dlmatrix.system.working import scratch
 
-#: The wheels an image can install: glibc 2.28 and up, as every base has.
-PLATFORM = "x86_64-manylinux_2_28"
 #: The name that stands for the project's own tools among the names of envs.
 TOOLS = "tools"
 

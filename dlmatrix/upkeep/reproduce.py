@@ -18,10 +18,12 @@ from importlib import metadata
 from pathlib import Path
 
 from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.engines.docker.wheels import Workshop
 from dlmatrix.errors import EXIT_SKIPPED, DlmatrixError, SkippedEnv, UsageError
 from dlmatrix.inspection import digests
 from dlmatrix.inspection.digests import Identity, Made, Record
 from dlmatrix.inspection.imagediff import Image, compare, read_image
+from dlmatrix.layers.cache import Cache
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Base, Env, Matrix, Status
 from dlmatrix.matrix.plan import Limits, make_plan
@@ -155,7 +157,8 @@ class Rebuilding:
             file = folder / "metadata.json"
             # BuildKit empties the cache mounts of a build without cache: these are not everybody's.
             extra = ("--no-cache", "--build-arg", f"BUILDKIT_CACHE_MOUNT_NS={self._name}", "--metadata-file", str(file))
-            self._engine.build(plan, base, lambda line: None, extra, tag)
+            workshop = Workshop(cache=Cache(folder / "layers"), downloads=folder / "downloads", extra=extra)
+            self._engine.build(plan, base, lambda line: None, tag=tag, workshop=workshop)
             said = json.loads(file.read_text(encoding="utf-8"))
         return self._engine.images.identity(tag, said.get("containerimage.config.digest", "")), plan.inputs(base)
 

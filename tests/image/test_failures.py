@@ -46,9 +46,7 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused_and_named(
 
 
 def test_an_index_that_cannot_be_reached(dlmatrix: Dlmatrix, checkout: Path, client: Any) -> None:
-    # What was built once would come from the layer cache, without asking any index.
-    change_lock(checkout, CELL)
-    # Port 9 of the build container itself: nothing listens there.
+    # Port 9: nothing listens there. Layers that were made once would be taken without asking any index.
     ran = dlmatrix(
         "run",
         CELL,
@@ -58,6 +56,8 @@ def test_an_index_that_cannot_be_reached(dlmatrix: Dlmatrix, checkout: Path, cli
         str(checkout / "report"),
         cwd=checkout,
         UV_DEFAULT_INDEX="http://127.0.0.1:9/simple",
+        UV_CACHE_DIR=str(checkout / "downloads"),
+        DLMATRIX_CACHE_DIR=str(checkout / "cache"),
     )
     if ran.code == 0:
         pytest.fail("the build used another index than the one that is configured")

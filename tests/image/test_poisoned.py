@@ -47,8 +47,8 @@ def test_a_lock_that_was_edited(tiny: DockerEngine, checkout: Path) -> None:
     assert built(tiny, plan_of(checkout, NAME))
 
 
-def test_an_install_script_that_was_edited(tiny: DockerEngine, checkout: Path) -> None:
-    with (checkout / "docker" / "install-env").open("a") as file:
+def test_a_script_that_was_edited(tiny: DockerEngine, checkout: Path) -> None:
+    with (checkout / "docker" / "finish-env").open("a") as file:
         file.write("# edited\n")
     assert built(tiny, plan_of(checkout, NAME))
 

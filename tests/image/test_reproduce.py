@@ -60,7 +60,7 @@ def test_the_same_twice_recorded_and_found_again(rebuild: Reproduce, checkout: P
     record = read_records(checkout)[NAME]
     assert record.identity.manifest in said
     assert record.identity.config.startswith("sha256:")
-    assert len(record.identity.layers) == 4
+    assert len(record.identity.layers) == 5
 
     code, said = rebuild("--against-record")
     assert code == 0, said
@@ -77,7 +77,7 @@ def test_a_record_that_is_another_is_told_and_one_of_other_circumstances_is_not_
     text, last = file.read_text(), read_records(checkout)[NAME].identity.layers[-1]
     file.write_text(text.replace(last, "sha256:" + "0" * 64))
     code, said = rebuild("--against-record")
-    assert (code, f"{NAME}: differs: layer 4 of 4" in said) == (1, True), said
+    assert (code, f"{NAME}: differs: layer 5 of 5" in said) == (1, True), said
 
     buildkit = read_records(checkout)[NAME].made.buildkit
     file.write_text(file.read_text().replace(buildkit, "v0.1.0"))
@@ -93,7 +93,7 @@ def test_a_record_that_is_another_is_told_and_one_of_other_circumstances_is_not_
 @pytest.mark.parametrize(
     ("step", "path", "cause"),
     [
-        ("RUN date +%N >/stamp && touch -d @0 /stamp", "layer 4: /stamp: content:", "not a known one"),
+        ("RUN date +%N >/stamp && touch -d @0 /stamp", "layer 5: /stamp: content:", "not a known one"),
         (
             "RUN mkdir -p /var/log/x && date +%N >/var/log/x/y && touch -d @0 /var/log/x/y",
             "/var/log/x/: mtime",
@@ -101,7 +101,7 @@ def test_a_record_that_is_another_is_told_and_one_of_other_circumstances_is_not_
         ),
         (
             "RUN echo >/log && touch -d @$(cat /proc/uptime | cut -d. -f1) /log",
-            "layer 4: /log: mtime:",
+            "layer 5: /log: mtime:",
             "SOURCE_DATE_EPOCH",
         ),
     ],
@@ -113,7 +113,7 @@ def test_a_recipe_that_is_not_reproducible_is_explained(
     dockerfile.write_text(dockerfile.read_text().replace("USER 65532", f"{step}\nUSER 65532"))
     code, said = rebuild()
     assert code == 1, said
-    assert f"{NAME}: differs: layer 4 of 5" in said
+    assert f"{NAME}: differs: layer 5 of 6" in said
     assert path in said
     assert cause in said
 

@@ -20,27 +20,28 @@ import docker
 from dlmatrix.engines.docker.address import address
 from dlmatrix.engines.docker.answers import ANSWERS_WITHIN, engine_errors, first_line
 from dlmatrix.engines.docker.builds import Builds
+from dlmatrix.engines.docker.buildx import buildx
 from dlmatrix.engines.docker.container import container_options, refuse_limits, said, with_processors
 from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
 from dlmatrix.engines.docker.recipe import build_command
-from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay, run_docker
+from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay
 from dlmatrix.engines.docker.socket import locked_out
-from dlmatrix.engines.docker.staging import stage
+from dlmatrix.engines.docker.staging import pinned_uv
 from dlmatrix.engines.docker.surroundings import refuse_surroundings
-from dlmatrix.engines.failures import explain, vanished
+from dlmatrix.engines.docker.together import put_together
+from dlmatrix.engines.docker.wheels import Workshop, own_workshop
 from dlmatrix.engines.places import image_place
 from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import BaseMissingError, BuildError, EngineError, NoEngineError
 from dlmatrix.inspection.examine import examine
 from dlmatrix.inspection.loader import Place
-from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
 from dlmatrix.system.bounded import LINE, Pieces
 from dlmatrix.system.process import Say, ended_by_interrupts, signals_held
 from dlmatrix.system.state import recall, remember
-from dlmatrix.system.working import alive, labels, scratch
+from dlmatrix.system.working import alive, labels
 
 #: Seconds to wait for an engine to say that it is there.
 _PING_SECONDS = 5
@@ -143,19 +144,14 @@ class DockerEngine:
         return official(base)
 
     def build(
-        self, plan: Plan, base: ChosenBase, say: Say, extra: tuple[str, ...] = (), tag: str | None = None
+        self, plan: Plan, base: ChosenBase, say: Say, *, tag: str | None = None, workshop: Workshop | None = None
     ) -> None:
-        """Build the image with buildx; the failures that have a name are raised as what they are."""
-        with scratch(plan.root) as folder:
-            contexts, secrets = stage(plan, self._site, folder)
-            command = [*build_command(plan, base, contexts, secrets, tag)[:-1], *extra, str(plan.root)]
-            done = run_docker(command, say=say)
-            if done.exit_code != 0 and vanished(done.said):
-                say("the engine deleted a layer meanwhile: the same build once more")
-                done = run_docker(command, say=say)
-        if done.exit_code != 0:
-            local = Local(self._site, plan.lock, plan.env.python)
-            raise explain(done.said, plan.env.name, "the Docker engine", done.exit_code, local)
+        """Build the image; the failures that have a name are raised as what they are."""
+        own = workshop or own_workshop()
+        with put_together(plan, base, site=self._site, images=self.images, workshop=own, say=say) as env:
+            contexts = {"uv": str(pinned_uv(plan)), "env": env}
+            buildx(build_command(plan, base, contexts, tag=tag, extra=own.extra), plan.env.name, say=say)
+        own.cache.prune()
 
     def run(self, plan: Plan, prepared: Prepared, say: Say) -> Completed:
         """Run the checks in a container that is always removed."""

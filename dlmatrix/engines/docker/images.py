@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 import subprocess
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -14,6 +16,7 @@ import docker
 from dlmatrix.document.sizes import COMPRESSED, UNPACKED
 from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.docker.answers import engine_errors
+from dlmatrix.engines.docker.buildx import buildx
 from dlmatrix.engines.docker.container import command_line, confined
 from dlmatrix.engines.docker.relay import run_docker
 from dlmatrix.engines.failures import explain
@@ -22,6 +25,11 @@ from dlmatrix.inspection.digests import Identity, Made
 from dlmatrix.matrix.plan import Limits
 from dlmatrix.system.process import Finished
 from dlmatrix.system.working import labels
+
+#: Bytes that a computation may print; the bytecode of all that a framework needs is about 60 MB.
+_COMPUTED = 1 << 30
+#: How the history of an image calls a layer of wheels, before their names.
+WHEELS = "wheels"
 
 
 class Images:
@@ -38,14 +46,14 @@ class Images:
         known = buildkit is not None and "unknown" not in buildkit[1]
         return Made(
             buildkit=buildkit[1] if buildkit and known else f"of Docker {version['Version']}",
-            store="containerd" if self._containerd else "classic",
+            store="containerd" if self.containerd else "classic",
             platform=f"{version['Os']}/{version['Arch']}",
         )
 
     def identity(self, ref: str, config: str = "") -> Identity:
         """An image's digests. The engine's own id is the manifest's in the containerd store, else the config's."""
         image = self._client.images.get(ref)
-        manifest = image.id if self._containerd else ""
+        manifest = image.id if self.containerd else ""
         return Identity(manifest=manifest, config=config or ("" if manifest else image.id), layers=_layers(image))
 
     def below(self, prefix: str) -> dict[str, list[str]]:
@@ -61,7 +69,7 @@ class Images:
     def sizes(self, image: Any, layers: Sequence[Mapping[str, str | int]]) -> dict[str, int]:
         """Its bytes on a disk, and compressed where the store keeps it so: what an engine calls its size is either."""
         found = {UNPACKED: sum(int(layer["bytes"]) for layer in layers)}
-        return found | ({COMPRESSED: int(image.attrs["Size"])} if self._containerd else {})
+        return found | ({COMPRESSED: int(image.attrs["Size"])} if self.containerd else {})
 
     def remove(self, ref: str) -> None:
         """Take a name from an image, and the image with its last name. Forced, the engine takes others too."""
@@ -79,7 +87,7 @@ class Images:
     def export(self, ref: str, folder: Path) -> Path:
         """Write an image, its layers uncompressed, as a tar with an OCI layout."""
         file = folder / "image.tar"
-        if not self._containerd:
+        if not self.containerd:
             self._docker("save", "--output", str(file), ref)
             return file
         context = folder / "context"
@@ -100,12 +108,55 @@ class Images:
             raise _not_looked(done, ref, program)
         return done.stdout
 
+    def compute(self, ref: str, python: str, program: str, stdin: IO[bytes]) -> bytes:
+        """What a Python program prints that is given a file, run by an image's interpreter: it reaches nothing else."""
+        how = confined(ref, ["-S", "-W", "ignore", "-c", program], Limits(), entrypoint=python)
+        names = (f"--label={name}={value}" for name, value in labels().items())
+        command = command_line(how, "--interactive", "--env=PYTHONHASHSEED=0", *names)
+        done = run_docker(command, stdin=stdin, most_stdout=_COMPUTED)
+        if done.exit_code != 0:
+            raise explain(done.said, ref, "the Docker engine", done.exit_code)
+        return done.stdout
+
+    def base_layout(self, ref: str, folder: Path) -> None:
+        """Write an image, its layers as the engine has them, as an OCI layout; one that is not there is pulled."""
+        if not self.containerd:
+            self._saved(ref, folder)
+            return
+        context = folder.with_name("context")
+        context.mkdir()
+        (context / "Dockerfile").write_text(f"FROM {ref}\n", encoding="utf-8")
+        command = ["docker", "buildx", "build", "--builder", builder(), "--progress", "plain", "--provenance=false"]
+        command += ["--output", f"type=oci,dest={folder},tar=false", str(context)]
+        buildx(command, ref)
+
+    def _saved(self, ref: str, folder: Path) -> None:
+        """The same of a classic store, which writes layouts only by this command, and only of what is there."""
+        file = folder.with_name("saved.tar")
+        if not self._client.images.list(ref):
+            self._docker("pull", "--quiet", ref)
+        self._docker("save", "--output", str(file), ref)
+        (folder / "blobs" / "sha256").mkdir(parents=True)
+        with tarfile.open(file) as tar:
+            for member in tar:
+                content = tar.extractfile(member)
+                if content and re.fullmatch(r"index\.json|blobs/sha256/[0-9a-f]{64}", member.name):
+                    with (folder / member.name).open("wb") as stream:
+                        shutil.copyfileobj(content, stream)
+
+    def load(self, layout: Path) -> None:
+        """Give the engine the image of a layout: a classic store takes one only so, and whole."""
+        file = layout.with_name("loaded.tar")
+        with tarfile.open(file, "w") as tar:
+            tar.add(layout, ".")
+        self._docker("load", "--quiet", "--input", str(file))
+
     def free_bytes(self, ref: str) -> int:
         """The room on the engine's disk, as a container of an image that is there sees it."""
         return int(self.look(ref, "df", "--block-size=1", "--output=avail", "/").split()[-1])
 
     @functools.cached_property
-    def _containerd(self) -> bool:
+    def containerd(self) -> bool:
         """Whether images are kept in containerd's store, and not in the engine's classic one."""
         return "containerd" in dict(self._client.info().get("DriverStatus") or []).get("driver-type", "")
 
@@ -122,13 +173,14 @@ class Images:
 def layers_of(history: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | int], ...]:
     """What each step of an env's image added, unpacked, the base's first; empty steps left out.
 
-    docker/Dockerfile ends with a layer of the environment and one of the checks.
+    Upon the base lie the wheels, what docker/Dockerfile makes of them, and the checks.
     """
     sizes = [(" ".join(str(step["CreatedBy"]).split()), int(step["Size"])) for step in reversed(history)]
     steps = [(step, size) for step, size in sizes if size]
     holds = ["base"] * len(steps)
-    if len(steps) > 1 and "/run/install-env" in steps[-2][0] and steps[-1][0].startswith("COPY /out/ "):
-        holds[-2:] = ["environment", "checks"]
+    first = next((n for n, (step, _) in enumerate(steps) if step.startswith(f"{WHEELS} ")), len(steps))
+    if first < len(steps) and "/run/finish-env" in steps[-2][0] and steps[-1][0].startswith("COPY /out/srv "):
+        holds[first:] = ["environment"] * (len(steps) - first - 1) + ["checks"]
     found = zip(steps, holds, strict=True)
     return tuple({"step": step, "bytes": size, "holds": what} for (step, size), what in found)
 

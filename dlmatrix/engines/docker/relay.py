@@ -85,11 +85,15 @@ def docker_missing() -> EngineError:
 
 
 def run_docker(
-    command: Sequence[str], *, say: process.Say = lambda line: None, stdin: IO[bytes] | int = subprocess.DEVNULL
+    command: Sequence[str],
+    *,
+    say: process.Say = lambda line: None,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    most_stdout: int | None = None,
 ) -> process.Finished:
     """Run a command of docker's. Raises EngineError where there is none."""
     try:
-        return process.run_lines(command, say=say, environ=os.environ, stdin=stdin)
+        return process.run_lines(command, say=say, environ=os.environ, stdin=stdin, most_stdout=most_stdout)
     except FileNotFoundError:
         raise docker_missing() from None
 

@@ -109,7 +109,7 @@ def test_a_build_is_for_the_builder_of_the_context(
     plan = make_plan(matrix, env, lock_of(matrix, env), "0.13.9", Limits())
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setenv("DOCKER_CONFIG", str(config))
-    command = build_command(plan, debian(plan.base, "sha256:0"), {}, {})
+    command = build_command(plan, debian(plan.base, "sha256:0"), {})
     assert command[:5] == ["docker", "buildx", "build", "--builder", "colima"]
 
 

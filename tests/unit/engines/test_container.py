@@ -214,20 +214,19 @@ def test_what_detection_says_in_a_container_is_heard_while_it_runs() -> None:
 
 
 def test_the_build_command(plan: Plan) -> None:
-    command = build_command(plan, BASE, {"uv": "/ctx/uv"}, {"ca": "/etc/ca.pem"})
+    command = build_command(plan, BASE, {"uv": "/ctx/uv", "env": "oci-layout:///env@sha256:0"})
     labels = [word for name, value in plan.labels(BASE).items() for word in ("--label", f"{name}={value}")]
     assert command == [
         *("docker", "buildx", "build", "--builder", "default", "--progress", "plain"),
         *("--file", str(plan.root / "docker" / "Dockerfile"), "--provenance=false", "--sbom=false"),
         *("--build-arg", f"BASE={BASE.ref}"),
         *("--build-arg", "PYTHON=3.7"),
-        *("--build-arg", "ENV_NAME=cpu-tf1-1.15"),
         *("--build-arg", "VARIANT=cpu"),
         *("--build-arg", "SOURCE_DATE_EPOCH=1700000000"),
-        *labels,
         *("--build-context", "uv=/ctx/uv"),
-        *("--secret", "id=ca,src=/etc/ca.pem"),
-        *("--output", "type=image,name=dlmatrix:cpu-tf1-1.15,compression=zstd,oci-mediatypes=true"),
+        *("--build-context", "env=oci-layout:///env@sha256:0"),
+        *labels,
+        *("--output", "type=image,name=dlmatrix:cpu-tf1-1.15,compression=uncompressed,oci-mediatypes=true"),
         str(plan.root),
     ]
 

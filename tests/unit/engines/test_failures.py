@@ -8,12 +8,11 @@ examples. What is said of an engine that dies is from github.com/docker/buildx/i
 from __future__ import annotations
 
 import os
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
-from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.engines.docker.buildx import buildx
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import (
     BaseMissingError,
@@ -24,9 +23,6 @@ from dlmatrix.errors import (
     IntegrityError,
     NetworkError,
 )
-from dlmatrix.matrix.load import lock_of, select
-from dlmatrix.matrix.model import Matrix, Site
-from dlmatrix.matrix.plan import Limits, debian, make_plan
 
 UV_HASH = """\
 Using Python 3.11.2 environment at: v
@@ -199,7 +195,7 @@ parent snapshot sha256:a36ec3e3 does not exist: not found
 
 @pytest.mark.parametrize(("said", "builds"), [(VANISHED, 2), (UV_HASH, 1)])
 def test_a_layer_that_the_engine_deleted_meanwhile_is_made_again(
-    said: str, builds: int, matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    said: str, builds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The docker command here always fails in the same way, and is called that often."""
     calls = tmp_path / "calls"
@@ -208,11 +204,8 @@ def test_a_layer_that_the_engine_deleted_meanwhile_is_made_again(
     docker.chmod(0o755)
     (tmp_path / "said").write_text(said, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    (env,) = select(matrix, ["cpu-torch-2.13"])
-    plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), Limits())
-    engine = DockerEngine(None, Site(), "auto")
     with pytest.raises(DlmatrixError):
-        engine.build(plan, debian(plan.base, "sha256:0"), lambda line: None)
+        buildx(["docker", "buildx", "build"], "cpu-torch-2.13", lambda line: None)
     assert len(calls.read_text(encoding="utf-8").splitlines()) == builds
 
 

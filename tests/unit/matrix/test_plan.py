@@ -50,7 +50,8 @@ def append(name: str) -> Callable[[Path], None]:
 
 INPUTS: dict[str, Callable[[Path], None]] = {
     "the Dockerfile": append("docker/Dockerfile"),
-    "the install script": append("docker/install-env"),
+    "the script that builds wheels": append("docker/build-wheels"),
+    "the script that finishes an env": append("docker/finish-env"),
     "the compile script": append("docker/compile-bytecode"),
     "the lock": append("envs/locks/cpu-tf1-1.15.txt"),
     "the lock of build requirements": append("envs/locks/cpu-tf1-1.15.build.txt"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.engines.docker.recipe import build_command
+from dlmatrix.engines.docker.recipe import build_command, wheels_command
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.load import lock_of, select
 from dlmatrix.matrix.model import Lock, LockEntry, Matrix, Site
@@ -159,7 +159,7 @@ def test_uv_gets_the_caller_s_environment_less_what_would_lead_it_elsewhere() ->
 def test_credentials_reach_no_command_label_or_key(
     matrix: Matrix, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from dlmatrix.engines.docker.staging import stage
+    from dlmatrix.engines.docker.staging import stage_sources
 
     env = select(matrix, ["cpu-torch"])[0]
     plan = make_plan(matrix, env, lock_of(matrix, env), "0.13.9", Limits())
@@ -167,8 +167,8 @@ def test_credentials_reach_no_command_label_or_key(
     before = plan.key(base)
     address = "https://user:hunter2@mirror.example/simple"
     site = Site(index=address, extra_indexes=(address,), proxies={"https_proxy": "http://user:hunter2@proxy.example"})
-    contexts, secrets = stage(plan, site, tmp_path)
-    command = build_command(plan, base, contexts, secrets)
+    contexts, secrets = stage_sources(plan, site, plan.lock.entries, tmp_path)
+    command = wheels_command(plan, base, contexts, secrets, target=tmp_path) + build_command(plan, base, contexts)
     assert Path(secrets["uvconfig"]).read_text().count("hunter2") == 3
     assert "hunter2" not in " ".join([*command, *plan.labels(base).values(), *map(str, plan.expect().values())])
     assert plan.key(base) == before

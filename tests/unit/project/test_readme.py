@@ -30,6 +30,8 @@ IN_CI = {
     "python -m dlmatrix guides": "-m dlmatrix guides",
     "python -m dlmatrix audit cpu-torch-2.13": "-m dlmatrix audit cpu-torch-2.13",
     "python -m dlmatrix reproduce base-3.11": "-m dlmatrix reproduce base-3.11",
+    "python -m dlmatrix cache": ".venv/bin/python -m dlmatrix cache\n",
+    "python -m dlmatrix cache --keep 10": "-m dlmatrix cache --keep 10",
     "python -m dlmatrix doctor --json": "-m dlmatrix doctor --json",
     "python -m dlmatrix page REPORT": '-m dlmatrix page "$work/cells"',
     "nox -s compare -- A B": '.venv/bin/nox -s compare -- "$work/cells" "$work/cells"',

@@ -16,6 +16,7 @@ from dlmatrix.matrix.model import Matrix, Status
 FLOORS = (
     {"errors"},
     {"system", "document"},
+    {"layers"},
     {"matrix", "comparison"},
     {"inspection", "gpu"},
     {"engines"},

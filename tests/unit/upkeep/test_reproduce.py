@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dlmatrix.engines.docker.wheels import Workshop
 from dlmatrix.errors import UsageError
 from dlmatrix.inspection.digests import Identity, Made
 from dlmatrix.matrix.load import load_matrix
@@ -60,10 +61,10 @@ class Shelf:
     def up_to_date(self, plan: Plan, base: ChosenBase) -> str | None:
         return self.there.get(plan.env.tag)
 
-    def build(self, plan: Plan, base: ChosenBase, say: Callable[[str], None], extra: tuple[str, ...], tag: str) -> None:
+    def build(self, plan: Plan, base: ChosenBase, say: Callable[[str], None], *, tag: str, workshop: Workshop) -> None:
         self.built.append((tag, plan.root))
         self.there[tag] = self.comes_out
-        Path(extra[-1]).write_text("{}")
+        Path(workshop.extra[-1]).write_text("{}")
 
     def identity(self, ref: str, config: str = "") -> Identity:
         return Identity(manifest=self.there[ref], config=config, layers=("sha256:base", self.there[ref]))

@@ -177,8 +177,8 @@ def built(size: int = 274_643_974) -> Json:
         },
         "layers": [
             {"step": "ADD rootfs.tar / # buildkit", "bytes": 192_819_200, "holds": "base"},
-            {"step": "RUN sh -eu /run/install-env # buildkit", "bytes": 994_983_936, "holds": "environment"},
-            {"step": "COPY /out/ / # buildkit", "bytes": 991_232, "holds": "checks"},
+            {"step": "RUN sh -eu /run/finish-env # buildkit", "bytes": 994_983_936, "holds": "environment"},
+            {"step": "COPY /out/srv /srv # buildkit", "bytes": 991_232, "holds": "checks"},
         ],
         "seconds": {"prepare": 61.4, "start": 0.31, "run": 142.8},
     }

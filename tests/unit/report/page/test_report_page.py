@@ -231,7 +231,7 @@ def test_old_results_are_shown_too(page: Page) -> None:
 def test_learning_layers_parity_and_ratios(page: Page) -> None:
     text = page.text(section(page, "cpu-torch-2.13"))
     assert "The same as a table epoch loss Accuracy 1 1.82 0.860" in text
-    assert "the environment: what the lock names RUN sh -eu /run/install-env # buildkit 995 MB" in text
+    assert "the environment: what the lock names RUN sh -eu /run/finish-env # buildkit 995 MB" in text
     assert "Built in 61.4 s" in text
     parity = page.text(page.by_id("parity"))
     assert "3 cells computed the same" in parity

@@ -1,0 +1,22 @@
+"""Runs a build; the failures that have a name are raised as what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dlmatrix.engines.docker.relay import run_docker
+from dlmatrix.engines.failures import explain, vanished
+from dlmatrix.matrix.local import Local
+from dlmatrix.system.process import Say
+
+
+def buildx(
+    command: Sequence[str], name: str, *, say: Say = lambda line: None, local: Callable[[], Local] | None = None
+) -> None:
+    """Run a ``docker buildx`` command for the env or image of that name; ``local`` says which files were at hand."""
+    done = run_docker(command, say=say)
+    if done.exit_code != 0 and vanished(done.said):
+        say("the engine deleted a layer meanwhile: the same build once more")
+        done = run_docker(command, say=say)
+    if done.exit_code != 0:
+        raise explain(done.said, name, "the Docker engine", done.exit_code, local() if local else None)

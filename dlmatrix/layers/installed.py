@@ -1,0 +1,170 @@
+"""An installation taken apart: which file of a virtual environment came with which distribution.
+
+uv installs with its files as links into its cache, so that nothing is copied; what it writes itself (RECORD, scripts)
+lies in the environment. Everything is read here as it is to be in an image: below another prefix, for another Python.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlmatrix.errors import BuildError
+
+#: Where an env lies in its image.
+PREFIX = "opt/venv"
+#: The interpreter that the first line of a script names.
+_PROGRAM = b"/opt/venv/bin/python"
+#: uv notes here when it first saw a wheel that came from a folder.
+_NOTES = "uv_cache.json"
+#: Held by uv while it installs.
+_LOCK = ".lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """One file of a distribution, or an empty folder: its place below PREFIX."""
+
+    path: str
+    #: the content, or where it lies; None: a folder
+    content: Path | bytes | None
+    executable: bool
+
+    def size(self) -> int:
+        """Bytes."""
+        return self.content.stat().st_size if isinstance(self.content, Path) else len(self.content or b"")
+
+    def read(self) -> bytes:
+        """The whole content."""
+        return self.content.read_bytes() if isinstance(self.content, Path) else self.content or b""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Installed:
+    """The files of one distribution, and the digest that its RECORD has of each, where it has one."""
+
+    files: tuple[File, ...]
+    sums: Mapping[str, str]
+
+
+def take_apart(venv: Path, before: frozenset[str], python: str) -> dict[str, Installed]:
+    """The distributions of an environment, by the names of their .dist-info folders.
+
+    ``before`` is what was in it when it was empty; ``python`` (X.Y) is the image's. Raises BuildError for a file that
+    no distribution is known to have brought: an image without it would be another than uv installs.
+    """
+    (packages,) = venv.glob("lib/python*/site-packages")
+    here = packages.parent.name
+    there = f"python{python}"
+    left = {name for name in all_files(venv) if name not in before and name != _LOCK}
+    found: dict[str, Installed] = {}
+    roots: dict[str, Path] = {}
+    claimed: dict[str, dict[str, str]] = {}
+    for info in sorted(packages.glob("*.dist-info")):
+        name = info.name.removesuffix(".dist-info").rpartition("-")[0]
+        roots[name] = (info / "METADATA").resolve().parents[1]
+        claimed[name] = dict(_claimed(venv, info))
+        left -= claimed[name].keys()
+    for path in sorted(left):
+        target = (venv / path).resolve()
+        claimed[_owner(path, (name for name, root in roots.items() if root in target.parents))][path] = ""
+    folders: dict[str, list[File]] = {name: [] for name in claimed}
+    for path in sorted(_empty_folders(packages)):
+        owner = _owner(path, (name for name, root in roots.items() if (root / path).is_dir()))
+        where = f"lib/{there}/site-packages/{path}"
+        folders[owner].append(File(path=where, content=None, executable=True))
+    for name, sums in claimed.items():
+        files, final = folders[name], {}
+        for path, digest in sums.items():
+            source = _own(venv / path, packages, roots[name])
+            if Path(path).name == _NOTES or not source.is_file():
+                continue
+            where = re.sub(rf"^(lib|include/site)/{re.escape(here)}/", rf"\1/{there}/", path)
+            final[where] = digest
+            files.append(_file(where, source, venv))
+        found[name] = Installed(files=tuple(_with_record(files, here, there)), sums=final)
+    return found
+
+
+def _owner(path: str, owners: Iterable[str]) -> str:
+    if (owner := next(iter(owners), None)) is None:
+        raise BuildError(f"{path}: no locked distribution is known to have brought it", "report this as a bug")
+    return owner
+
+
+def _empty_folders(packages: Path) -> Iterator[str]:
+    for parent, folders, names in os.walk(packages):
+        if not folders and not names:
+            yield os.path.relpath(parent, packages)
+
+
+def all_files(folder: Path) -> Iterator[str]:
+    """The paths, in a folder, of all that are no folders."""
+    for parent, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        for name in [*names, *links]:
+            yield os.path.relpath(os.path.join(parent, name), folder)
+
+
+def _claimed(venv: Path, info: Path) -> Iterator[tuple[str, str]]:
+    with (info / "RECORD").open(encoding="utf-8", newline="") as stream:
+        for row in csv.reader(stream):
+            path = os.path.normpath(info.parent / row[0])
+            yield os.path.relpath(path, venv), row[1] if len(row) > 1 else ""
+
+
+def _own(file: Path, packages: Path, root: Path) -> Path:
+    """The file as the distribution itself brought it, where two bring one path and only one of them is there."""
+    if file.is_symlink() and root not in file.resolve().parents and packages in file.parents:
+        own = root / file.relative_to(packages)
+        if own.is_file():
+            return own
+    return file
+
+
+def _file(path: str, source: Path, venv: Path) -> File:
+    executable = bool(source.stat().st_mode & 0o111)
+    if path.startswith("bin/") and not source.is_symlink():
+        return File(path=path, content=_script(source.read_bytes(), venv), executable=executable)
+    written = not source.is_symlink() and source.stat().st_size < 1 << 20
+    # What uv wrote goes away with the environment; what it linked stays where it is.
+    return File(path=path, content=source.read_bytes() if written else source.resolve(), executable=executable)
+
+
+def _script(text: bytes, venv: Path) -> bytes:
+    """A script with the image's interpreter in its first line, which uv writes in two ways."""
+    program = re.escape(os.fsencode(venv / "bin")) + rb"/python[\d.]*"
+    plain = re.sub(rb"\A#!" + program + rb"(?=\s)", lambda _: b"#!" + _PROGRAM, text)
+    return re.sub(
+        rb"\A#!/bin/sh\n'''exec' [\"']?" + program + rb"[\"']? \"\$0\" \"\$@\"\n' '''\n",
+        lambda _: b"#!" + _PROGRAM + b"\n",
+        plain,
+    )
+
+
+def _with_record(files: list[File], here: str, there: str) -> Iterator[File]:
+    """The files, the RECORD saying of each what it is now."""
+    scripts = {f"../../../{file.path}": file.read() for file in files if file.path.startswith("bin/")}
+    for file in files:
+        if not file.path.endswith(".dist-info/RECORD"):
+            yield file
+            continue
+        lines = []
+        for line in file.read().decode().splitlines(keepends=True):
+            path = next(csv.reader([line]))[0]
+            if path.endswith(f".dist-info/{_NOTES}"):
+                continue
+            if path in scripts:
+                line = f"{path},sha256={_sum(scripts[path])},{len(scripts[path])}\n"  # noqa: PLW2901
+            lines.append(line.replace(f"../../../include/site/{here}/", f"../../../include/site/{there}/"))
+        yield File(path=file.path, content="".join(lines).encode(), executable=file.executable)
+
+
+def _sum(content: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
