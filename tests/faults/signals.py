@@ -28,10 +28,10 @@ _MOMENTS = {
 def building(stage: Stage) -> Iterator[Run]:
     """A run whose build never ends: of a venv since its index does not answer, of an image since a step sleeps."""
     lock = stage.root / "envs" / "locks" / f"{FIRST}.txt"
-    install = stage.root / "docker" / "install-env"
-    before = lock.read_text(), install.read_text()
+    finish = stage.root / "docker" / "finish-env"
+    before = lock.read_text(), finish.read_text()
     lock.write_text(f"{before[0]}# {stage.runs}\n")
-    install.write_text(f"echo {stage.runs}; sleep 600\n{before[1]}")
+    finish.write_text(f"echo {stage.runs}; sleep 600\n{before[1]}")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         run = stage.start(UV_DEFAULT_INDEX=index)
@@ -41,7 +41,7 @@ def building(stage: Stage) -> Iterator[Run]:
             yield run
         finally:
             lock.write_text(before[0])
-            install.write_text(before[1])
+            finish.write_text(before[1])
 
 
 @contextmanager
