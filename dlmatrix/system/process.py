@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -47,9 +48,10 @@ def run_lines(
     cwd: Path | None = None,
     timeout_seconds: float | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stdout: IO[bytes] | None = None,
     most_stdout: int | None = None,
 ) -> Finished:
-    """Run a command; hand every line of its stderr to ``say`` as it comes; keep its stdout.
+    """Run a command; hand every line of its stderr to ``say`` as it comes; keep its stdout, or let it go to a file.
 
     Of an stdout of more than ``most_stdout`` bytes only so much is kept that it can be told.
 
@@ -57,7 +59,7 @@ def run_lines(
     ``timeout_seconds``, on an interrupt, and on any error in ``say``. Raises FileNotFoundError
     where the program does not exist.
     """
-    stdout, said = Pieces(most_stdout), Lines()
+    kept, said = Pieces(most_stdout), Lines()
     expired = threading.Event()
     with contextlib.ExitStack() as stack:
         with signals_held():
@@ -65,7 +67,7 @@ def run_lines(
                 subprocess.Popen(
                     list(command),
                     stdin=stdin,
-                    stdout=subprocess.PIPE,
+                    stdout=subprocess.PIPE if stdout is None else stdout,
                     stderr=subprocess.PIPE,
                     env={**environ, **marks},
                     cwd=cwd,
@@ -74,8 +76,8 @@ def run_lines(
             )
             stack.enter_context(ended_by_interrupts(partial(_signal_group, process)))
             stack.callback(_end_group, process)
-        out, err = cast(IO[bytes], process.stdout), cast(IO[bytes], process.stderr)
-        reader = threading.Thread(target=_collect, args=(out, stdout), daemon=True)
+        err = cast(IO[bytes], process.stderr)
+        reader = threading.Thread(target=_collect, args=(process.stdout or io.BytesIO(), kept), daemon=True)
         reader.start()
         threading.Thread(target=_reap, args=(process,), daemon=True).start()
         if timeout_seconds:
@@ -89,14 +91,14 @@ def run_lines(
             say(line)
         exit_code = process.wait()
         reader.join()
-    return Finished(exit_code=exit_code, stdout=stdout.whole(), said="\n".join(said), timed_out=expired.is_set())
+    return Finished(exit_code=exit_code, stdout=kept.whole(), said="\n".join(said), timed_out=expired.is_set())
 
 
-def _collect(out: IO[bytes], stdout: Pieces) -> None:
+def _collect(out: IO[bytes], kept: Pieces) -> None:
     """Keep what comes; where an interrupt closes the pipe meanwhile, nobody asks for it any more."""
     with contextlib.suppress(ValueError, OSError):
         for piece in iter(lambda: out.read(65536), b""):
-            stdout.append(piece)
+            kept.append(piece)
 
 
 def in_threads(jobs: Sequence[Callable[[], None]], at_once: int, stopping: Callable[[], object] = lambda: None) -> None:

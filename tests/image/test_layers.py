@@ -119,7 +119,7 @@ import errno, os, signal, sys
 from dlmatrix.__main__ import main
 from dlmatrix.engines.docker import assemble
 
-def half(files, target, epoch):
+def half(files, bytecode, target, epoch):
     target.write_bytes(b"half")
     if sys.argv[1] == "ENOSPC":
         raise OSError(errno.ENOSPC, "No space left on device", str(target))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import tarfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 from dlmatrix.engines.docker.buildx import buildx
 from dlmatrix.engines.docker.images import Images
@@ -16,13 +16,15 @@ from dlmatrix.engines.docker.recipe import wheels_command
 from dlmatrix.engines.docker.staging import stage_sources
 from dlmatrix.engines.docker.wheels import Installer
 from dlmatrix.errors import BuildError
-from dlmatrix.layers.archive import write_layer
+from dlmatrix.layers.archive import at_once, write_layer
+from dlmatrix.layers.bytecode import Bytecode
 from dlmatrix.layers.cache import Kept
 from dlmatrix.layers.installed import PREFIX, File, Installed, take_apart
 from dlmatrix.layers.maker import layer_maker
 from dlmatrix.matrix.locks import PLATFORM
 from dlmatrix.matrix.model import LockEntry, normal_name
 from dlmatrix.matrix.plan import SOURCE_DATE_EPOCH, ChosenBase
+from dlmatrix.system.process import in_threads
 from dlmatrix.system.working import scratch
 
 #: Installed bytes from which a wheel has a layer of its own; the smaller ones share so many, by their names.
@@ -59,7 +61,9 @@ class Assembly:
         for line in disputed({name: fact["sums"] for name, fact in facts.items()}):
             self._say(line)
         groups = [self._group(entries, python, facts) for entries in grouped(self._plan.lock.entries, facts)]
-        found = {group.key: kept for group in groups if (kept := self._cache.find(group.key))}
+        with ThreadPoolExecutor(at_once()) as pool:  # a gigabyte takes a second to be read
+            kept = pool.map(self._cache.find, [group.key for group in groups])
+            found = {group.key: one for group, one in zip(groups, kept, strict=True) if one}
         missing = [group for group in groups if group.key not in found]
         self._say(f"layers: {len(found)} of {len(groups)} are in the cache")
         found |= self._make(missing, {name for name, fact in facts.items() if fact["source"]})
@@ -133,48 +137,25 @@ class Assembly:
         wanted = [entry for group in groups for entry in group.entries if entry.name not in self._installed]
         self._install(wanted, sources)
         files = [_files(self._installed[entry.name] for entry in group.entries) for group in groups]
-        bytecode = self._compile(files)
-        made = {}
-        for group, own, compiled in zip(groups, files, bytecode, strict=True):
-            self._say(f"layers: making that of {' '.join(group.holds)}")
-            with self._cache.scratch() as folder:
-                blob = write_layer([*own, *compiled], folder / "layer", _EPOCH)
-                made[group.key] = self._cache.keep(group.key, blob, folder / "layer", group.holds)
+        made: dict[str, Kept] = {}
+        with self._cache.scratch() as folder:
+            bytecode = Bytecode(files, self._plan.env.python, folder)
+
+            def write(number: int) -> None:
+                group, layer = groups[number], folder / str(number)
+                self._say(f"layers: making that of {' '.join(group.holds)}")
+                blob = write_layer(files[number], bytecode.of(number), layer, _EPOCH)
+                made[group.key] = self._cache.keep(group.key, blob, layer, group.holds)
+
+            largest = sorted(range(len(groups)), key=lambda number: -sum(file.size() for file in files[number]))
+            jobs = [partial(write, number) for number in largest]
+            if jobs:
+                in_threads([partial(bytecode.compile, self._compile), *jobs], 1 + at_once())
         return made
 
-    def _compile(self, groups: Sequence[Sequence[File]]) -> list[list[File]]:
-        """The bytecode of each group's sources, by the env's own interpreter."""
-        packages = f"lib/python{self._plan.env.python}/site-packages/"
-        compiled: list[list[File]] = [[] for _ in groups]
-        sources = [
-            (number, file)
-            for number, files in enumerate(groups)
-            for file in files
-            if file.path.startswith(packages) and file.path.endswith(".py")
-        ]
-        if not sources:
-            return compiled
-        with self._cache.scratch() as folder:
-            with tarfile.open(folder / "sources.tar", "w") as tar:
-                for number, file in sources:
-                    text = file.read()
-                    member = tarfile.TarInfo(f"{number}/{file.path.removeprefix(packages)}")
-                    member.size = len(text)
-                    tar.addfile(member, io.BytesIO(text))
-            program = (self._plan.root / "docker" / "compile-bytecode").read_text(encoding="utf-8")
-            with (folder / "sources.tar").open("rb") as stdin:
-                made = self._images.compute(self._base.ref, f"python{self._plan.env.python}", program, stdin)
-        try:
-            with tarfile.open(fileobj=io.BytesIO(made)) as tar:
-                for member in tar:
-                    group, _, path = member.name.partition("/")
-                    if content := tar.extractfile(member):
-                        compiled[int(group)].append(
-                            File(path=packages + path, content=content.read(), executable=False)
-                        )
-        except (tarfile.TarError, ValueError, IndexError):
-            raise BuildError(f"{self._base.ref}: its Python compiled to no tar", "report this as a bug") from None
-        return compiled
+    def _compile(self, given: IO[bytes], made: IO[bytes]) -> None:
+        program = (self._plan.root / "docker" / "compile-bytecode").read_text(encoding="utf-8")
+        self._images.compute(self._base.ref, f"python{self._plan.env.python}", program, given=given, made=made)
 
     def _fact_key(self, entry: LockEntry) -> str:
         plan = self._plan

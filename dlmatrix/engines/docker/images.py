@@ -26,8 +26,6 @@ from dlmatrix.matrix.plan import Limits
 from dlmatrix.system.process import Finished
 from dlmatrix.system.working import labels
 
-#: Bytes that a computation may print; the bytecode of all that a framework needs is about 60 MB.
-_COMPUTED = 1 << 30
 #: How the history of an image calls a layer of wheels, before their names.
 WHEELS = "wheels"
 
@@ -108,15 +106,14 @@ class Images:
             raise _not_looked(done, ref, program)
         return done.stdout
 
-    def compute(self, ref: str, python: str, program: str, stdin: IO[bytes]) -> bytes:
-        """What a Python program prints that is given a file, run by an image's interpreter: it reaches nothing else."""
+    def compute(self, ref: str, python: str, program: str, *, given: IO[bytes], made: IO[bytes]) -> None:
+        """Let a Python program make one file of another, run by an image's interpreter: it reaches nothing else."""
         how = confined(ref, ["-S", "-W", "ignore", "-c", program], Limits(), entrypoint=python)
         names = (f"--label={name}={value}" for name, value in labels().items())
         command = command_line(how, "--interactive", "--env=PYTHONHASHSEED=0", *names)
-        done = run_docker(command, stdin=stdin, most_stdout=_COMPUTED)
+        done = run_docker(command, stdin=given, stdout=made)
         if done.exit_code != 0:
             raise explain(done.said, ref, "the Docker engine", done.exit_code)
-        return done.stdout
 
     def base_layout(self, ref: str, folder: Path) -> None:
         """Write an image, its layers as the engine has them, as an OCI layout; one that is not there is pulled."""

@@ -89,11 +89,11 @@ def run_docker(
     *,
     say: process.Say = lambda line: None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
-    most_stdout: int | None = None,
+    stdout: IO[bytes] | None = None,
 ) -> process.Finished:
     """Run a command of docker's. Raises EngineError where there is none."""
     try:
-        return process.run_lines(command, say=say, environ=os.environ, stdin=stdin, most_stdout=most_stdout)
+        return process.run_lines(command, say=say, environ=os.environ, stdin=stdin, stdout=stdout)
     except FileNotFoundError:
         raise docker_missing() from None
 

@@ -22,7 +22,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def keep(cache: Cache, key: str, content: bytes = b"content") -> Kept:
     with cache.scratch() as folder:
-        blob = write_layer([File(path="x", content=content, executable=False)], folder / "layer", 1)
+        blob = write_layer([File(path="x", content=content, executable=False)], [], folder / "layer", 1)
         return cache.keep(key, blob, folder / "layer", (f"{key}==1",))
 
 
