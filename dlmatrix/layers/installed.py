@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import hashlib
 import os
 import re
@@ -72,20 +73,22 @@ def take_apart(venv: Path, before: frozenset[str], python: str) -> dict[str, Ins
         claimed[name] = dict(_claimed(venv, info))
         left -= claimed[name].keys()
     for path in sorted(left):
-        target = (venv / path).resolve()
-        claimed[_owner(path, (name for name, root in roots.items() if root in target.parents))][path] = ""
+        target = os.path.realpath(venv / path)
+        claimed[_owner(path, (name for name, root in roots.items() if target.startswith(f"{root}/")))][path] = ""
     folders: dict[str, list[File]] = {name: [] for name in claimed}
     for path in sorted(_empty_folders(packages)):
         owner = _owner(path, (name for name, root in roots.items() if (root / path).is_dir()))
         where = f"lib/{there}/site-packages/{path}"
         folders[owner].append(File(path=where, content=None, executable=True))
+    prefix, inside = str(venv), packages.relative_to(venv).as_posix()
+    elsewhere = re.compile(rf"^(lib|include/site)/{re.escape(here)}/")
     for name, sums in claimed.items():
         files, final = folders[name], {}
         for path, digest in sums.items():
-            source = _own(venv / path, packages, roots[name])
-            if Path(path).name == _NOTES or not source.is_file():
+            source = _source(prefix, path, inside, str(roots[name]))
+            if path.rpartition("/")[2] == _NOTES or not os.path.isfile(source):
                 continue
-            where = re.sub(rf"^(lib|include/site)/{re.escape(here)}/", rf"\1/{there}/", path)
+            where = elsewhere.sub(rf"\1/{there}/", path)
             final[where] = digest
             files.append(_file(where, source, venv))
         found[name] = Installed(files=tuple(_with_record(files, here, there)), sums=final)
@@ -108,33 +111,51 @@ def all_files(folder: Path) -> Iterator[str]:
     """The paths, in a folder, of all that are no folders."""
     for parent, folders, names in os.walk(folder):
         links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
+        inside = os.path.relpath(parent, folder)
         for name in [*names, *links]:
-            yield os.path.relpath(os.path.join(parent, name), folder)
+            yield name if inside == os.curdir else f"{inside}/{name}"
 
 
 def _claimed(venv: Path, info: Path) -> Iterator[tuple[str, str]]:
+    packages = os.path.relpath(info.parent, venv)
     with (info / "RECORD").open(encoding="utf-8", newline="") as stream:
         for row in csv.reader(stream):
-            path = os.path.normpath(info.parent / row[0])
-            yield os.path.relpath(path, venv), row[1] if len(row) > 1 else ""
+            path = os.path.normpath(os.path.join(packages, row[0]))
+            yield os.path.relpath(path, venv) if os.path.isabs(path) else path, row[1] if len(row) > 1 else ""
 
 
-def _own(file: Path, packages: Path, root: Path) -> Path:
-    """The file as the distribution itself brought it, where two bring one path and only one of them is there."""
-    if file.is_symlink() and root not in file.resolve().parents and packages in file.parents:
-        own = root / file.relative_to(packages)
-        if own.is_file():
-            return own
-    return file
+def _source(venv: str, path: str, packages: str, root: str) -> str:
+    """Where a file of a distribution really lies, whose wheel is unpacked at ``root``.
+
+    Where two bring one path, only one of them is in the environment: it is then taken from the wheel itself.
+    """
+    file = f"{venv}/{path}"
+    if not os.path.islink(file):
+        return file
+    folder, _, name = os.readlink(file).rpartition("/")
+    target = f"{_real(folder)}/{name}"
+    if not folder.startswith("/") or os.path.islink(target):
+        target = os.path.realpath(file)
+    if path.startswith(f"{packages}/") and not target.startswith(f"{root}/"):
+        own = root + path.removeprefix(packages)
+        return own if os.path.isfile(own) else target
+    return target
 
 
-def _file(path: str, source: Path, venv: Path) -> File:
-    executable = bool(source.stat().st_mode & 0o111)
-    if path.startswith("bin/") and not source.is_symlink():
-        return File(path=path, content=_script(source.read_bytes(), venv), executable=executable)
-    written = not source.is_symlink() and source.stat().st_size < 1 << 20
-    # What uv wrote goes away with the environment; what it linked stays where it is.
-    return File(path=path, content=source.read_bytes() if written else source.resolve(), executable=executable)
+@functools.lru_cache
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
+
+
+def _file(path: str, source: str, venv: Path) -> File:
+    about = os.stat(source)
+    executable = bool(about.st_mode & 0o111)
+    written = source.startswith(f"{venv}/")
+    if written and (path.startswith("bin/") or about.st_size < 1 << 20):
+        # What uv wrote goes away with the environment; what it linked stays where it is.
+        text = Path(source).read_bytes()
+        return File(path=path, content=_script(text, venv) if path.startswith("bin/") else text, executable=executable)
+    return File(path=path, content=Path(source), executable=executable)
 
 
 def _script(text: bytes, venv: Path) -> bytes:
