@@ -205,7 +205,7 @@ def test_a_layer_that_the_engine_deleted_meanwhile_is_made_again(
     (tmp_path / "said").write_text(said, encoding="utf-8")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     with pytest.raises(DlmatrixError):
-        buildx(["docker", "buildx", "build"], "cpu-torch-2.13", lambda line: None)
+        buildx(["docker", "buildx", "build"], "cpu-torch-2.13")
     assert len(calls.read_text(encoding="utf-8").splitlines()) == builds
 
 
