@@ -20,6 +20,7 @@ from packaging.utils import parse_wheel_filename
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, IntegrityError, NetworkError
 from dlmatrix.matrix.local import Local
+from dlmatrix.matrix.locks import PLATFORM
 from dlmatrix.matrix.model import Lock, Site, normal_name
 from dlmatrix.matrix.site import uv_config, uv_environment
 from dlmatrix.system.files import sha256
@@ -27,7 +28,6 @@ from dlmatrix.system.process import Say, run_lines
 from dlmatrix.system.state import state_dir
 from dlmatrix.system.toml import read_toml
 from dlmatrix.system.working import scratch
-from dlmatrix.upkeep.relock import PLATFORM
 
 #: glibc's, from the newest that an env may need down to the oldest.
 _GLIBC = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1))
