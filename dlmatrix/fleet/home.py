@@ -15,6 +15,7 @@ from dlmatrix.document.result import FILE, read_result
 from dlmatrix.errors import EXIT_SKIPPED, ReportError, UsageError
 from dlmatrix.fleet.figures import figures
 from dlmatrix.fleet.row import Row, folder_name
+from dlmatrix.fleet.smoked import DOCUMENT, write_result
 from dlmatrix.fleet.states import cause_of, cause_of_code
 from dlmatrix.system.files import told_by
 
@@ -38,10 +39,13 @@ def settle(run: Path, row: Row, ended: Mapping[str, Any]) -> Row:
     name: sha256). What arrived torn stays aside, and leaves what was there before as it was.
     """
     arrived = incoming(run, row.name)
-    row = replace(row, seconds=_number(ended.get("seconds")), attempts=int(ended.get("attempt") or row.attempts))
+    told = ended.get("attempt")
+    attempt = told if isinstance(told, int) else row.attempts
+    row = replace(row, seconds=_number(ended.get("seconds")), attempts=attempt)
     with contextlib.suppress(OSError):
         if torn := next(_torn(arrived, ended.get("files") or {}), ""):
             return row.at("not-home", "torn", said=torn)
+    row = replace(row, seen=attempt)
     try:
         found = _judged(arrived, row, ended)
     except (ReportError, UsageError) as error:
@@ -58,6 +62,8 @@ def _judged(arrived: Path, row: Row, ended: Mapping[str, Any]) -> Row:
     code = ended.get("exit_code")
     if ended.get("timed_out"):
         return row.at("hung", step="ended")
+    if (arrived / DOCUMENT).is_file():
+        write_result(arrived, row, code)
     if not (arrived / FILE).is_file():
         return _without_result(arrived, row, code)
     result = read_result(arrived).data

@@ -23,11 +23,13 @@ class Carrier(Protocol):
         """
 
     def look(self) -> Mapping[str, Row]:
-        """How the submitted machines stand that changed since the last look, by name.
+        """How the submitted machines stand that changed since the last look, by name; waits for a moment.
 
-        After the last change no machine is moving. Raises EngineError where the engine itself failed: then nothing
-        is known of any machine, and its row stays as it was.
+        Raises EngineError where the engine itself failed: then nothing is known of the machines that are moving.
         """
+
+    def over(self) -> bool:
+        """Whether a further look would show nothing new."""
 
     def stop(self, rows: Sequence[Row]) -> Mapping[str, Row]:
         """End the checks of these machines there, and how each stands then."""

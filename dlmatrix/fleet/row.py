@@ -35,6 +35,8 @@ class Row:
     machine: str = ""
     #: how many times the checks were started there
     attempts: int = 0
+    #: the attempt whose end came home
+    seen: int = 0
     #: how long they took there
     seconds: float | None = None
     #: what its result.json tells in short: figures.py
@@ -90,7 +92,8 @@ class Row:
     def started_over(self) -> Row:
         """The machine as it waits for another try; how it stood is kept."""
         before = self.before if self.meaning.moving else (*self.before, self.words)
-        return replace(Row(name=self.name), machine=self.machine, attempts=self.attempts, before=before)
+        kept: dict[str, Any] = {"machine": self.machine, "attempts": self.attempts, "seen": self.seen}
+        return Row(name=self.name, before=before, **kept)
 
 
 def folder_name(machine: str) -> str:

@@ -265,7 +265,7 @@ def _ended(course: _Course) -> EnvResult:
     if error:
         return course.result(_outcome(error), error.exit_code, error.message, next_step=error.next_step)
     assert document  # noqa: S101 - without one there is an error
-    outcome, exit_code, reason = verdict(course.env, document, course.exit_code)
+    outcome, exit_code, reason = verdict(course.env.variant, document, course.exit_code)
     course.tell(course.env.name, outcome.value, reason)
     confirmed = outcome is Outcome.PASSED and course.env.status is Status.UNVERIFIED
     return course.result(outcome, exit_code, reason, next_step=typed(_CONFIRMED) if confirmed else "")

@@ -13,14 +13,13 @@ from dlmatrix.document.fitness import ON_CPU
 from dlmatrix.document.result import wrong_in
 from dlmatrix.engines.protocol import Completed
 from dlmatrix.errors import EXIT_SKIPPED, ContractError, DiskFullError, DlmatrixError, HangError, KilledError
-from dlmatrix.matrix.model import Env
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.run.headline import headline
 from dlmatrix.system.bounded import DOCUMENT
 
 
-def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outcome, int, str]:
-    """The env's outcome, exit code and one-line reason, from the outcomes of its checks.
+def verdict(variant: str, document: Mapping[str, Any], exit_code: int) -> tuple[Outcome, int, str]:
+    """The outcome, exit code and one-line reason of an env for cpu or gpu, from the outcomes of its checks.
 
     ``exit_code`` is how ``python -m smoke`` ended: it tells a hang (13) and a kill (14) from other errors.
 
@@ -37,7 +36,7 @@ def verdict(env: Env, document: Mapping[str, Any], exit_code: int) -> tuple[Outc
     if unexplained := [c["id"] for c in named[Outcome.SKIPPED] if not c["reason"].strip()]:
         return Outcome.ERROR, ContractError.exit_code, f"skipped without a reason: {', '.join(unexplained)}"
     gpu = [c for c in checks if c["kind"] == "detection"]
-    if env.variant == "gpu" and {c["outcome"] for c in gpu} != {Outcome.PASSED.value}:
+    if variant == "gpu" and {c["outcome"] for c in gpu} != {Outcome.PASSED.value}:
         reasons = [c["reason"] for c in gpu if c["outcome"] == Outcome.SKIPPED.value]
         where = "passed as far as it went" if no_room(document) else ON_CPU
         return Outcome.SKIPPED, EXIT_SKIPPED, f"{where}; {(reasons or ['nothing looked for a GPU'])[-1]}"

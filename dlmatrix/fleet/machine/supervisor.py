@@ -6,8 +6,8 @@
 
 It is sent through stdin at each call, so that no file of it need be there, and needs Python 3.7 or newer and nothing
 else. Each call prints one line of JSON. BASE is a folder of the user, RUN the fleet's run, NAME the machine's in it;
-ORDER is JSON: command (its {python}, {base} and {folder} are filled in), limit in seconds, again: start over what has
-no end, seen: the attempt whose end is known, so that another may be made.
+ORDER is JSON in base64: command ({python}, {base} and {folder} are filled in), limit in seconds, again: start over what
+has no end, seen: the attempt whose end is known, so that another may be made.
 
 The checks hold a lock, and the kernel lets go of it when they end, however they end: no lock and no end means that the
 machine was restarted, or that they were killed together with this supervisor ("lost").
@@ -15,6 +15,7 @@ machine was restarted, or that they were killed together with this supervisor ("
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import fcntl
@@ -38,8 +39,8 @@ GRACE = 15.0
 RESERVE = 1 << 18
 #: Letters of the checks' last line that are told.
 LINE = 300
-#: What of ``report/`` comes home, where it is there; and the log.
-HOME = ("result.json", "report.html", "summary.md")
+#: What comes home beside the log, where it is there, also out of ``report/``.
+HOME = ("result.json", "report.html", "document.json")
 #: PR_SET_CHILD_SUBREAPER of prctl(2)
 ADOPT = 36
 
@@ -165,7 +166,7 @@ def start(base: Path, folder: Path, order: dict[str, Any]) -> dict[str, Any]:
         if not again.get(found["state"]):
             return found
         command = [word.replace("{base}", str(base)).replace("{folder}", str(folder)) for word in order["command"]]
-        command = [word.replace("{python}", sys.executable) for word in command]
+        command = [os.path.expanduser(word.replace("{python}", sys.executable)) for word in command]
         begin(folder, found["attempt"] + 1, command, order["limit"])
         return look(folder)
 
@@ -287,7 +288,7 @@ def main(verb: str, base: str, run: str, name: str, more: str = "") -> None:
     folder = above / "runs" / run / name
     try:
         if verb == "start":
-            found = start(above, folder, json.loads(more))
+            found = start(above, folder, json.loads(base64.b64decode(more)))
         else:
             found = look(folder, float(more)) if verb == "wait" else stop(folder)
     except OSError as problem:

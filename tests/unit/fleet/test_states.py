@@ -20,6 +20,7 @@ SAID = {
     "password": "to use the 'ssh' connection type with passwords, you must install the sshpass program",
     "sudo": "Task failed: Missing sudo password",
     "no-python": "The module interpreter '/usr/bin/python3' was not found.",
+    "no-interpreter": "env: '/opt/venv/bin/python': No such file or directory",
     "old-python": "Ansible requires Python 3.9 or newer on the target",
     "disk-full": "[Errno 28] No space left on device: '/home/lab/.cache/dlmatrix-fleet'",
     "read-only": "mkdir: cannot create directory: Read-only file system",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -25,6 +26,10 @@ OLDEST = next(iter(sorted(PYENV.glob("3.7.*/bin/python"))), None)
 JOB = "import pathlib, sys; print('said', flush=True); pathlib.Path('report').mkdir()"
 WRITES = f"{JOB}; pathlib.Path('report/result.json').write_text('{{}}')"
 WAITS = f"{JOB}; import signal; signal.pause()"
+
+
+def packed(found: dict[str, Any]) -> str:
+    return base64.b64encode(json.dumps(found).encode()).decode()
 
 
 @pytest.fixture(params=["this", "3.7"])
@@ -53,7 +58,7 @@ class Machine:
 
     def start(self, code: str, name: str = "gpu01", **order: Any) -> dict[str, Any]:
         usual = {"command": ["{python}", "-c", code], "limit": 300, "again": False, "seen": 0}
-        return self.call("start", str(self.base), "R1", name, json.dumps({**usual, **order}))
+        return self.call("start", str(self.base), "R1", name, packed({**usual, **order}))
 
     def wait(self, seconds: int = 60) -> dict[str, Any]:
         return self.call("wait", str(self.base), "R1", "gpu01", str(seconds))
@@ -160,7 +165,7 @@ def test_a_second_name_of_one_machine_is_found_before_anything_starts(machine: M
 
 def test_a_command_that_is_not_there_is_said_and_leaves_nothing_running(machine: Machine) -> None:
     order = {"command": ["/nowhere/at/all"], "limit": 5, "again": False, "seen": 0}
-    done = machine.process("start", str(machine.base), "R1", "gpu01", json.dumps(order))
+    done = machine.process("start", str(machine.base), "R1", "gpu01", packed(order))
     assert done.returncode == 1
     assert "/nowhere/at/all" in done.stderr
     assert "Traceback" not in done.stderr
@@ -169,7 +174,7 @@ def test_a_command_that_is_not_there_is_said_and_leaves_nothing_running(machine:
 def test_a_place_that_cannot_be_made_is_named(machine: Machine, tmp_path: Path) -> None:
     (tmp_path / "base").write_text("a file")
     order = {"command": ["true"], "limit": 5, "again": False, "seen": 0}
-    done = machine.process("start", str(machine.base), "R1", "gpu01", json.dumps(order))
+    done = machine.process("start", str(machine.base), "R1", "gpu01", packed(order))
     assert done.returncode == 1
     assert str(tmp_path / "base") in done.stderr
 
@@ -188,13 +193,18 @@ def test_a_part_comes_to_its_place_whole_or_not_at_all(machine: Machine) -> None
     machine.call("unpack", str(machine.base), key, script="arrival.py")
     assert [file.name for file in parts.iterdir()] == [key]
     assert (parts / key / "smoke" / "empty.py").is_file()
-    found = machine.call("reach", str(machine.base), script="arrival.py")
+    found = machine.call("reach", str(machine.base), packed({}), script="arrival.py")
     assert found["parts"] == [key]
     assert found["free"] > 0
 
 
-def test_a_machine_that_nobody_was_on_has_nothing_and_nothing_is_written(machine: Machine) -> None:
-    assert machine.call("reach", str(machine.base), script="arrival.py")["parts"] == []
+def test_a_machine_that_nobody_was_on_has_no_part(machine: Machine) -> None:
+    assert machine.call("reach", str(machine.base), packed({}), script="arrival.py")["parts"] == []
+
+
+def test_less_room_than_is_needed_is_a_full_disk_and_nothing_is_written(machine: Machine) -> None:
+    done = machine.process("reach", str(machine.base), packed({"key": 1 << 60}), script="arrival.py")
+    assert done.stderr.startswith("No space left on device")
     assert not machine.base.exists()
 
 
@@ -203,7 +213,7 @@ def test_a_full_disk_is_one_before_anything_is_copied(machine: Machine, tmp_path
     machine.base.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(machine.base)], check=True)
     try:
-        done = machine.process("reach", str(machine.base), script="arrival.py")
+        done = machine.process("reach", str(machine.base), packed({}), script="arrival.py")
     finally:
         subprocess.run(["umount", str(machine.base)], check=True)
         shutil.rmtree(machine.base)

@@ -1,0 +1,76 @@
+"""What machines are sent: tars whose bytes follow from their files alone, so that one that is there is known."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dlmatrix.fleet.order import Part
+from dlmatrix.system.state import state_dir
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+#: What the checks there are made of, beside this package.
+_FOLDERS = ("docker", "envs", "smoke")
+_LEFT_OUT = ("__pycache__", "data")
+
+
+def code_part(root: Path) -> Part:
+    """This package, and envs/, docker/ and smoke/ of a root: what ``run`` needs there."""
+    files = dict(_files(_PACKAGE, "dlmatrix"))
+    for name in _FOLDERS:
+        files |= _files(root / name, name)
+    return _part(root, "code", files)
+
+
+def smoke_part(root: Path) -> Part:
+    """smoke/ alone: what checks an interpreter that is there."""
+    return _part(root, "smoke", _files(root / "smoke", "smoke"))
+
+
+def wheels_part(root: Path, what: str, wheels: Iterable[Path], more: Mapping[str, Path]) -> Part:
+    """Wheels in one folder, and what else is to lie beside them."""
+    return _part(root, what, {**{wheel.name: wheel for wheel in wheels}, **more})
+
+
+def _files(folder: Path, name: str) -> dict[str, Path]:
+    found = {}
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(one for one in folders if one not in _LEFT_OUT or (name == "smoke" and one == "data"))
+        for file in sorted(files):
+            path = Path(here, file)
+            if path.suffix != ".pyc":
+                found[f"{name}/{path.relative_to(folder).as_posix()}"] = path
+    return found
+
+
+def _part(root: Path, what: str, files: Mapping[str, Path]) -> Part:
+    """Pack files, by their names in the tar; the tar lies in the working folder under its own digest."""
+    folder = state_dir(root) / "fleet"
+    folder.mkdir(exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=folder)
+    aside = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream, tarfile.open(fileobj=stream, mode="w") as archive:
+            for at in sorted(files):
+                entry = tarfile.TarInfo(at)  # owner, date and mode are nobody's
+                entry.size = files[at].stat().st_size
+                entry.mode = 0o755 if os.access(files[at], os.X_OK) else 0o644
+                with files[at].open("rb") as content:
+                    archive.addfile(entry, content)
+        key = _digest(aside)
+        aside.replace(folder / f"{key}.tar")
+    finally:
+        aside.unlink(missing_ok=True)
+    return Part(what=what, key=key, file=folder / f"{key}.tar")
+
+
+def _digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        for piece in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(piece)
+    return digest.hexdigest()
