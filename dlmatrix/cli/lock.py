@@ -13,7 +13,7 @@ from dlmatrix.errors import EXIT_SKIPPED
 def add(verbs: Verbs) -> None:
     """Add it to the command line's verbs."""
     parser = verbs.add_parser("lock", help="regenerate locks with the pinned uv; show what would change")
-    parser.add_argument("envs", nargs="*", metavar="ENV", help="an env, or tools for the project's own tools")
+    parser.add_argument("envs", nargs="*", metavar="ENV", help="an env, or tools, fleet, machine: the project's own")
     parser.add_argument("--write", action="store_true", help="write what changed")
     parser.set_defaults(verb=lock_envs)
 
@@ -26,13 +26,13 @@ def lock_envs(*, envs: Sequence[str], write: bool) -> int:
     from dlmatrix.matrix.model import Status
     from dlmatrix.matrix.site import read_site
     from dlmatrix.system.checkout import find_root, own_checkout
-    from dlmatrix.upkeep.relock import TOOLS, Locker
+    from dlmatrix.upkeep.relock import PROJECT, Locker
 
     root = find_root()
-    if write or not envs or TOOLS in envs:  # the tools' requirements, in pyproject.toml, are in a checkout only
+    if write or not envs or PROJECT.keys() & set(envs):  # their requirements, in pyproject.toml, are in a checkout only
         root = own_checkout(root)
     matrix = load_matrix(root)
-    asked = select(matrix, [name for name in envs if name != TOOLS])
+    asked = select(matrix, [name for name in envs if name not in PROJECT])
     locker = Locker(matrix=matrix, site=read_site(os.environ), uv=uv.find_uv_bin())
     code = tell_changed(locker.relock(envs, write=write, say=say), write)
     return code or (EXIT_SKIPPED if any(env.status is Status.IMPOSSIBLE for env in asked) else 0)

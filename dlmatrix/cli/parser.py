@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from typing import NoReturn, TypeAlias
+import sys
+from typing import Any, NoReturn, TypeAlias
 
 from dlmatrix.errors import UsageError
 
@@ -15,6 +16,19 @@ Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaint is an error like any other."""
+
+    #: whether what stands after -- is another program's, and kept as ``handed``
+    hands_on = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As of ArgumentParser."""
+        if not self.hands_on:
+            return super().parse_known_args(args, namespace)
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        found, unknown = super().parse_known_args(words[:end], namespace)
+        found.handed = words[end + 1 :]
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError instead of ending the process; for a word that is none of a few, with the nearest."""

@@ -18,6 +18,7 @@ from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import causes, states
 from dlmatrix.run.verdict import exit_code
 from dlmatrix.system.files import replace as write_whole
+from dlmatrix.system.state import reports_folder
 
 FILE = "fleet.json"
 SCHEMA_VERSION = 1
@@ -88,6 +89,21 @@ def read(folder: Path) -> Fleet:
     known = {one.name for one in fields(Fleet)}
     own = {key: _frozen(value) for key, value in data.items() if key in known - {"machines"}}
     return Fleet(machines=tuple(_row(machine) for machine in data["machines"]), **own)
+
+
+def runs_folder(root: Path) -> Path:
+    """Where the runs of fleets are."""
+    return reports_folder(root) / "fleet"
+
+
+def unfinished(above: Path, asked: Mapping[str, Any]) -> Path | None:
+    """The newest run of the same question, where that is not finished; what cannot be read is none."""
+    for folder in sorted((file.parent for file in above.glob(f"*/{FILE}")), reverse=True):
+        with contextlib.suppress(ReportError):
+            fleet = read(folder)
+            if fleet.asked == asked:
+                return folder if fleet.unfinished() else None
+    return None
 
 
 @contextlib.contextmanager

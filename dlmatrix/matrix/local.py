@@ -59,11 +59,11 @@ class Local:
         )
 
     def _of(self, entry: LockEntry) -> tuple[Path, ...]:
-        return tuple(file for file in self._usable if _distribution(file.name) == (entry.name, entry.version))
+        return tuple(file for file in self.usable if _distribution(file.name) == (entry.name, entry.version))
 
     @cached_property
-    def _usable(self) -> tuple[Path, ...]:
-        """Wheels for this Python, and sources where it is locked what to build them with."""
+    def usable(self) -> tuple[Path, ...]:
+        """The wheels for this Python, and sources where it is locked what to build them with."""
         fits = _fitting(self.python)
         return tuple(f for f in self.files if (_tags(f.name) & fits if f.suffix == ".whl" else self._builds))
 

@@ -24,6 +24,9 @@ from dlmatrix.system.working import scratch
 
 #: The name that stands for the project's own tools among the names of envs.
 TOOLS = "tools"
+#: What of pyproject.toml each lock of the project holds: its tools, the extra for a fleet, and what a machine of one is
+#: sent. The others keep to what the tools' has.
+PROJECT = {TOOLS: ("--group", "dev"), "fleet": ("--extra", "fleet"), "machine": ()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +40,13 @@ class Locker:
     def relock(self, names: Iterable[str], *, write: bool, say: Say) -> bool:
         """Regenerate locks and show what changes; returns whether any does.
 
-        ``names`` are envs, sessions or ``tools``; none means all that can have a lock. Files change
+        ``names`` are envs, sessions or those of PROJECT; none means all that can have a lock. Files change
         only with ``write``, and only after every lock asked for was made. Raises UsageError for an
         unknown name, ConfigError where uv finds no solution or an index serves a file without its
         sha256, NetworkError where none answers.
         """
         names = tuple(names)
-        envs = select(self.matrix, (n for n in names if n != TOOLS)) if names else self.matrix.envs
+        envs = select(self.matrix, (n for n in names if n not in PROJECT)) if names else self.matrix.envs
         fresh: dict[Path, str] = {}
         for env in envs:
             if env.status is Status.IMPOSSIBLE:
@@ -51,9 +54,9 @@ class Locker:
                 continue
             say(f"{env.name}: locking as of {env.exclude_newer}")
             fresh |= self.lock(env)
-        if not names or TOOLS in names:
-            say(f"{TOOLS}: locking; what is locked stays while it fits")
-            fresh[self._file(TOOLS)] = self._lock_tools()
+        for name in (name for name in PROJECT if not names or name in names):
+            say(f"{name}: locking; what is locked stays while it fits")
+            fresh[self._file(name)] = self._lock_project(name)
         changed = {file: text for file, text in fresh.items() if read_text(file) != text}
         for file, text in changed.items():
             say(diff(self.matrix.root, file, text))
@@ -85,17 +88,18 @@ class Locker:
             source = _listed(folder / "requirements.in", requirements)
             return self._compile(env.name, env.file, [*options, "--config-file", str(settings), str(source)])
 
-    def _lock_tools(self) -> str:
-        """Lock pyproject.toml and its dev group; uv prefers the pins that its output file has."""
+    def _lock_project(self, name: str) -> str:
+        """Lock what pyproject.toml asks for; uv prefers the pins that its output file has."""
         project = self.matrix.root / "pyproject.toml"
         with scratch(self.matrix.root) as folder:
             settings = _listed(folder / "uv.toml", [index_config(self.site)])
-            locked = folder / "tools.txt"
-            replace(locked, read_text(self._file(TOOLS)))
-            options = [str(project), "--group", f"{project}:dev", "--universal", "--python-version", "3.10"]
-            return self._compile(
-                TOOLS, project, [*options, "--output-file", str(locked), "--config-file", str(settings)]
-            )
+            locked = folder / f"{name}.txt"
+            replace(locked, read_text(self._file(name)))
+            kind, part = (*PROJECT[name], "", "")[:2]
+            options = [str(project), *([kind, f"{project}:{part}" if kind == "--group" else part] if kind else [])]
+            options += [] if name == TOOLS else ["--constraints", str(self._file(TOOLS))]
+            options += ["--universal", "--python-version", "3.10", "--output-file", str(locked)]
+            return self._compile(name, project, [*options, "--config-file", str(settings)])
 
     def _compile(self, name: str, source: Path, options: list[str]) -> str:
         again = f"nox -s lock -- {name} --write"

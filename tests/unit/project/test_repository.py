@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.matrix.model import Matrix, Status
+from dlmatrix.upkeep.relock import PROJECT
 
 #: The folders of the host side, floor by floor: a folder imports only what stands on a lower floor, and itself.
 FLOORS = (
@@ -113,7 +114,7 @@ def test_no_committed_file_names_a_registry_or_a_path_of_one_machine(root: Path)
 
 
 def test_every_lock_says_how_to_make_it_again(root: Path, matrix: Matrix) -> None:
-    names = {env.name for env in matrix.envs} | {"tools"}
+    names = {env.name for env in matrix.envs} | PROJECT.keys()
     locks = sorted((root / "envs" / "locks").glob("*.txt"))
     assert locks
     for lock in locks:

@@ -128,7 +128,7 @@ def test_every_cell_that_can_be_is_locked_and_hashed(matrix: Matrix) -> None:
             if version:
                 assert lock.version_of(name.partition("[")[0]) == version, env.name
     extra = {file.name for file in locks.iterdir()} - {f"{env.name}.txt" for env in cells}
-    assert extra == {"tools.txt", "cpu-tf1-1.15.build.txt"}
+    assert extra == {"tools.txt", "fleet.txt", "machine.txt", "cpu-tf1-1.15.build.txt"}
 
 
 def test_replace_leaves_the_old_file_when_it_cannot_write(tmp_path: Path) -> None:

@@ -1,0 +1,213 @@
+"""The verb ``fleet``."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlmatrix.cli.parser import Verbs
+from dlmatrix.errors import UsageError, typed
+
+if TYPE_CHECKING:
+    from dlmatrix.fleet.protocol import Carrier
+    from dlmatrix.fleet.record import Fleet
+    from dlmatrix.fleet.site import Asked
+
+_HELP = """\
+Check every machine of a lab, through the Ansible that it has. The same command goes on where an earlier one ended,
+until there is an answer for each machine; --new begins afresh. What stands after -- is handed to ansible-playbook."""
+_CODES = """\
+Exit codes: 0 every machine passed, 4 Ansible itself failed and nothing changed, 13 a machine hung, 17 one is slower
+than its siblings, 19 machines were not reached or got lost, 77 an env was skipped, 130 interrupted: the same command
+goes on, 1 several of these, or a check failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asks."""
+
+    inventory: Path | None
+    env: Sequence[str]
+    limit: str
+    engine: str
+    smoke_only: str
+    offline: bool
+    quick: bool
+    #: seconds
+    timeout: int
+    new: bool
+    resume: Path | None
+    stop: Path | None
+    plan: bool
+    #: for ansible-playbook
+    handed: Sequence[str]
+
+
+def add(verbs: Verbs) -> None:
+    """Add it to the command line's verbs."""
+    parser = verbs.add_parser("fleet", help="check every machine of a lab", description=_HELP, epilog=_CODES)
+    parser.hands_on = True
+    parser.add_argument("inventory", nargs="?", type=Path, metavar="INVENTORY", help="of Ansible: a file or a folder")
+    parser.add_argument("--env", nargs="+", default=[], metavar="ENV", help="gpu-torch-2.13, or gpu-torch")
+    parser.add_argument("--limit", default="", metavar="PATTERN", help="of the inventory's machines, as in Ansible")
+    parser.add_argument("--engine", choices=["auto", "docker", "venv"], default="auto", help="on each machine")
+    parser.add_argument("--smoke-only", default="", metavar="PYTHON", help="check this interpreter of each machine")
+    parser.add_argument("--offline", action="store_true", help="send the envs' wheels too: no index is reached there")
+    parser.add_argument("--quick", action="store_true", help="as of run")
+    parser.add_argument("--timeout", type=int, default=3600, metavar="SECONDS", help="on each machine")
+    parser.add_argument("--new", action="store_true", help="begin afresh, though an earlier run is not finished")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run (reports/fleet/RUN)")
+    what.add_argument("--stop", type=Path, metavar="RUN", help="end this run's checks on its machines")
+    what.add_argument("--plan", action="store_true", help="show machines and bytes; nothing is touched")
+    parser.set_defaults(verb=lambda **options: run_fleet(Options(**options)))
+
+
+def run_fleet(options: Options) -> int:
+    """Check machines, or show, go on with or end a run; its exit code."""
+    from dlmatrix.fleet import record
+    from dlmatrix.fleet.site import of_json
+    from dlmatrix.system.checkout import find_root
+
+    root = find_root()
+    if options.plan:
+        return _plan(root, options)
+    named = options.resume or options.stop
+    folder = _named(root, named) if named else _asked_for(root, options)
+    with record.held(folder):
+        fleet = record.read(folder)
+        asked = of_json(fleet.asked)
+
+        def carrier() -> Carrier:
+            return _carrier(root, folder, replace(asked, options=tuple(options.handed)) if options.handed else asked)
+
+        if options.stop:
+            fleet = _end(folder, fleet, carrier())
+        elif fleet.unfinished():
+            fleet = _carry_on(folder, fleet, carrier())
+        return _tell(folder, fleet)
+
+
+def _plan(root: Path, options: Options) -> int:
+    """Show what would be done; no machine is touched."""
+    from dlmatrix.cli.output import say
+    from dlmatrix.fleet.site import make_order
+
+    asked, names = _asked(options)
+    order = make_order(root, asked)
+    size = sum(part.size for part in order.parts)
+    say(f"{len(names)} machines: {', '.join(names)}")
+    for part in order.parts:
+        say(f"{part.what}: {part.size / 1e6:,.1f} MB to each machine that lacks it (key {part.key[:12]})")
+    # What a link of one gigabit carries in a second at best.
+    say(f"at most {len(names) * size / 1e6:,.0f} MB to move: {len(names) * size / 118e6:,.0f} s or more at 1 Gbit/s")
+    say(f"then, on each machine, ended after {order.limit:g} s at the latest: {' '.join(order.command)}")
+    return 0
+
+
+def _asked(options: Options) -> tuple[Asked, Sequence[str]]:
+    """What the command line asks, and of which machines. Raises UsageError."""
+    from dlmatrix.fleet.ansible.programs import check_options, machines
+    from dlmatrix.fleet.site import Asked
+
+    if options.inventory is None:
+        raise UsageError("no inventory is named", "python -m dlmatrix fleet INVENTORY --env gpu-torch")
+    if not options.env:
+        raise UsageError("no env is named", "name what the machines are for: --env gpu-torch")
+    if options.timeout <= 0:
+        raise UsageError("--timeout must be a positive number of seconds", "leave it out for 3600")
+    check_options(options.handed)
+    asked = Asked(
+        inventory=str(options.inventory.absolute()),
+        envs=tuple(options.env),
+        limit=options.limit,
+        options=tuple(options.handed),
+        engine=options.engine,
+        smoke_only=options.smoke_only,
+        offline=options.offline,
+        quick=options.quick,
+        timeout=options.timeout,
+    )
+    return asked, machines(options.inventory, options.limit, options.handed)
+
+
+def _asked_for(root: Path, options: Options) -> Path:
+    """The folder of the run that the command line asks for: an unfinished one of the same question, else a new one."""
+    from dlmatrix.cli.output import say
+    from dlmatrix.fleet import record
+    from dlmatrix.matrix.load import load_sound, select
+    from dlmatrix.report.folder import report_folder
+
+    asked, names = _asked(options)
+    select(load_sound(root), asked.envs)  # what is none is refused before anything is made
+    started = datetime.datetime.now(datetime.timezone.utc)
+    above = record.runs_folder(root)
+    earlier = None if options.new else record.unfinished(above, asked.as_json())
+    if earlier:
+        say(f"goes on with {earlier} (--new begins afresh)")
+        return earlier
+    folder = report_folder(root, above / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}", started)
+    folder.mkdir(parents=True)
+    record.write(folder, record.beginning(folder.name, "ansible", asked.envs, asked.as_json(), names))
+    return folder
+
+
+def _named(root: Path, run: Path) -> Path:
+    """The folder of a run that is named by its folder, or by its name alone."""
+    from dlmatrix.fleet import record
+
+    return run if run.is_dir() else record.runs_folder(root) / run
+
+
+def _carrier(root: Path, folder: Path, asked: Asked) -> Carrier:
+    from dlmatrix.fleet.ansible.lab import Lab
+    from dlmatrix.fleet.site import make_order
+
+    return Lab(folder, Path(asked.inventory), make_order(root, asked), asked.options)
+
+
+def _carry_on(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
+    """Until there is an answer for each machine; what there is of one when it is interrupted is in the report."""
+    from dlmatrix.cli.output import make_console
+    from dlmatrix.fleet import record
+    from dlmatrix.fleet.drive import carry_on
+    from dlmatrix.fleet.live import Watching
+    from dlmatrix.report.fleet.write import write_fleet
+
+    console = make_console()
+    console.print(f"run: {folder}", soft_wrap=True)
+    try:
+        with Watching(console) as watching:
+            fleet = carry_on(folder, fleet, carrier, watching.show)
+    except KeyboardInterrupt:
+        write_fleet(folder, record.read(folder))
+        what = f"the machines go on; to bring them home: python -m dlmatrix fleet --resume {folder}"
+        raise KeyboardInterrupt(typed(what)) from None
+    return fleet
+
+
+def _end(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
+    from dlmatrix.fleet import record
+    from dlmatrix.fleet.drive import end
+
+    end(folder, fleet, carrier)
+    return record.read(folder)
+
+
+def _tell(folder: Path, fleet: Fleet) -> int:
+    """Write the report and show it; the exit code of the fleet."""
+    from dlmatrix.cli.output import make_console, tell
+    from dlmatrix.report.fleet.write import lines, table, write_fleet
+
+    console = make_console()
+    try:
+        write_fleet(folder, fleet)
+    finally:
+        console.print(table(fleet, console.width))
+        for line in lines(fleet, folder):
+            tell(console, line)
+    return fleet.exit_code()

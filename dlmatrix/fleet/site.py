@@ -1,0 +1,75 @@
+"""What a command line asks of a fleet, as what machines are sent and told to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dlmatrix.errors import UsageError
+from dlmatrix.fleet import smoked
+from dlmatrix.fleet.order import Order
+from dlmatrix.fleet.parts import code_part, smoke_part
+from dlmatrix.fleet.wheels import envs_part, tools_part
+from dlmatrix.matrix.load import load_sound, select
+from dlmatrix.matrix.model import Env, Matrix
+from dlmatrix.matrix.plan import Measuring, quick
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is asked of every machine; kept in fleet.json, so that going on asks the same."""
+
+    envs: tuple[str, ...]
+    inventory: str = ""
+    limit: str = ""
+    options: tuple[str, ...] = ()
+    engine: str = "auto"
+    #: an interpreter of the machines, to check what is there
+    smoke_only: str = ""
+    offline: bool = False
+    quick: bool = False
+    #: seconds
+    timeout: int = 3600
+
+    def as_json(self) -> dict[str, Any]:
+        """As fleet.json has it."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+
+
+def of_json(asked: Mapping[str, Any]) -> Asked:
+    """What a run was asked. Raises UsageError for a run of another kind."""
+    try:
+        words: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in asked.items()}
+        return Asked(**words)
+    except TypeError:
+        raise UsageError("fleet.json: asked: is of another version", "begin afresh with --new") from None
+
+
+def make_order(root: Path, asked: Asked) -> Order:
+    """The command of each machine, and the parts that it needs. Raises UsageError for an env that is none."""
+    matrix = load_sound(root)
+    envs = select(matrix, asked.envs)
+    if asked.smoke_only:
+        return _smoke_only(root, asked, envs)
+    return _whole(matrix, asked, envs)
+
+
+def _smoke_only(root: Path, asked: Asked, envs: Sequence[Env]) -> Order:
+    if len(envs) != 1:
+        raise UsageError("--smoke-only checks one interpreter, and so one env", "name one: --env gpu-torch")
+    part = smoke_part(root)
+    measuring = (quick(envs[0]) if asked.quick else Measuring()).arguments()
+    command = smoked.command(envs[0].framework, envs[0].variant, asked.smoke_only, part.key, measuring)
+    return Order(command=command, limit=asked.timeout, parts=(part,))
+
+
+def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env]) -> Order:
+    code, tools = code_part(matrix.root), tools_part(matrix.root)
+    wheels = envs_part(matrix, envs) if asked.offline else None
+    command = ["{python}", f"{{base}}/parts/{code.key}/dlmatrix/fleet/machine/checks.py"]
+    command += [f"{{base}}/parts/{tools.key}", "{base}/state", f"{{base}}/parts/{wheels.key}" if wheels else ""]
+    command += ["run", *(env.name for env in envs), "--engine", asked.engine, "--report", "{folder}/report"]
+    command += ["--quick"] if asked.quick else []
+    return Order(command=command, limit=asked.timeout, parts=(code, tools, *([wheels] if wheels else [])))
