@@ -51,8 +51,9 @@ def damaged() -> list[dict[str, Any]]:
 
 
 def blamed(text: str) -> list[dict[str, Any]]:
-    """The files that the dynamic linker names in `text`: [{"file", "problem", "distribution", "version", "noexec"}].
+    """Each file that the dynamic linker names in `text`, with what is known of it.
 
+    [{"file", "problem", "distribution", "version", "noexec", "there": the wheel's own file, where there is one}]
     A name without a folder is looked for by its last part; one that no wheel recorded has no distribution.
     """
     found: dict[tuple[str, str], None] = {}
@@ -60,13 +61,15 @@ def blamed(text: str) -> list[dict[str, Any]]:
         found.setdefault((match.group("file"), match.group("problem")), None)
     if not found:
         return []
-    owners: dict[str, dict[str, str]] = {}
+    owners: dict[str, dict[str, str | None]] = {}
     for name, version, base, rows in _records():
         for path, _ in rows:
-            owner = {"distribution": name, "version": version}
+            place = os.path.normpath(os.path.join(base, path))
+            there = clip(place) if _LIBRARY.search(path) and os.path.exists(place) else None
+            owner: dict[str, str | None] = {"distribution": name, "version": version, "there": there}
             owners.setdefault(os.path.basename(path), owner)
-            owners[os.path.normpath(os.path.join(base, path))] = owner
-    none = {"distribution": None, "version": None}
+            owners[place] = owner
+    none = {"distribution": None, "version": None, "there": None}
     return [
         dict(owners.get(os.path.normpath(file)) or ({} if os.path.isabs(file) else owners.get(file)) or none,
              file=clip(file), problem=problem, noexec=_noexec(file))

@@ -20,7 +20,7 @@ for _name in _facts.get("refuses", []):
     if _name in os.environ:
         raise RuntimeError(f"{_name} has a value that is not known")
 __version__ = _facts.get("version", "2.7.1+cu126")
-version = SimpleNamespace(cuda=_facts.get("built_cuda"), hip=None)
+version = SimpleNamespace(cuda=_facts.get("built_cuda"), hip=_facts.get("built_hip"))
 _C = SimpleNamespace(_cuda_getArchFlags=lambda: " ".join(_facts.get("arch_list", [])))
 backends = SimpleNamespace(
     cudnn=SimpleNamespace(version=lambda: _facts.get("cudnn", 90100) or None, is_available=lambda: bool(version.cuda))

@@ -1,5 +1,6 @@
 """Which files of a framework's wheels are not whole, and whose file it is that an error names."""
 
+import os
 import struct
 import sys
 
@@ -70,10 +71,15 @@ def test_the_file_of_an_error_is_traced_to_its_wheel(install):
             "distribution": "nvidia-cudnn-cu13",
             "version": "9.19.0.56",
             "noexec": False,
+            "there": file,
         }
     ]
     (missing,) = wheels.blamed("libcudnn.so.9: cannot open shared object file: No such file or directory")
     assert (missing["problem"], missing["distribution"]) == ("cannot open shared object file", "nvidia-cudnn-cu13")
+    assert missing["there"] == file
+    os.unlink(file)
+    (gone,) = wheels.blamed("libcudnn.so.9: cannot open shared object file: No such file or directory")
+    assert (gone["distribution"], gone["there"]) == ("nvidia-cudnn-cu13", None)
 
 
 def test_a_file_outside_the_wheels_has_no_owner(install):

@@ -48,7 +48,7 @@ def _gsp_wpr2(_case: Case, view: View) -> Match | None:
 @predicate
 def _gsp_firmware(_case: Case, view: View) -> Match | None:
     line = view.logged(
-        r"GSP firmware image version mismatch|gsp_\w+\.bin failed with error|No firmware image found"
+        r"GSP firmware image version mismatch|gsp\w*\.bin failed with error|No firmware image found"
         r"|_kgspFwContainerVerifyVersion|Error preparing GSP-RM image"
     )
     return found(line, when=line and not view.cuda_works)

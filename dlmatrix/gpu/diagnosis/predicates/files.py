@@ -8,6 +8,12 @@ from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predi
 
 #: Where a loader looks without being told (ld.so(8)), and what the toolkit's ldconfig adds.
 _SEARCHED = re.compile(r"/(?:usr/)?lib(?:32|64)?/(?:[\w-]+-linux-gnu\w*/)?[^/]+$")
+#: The driver's libraries, which come from the host.
+_DRIVERS = re.compile(r"lib(?:cuda|nvidia-[\w-]+|nvcuvid)\.so")
+#: What a runtime says that finds another of its kind in the same process.
+_TWO_RUNTIMES = (
+    r"[^\n]*(?:OMP: Error #15|Intel MKL FATAL ERROR|MKL_THREADING_LAYER=\w+ is incompatible with)[^\n]{0,160}"
+)
 #: The library that a symbol is of, by the symbol's first letters.
 _SYMBOLS = (("nccl", "NCCL"), ("cudnn", "cuDNN"), ("cublas", "cuBLAS"), ("cusparse", "cuSPARSE"), ("cufft", "cuFFT"),
             ("cusolver", "cuSOLVER"), ("curand", "cuRAND"), ("nvtx", "NVTX"), ("cuda", "the CUDA runtime"),
@@ -29,7 +35,12 @@ def _wheel_damaged(_case: Case, view: View) -> Match | None:
 
 def _of_a_wheel(row: View) -> bool:
     broken = not row.text("problem").startswith(("undefined symbol", "cannot enable", "failed to map"))
-    return broken and bool(row.text("distribution"))
+    return broken and bool(row.text("distribution")) and not _elsewhere(row)
+
+
+def _elsewhere(row: View) -> bool:
+    """Whether a file is said to be nowhere and lies in its wheel, where the loader does not look."""
+    return row.text("problem") == "cannot open shared object file" and bool(row.text("there"))
 
 
 def _line(row: View) -> str:
@@ -48,20 +59,30 @@ def _library_conflict(_case: Case, view: View) -> Match | None:
         if "nvJitLink" not in symbol:  # which has a row of its own
             lines.append(f"{row.text('file')} misses {symbol}" + (f" of {owner}" if owner else ""))
     lines += [m[0] for m in re.finditer(r"\S+: version .lib[\w.-]+. not found[^\n]{0,120}", view.framework_words)]
+    two = re.search(_TWO_RUNTIMES, view.framework_words)
+    lines += [two[0].strip()] if two and not view.usable else []
     path = view.variable("LD_LIBRARY_PATH")
     return found(
         *lines[:3],
         f"LD_LIBRARY_PATH={path}" if path else "",
         when=lines,
-        seen=["mkl"] if any("iJIT_" in line for line in lines) else [],
+        seen=["mkl"] if any("iJIT_" in line for line in lines) else ["two_runtimes"] if two else [],
     )
 
 
 @predicate
 def _library_not_found(_case: Case, view: View) -> Match | None:
     rows = [row for row in view.rows("framework.blamed") if row.text("problem") == "cannot open shared object file"]
-    names = [row.text("file") for row in rows if not row.text("distribution")]
-    return found(f"{listing(names, 3)}: in no folder that is searched, and in no installed wheel", when=names)
+    # The driver's own libraries come with no wheel: where they are absent, another cause says why.
+    names = [row.text("file") for row in rows if not row.text("distribution") and not _DRIVERS.match(row.text("file"))]
+    apart = [row for row in rows if _elsewhere(row)]
+    return found(
+        f"{listing(names, 3)}: in no folder that is searched, and in no installed wheel" if names else "",
+        *(f"{row.text('there')} ({row.text('distribution')}=={row.text('version')}): the framework does not look there"
+          for row in apart[:3]),
+        when=names or apart,
+        seen=["elsewhere"] if apart and not names else [],
+    )  # fmt: skip
 
 
 @predicate

@@ -88,10 +88,11 @@ def _jetson_wheel(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _torch_cpu_wheel(_case: Case, view: View) -> Match | None:
-    built = view.text("framework.built_cuda") or view.text("framework.built_hip")
+    hip = view.text("framework.built_hip")
     return found(
-        f"torch {view.text('framework.version')}: torch.version.cuda is None",
-        when=_imported(view, "torch") and not built,
+        f"torch {view.text('framework.version')}: torch.version.cuda is None"
+        + (f", it was built for AMD's GPUs (ROCm {hip})" if hip else ""),
+        when=_imported(view, "torch") and not view.text("framework.built_cuda") and (not hip or view.cuda_works),
     )
 
 

@@ -160,7 +160,7 @@ def _dropped_by_branch(_case: Case, view: View) -> Match | None:
 def _wrong_flavour(_case: Case, view: View) -> Match | None:
     logged = view.logged(
         r"not supported by open nvidia\.ko|does not include the required GPU\s+System Processor"
-        r"|requires use of the NVIDIA open kernel modules"
+        r"|requires use of the NVIDIA open kernel modules|is only ready for use on Data Center GPUs"
     )
     flag = view.flag("kernel.modules.open")
     flavour = {True: "open", False: "proprietary"}.get(flag) if flag is not None else ""
