@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,25 +89,25 @@ def wheels(found: Mapping[Distribution, Sequence[str]], collector: Collector) ->
     return sources
 
 
-def bills(plans: Iterable[Plan]) -> list[Source]:
-    """A bill of materials for each env, of what its lock installs."""
+def bills(plans: Iterable[Plan], images: Mapping[str, str]) -> list[Source]:
+    """A bill of materials for each env: that of its image, else of what its lock installs."""
     sources = []
     for plan in plans:
         paths = [f"/site-packages/{entry.name}-{entry.version}.dist-info" for entry in plan.lock.entries]
-        text = make_sbom(plan, f"sha256:{plan.lock.sha256}", paths, "").encode()
+        text = (images.get(plan.env.name) or make_sbom(plan, f"sha256:{plan.lock.sha256}", paths, "")).encode()
         path = f"{FOLDER}/sboms/{plan.env.name}.cdx.json"
         sources.append(Source(path=path, origin=f"lock {plan.env.name}", content=text, size=len(text)))
     return sources
 
 
-def facts(plans: Iterable[Plan]) -> dict[str, dict[str, str]]:
+def facts(plans: Iterable[Plan], images: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     """What the manifest says of each env."""
     return {
         plan.env.name: {
             "python": plan.env.python,
             "framework": plan.env.requirements[0],
             "lock": plan.lock.sha256,
-            "inputs": json.dumps({"smoke": plan.sources.smoke, "recipe": plan.sources.recipe}, sort_keys=True),
+            **images.get(plan.env.name, {}),
         }
         for plan in plans
     }

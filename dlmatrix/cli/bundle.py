@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlmatrix.cli.parser import Verbs
+from dlmatrix.cli.parser import Verbs, add_bases
 from dlmatrix.errors import UsageError
 
 if TYPE_CHECKING:
     from dlmatrix.bundle.contents import Source
+    from dlmatrix.bundle.images import Pictured
     from dlmatrix.matrix.plan import Plan
 
 
@@ -23,11 +24,14 @@ class Options:
     envs: Sequence[str]
     out: Path | None
     verify: Path | None
+    images: bool
+    wheels: bool
     pythons: Sequence[str] | None
     #: MB
     volume: int | None
     sign: Path | None
     key: Path | None
+    bases: str
 
 
 def add(verbs: Verbs) -> None:
@@ -39,10 +43,13 @@ def add(verbs: Verbs) -> None:
     what.add_argument(
         "--verify", type=Path, metavar="FILE", help="say whether a bundle is whole, and fits this checkout"
     )
+    parser.add_argument("--no-images", dest="images", action="store_false", help="without images: no Docker there")
+    parser.add_argument("--no-wheels", dest="wheels", action="store_false", help="without wheels: images only")
     parser.add_argument("--pythons", nargs="+", metavar="X.Y", help="those that it can be started with there")
     parser.add_argument("--volume", type=_megabytes, metavar="MB", help="split it into volumes of so many MB")
     parser.add_argument("--sign", type=Path, metavar="KEY", help="a secret key, of ssh-keygen or of minisign")
     parser.add_argument("--key", type=Path, metavar="FILE", help="with --verify: the public key of whoever signed it")
+    add_bases(parser)
     parser.set_defaults(verb=lambda **options: bundle(Options(**options)))
 
 
@@ -52,6 +59,8 @@ def bundle(options: Options) -> int:
         return _verify(options, options.verify)
     if options.out is None or not options.envs:
         raise UsageError("bundle: no env is named", "python -m dlmatrix bundle cpu-torch --out FILE")
+    if not options.images and not options.wheels:
+        raise UsageError("--no-images and --no-wheels leave nothing to carry", "leave one of them out")
     _pythons(options)
     if options.key:
         raise UsageError("--key is for --verify", "--sign KEY signs")
@@ -59,6 +68,7 @@ def bundle(options: Options) -> int:
 
 
 def _make(options: Options, out: Path) -> int:
+    import itertools
     from importlib import metadata
 
     import dlmatrix
@@ -79,15 +89,18 @@ def _make(options: Options, out: Path) -> int:
     plans = [make_plan(matrix, env, lock_of(matrix, env), uv_version, Limits()) for env in envs]
     with working(matrix.root):
         files, commit = contents.checkout(matrix.root, say)
-        sources = [*files, *contents.bills(plans), *_wheels(options, plans)]
-        about = sum(source.size + 1024 for source in sources) + (2 << 20)
-        say(f"{len(sources):,} members, about {about / 1e6:,.0f} MB: {out}")
+        images = _images(options, plans)
+        sources = [*files, *contents.bills(plans, images.bills if images else {}), *_wheels(options, plans)]
+        about = sum(source.size + 1024 for source in sources) + (2 << 20) + (images.size if images else 0)
+        more = " and the layers of images" if images else ""
+        say(f"{len(sources):,} members{more}, about {about / 1e6:,.0f} MB: {out}")
         versions = {"dlmatrix": dlmatrix.__version__, "uv": uv_version, "commit": commit, "main": envs[0].name}
-        versions["pythons"] = " ".join(_pythons(options))
-        begun = Manifest(envs=contents.facts(plans), versions=versions, members=())
+        versions["pythons"] = " ".join(_pythons(options)) if options.wheels else ""
+        begun = Manifest(envs=contents.facts(plans, images.facts if images else {}), versions=versions, members=())
         volume = options.volume * 1_000_000 if options.volume else None
         out.parent.mkdir(parents=True, exist_ok=True)
-        made = write_bundle(out, in_order(sources), begun, volume=volume, about=about, progress=tenths(say))
+        members = itertools.chain(in_order(sources), images.sources() if images else ())
+        made = write_bundle(out, members, begun, volume=volume, about=about, progress=tenths(say))
     if made.kept:
         say(f"{made.kept / 1e6:,.0f} MB were there of an earlier try")
     for file in made.files:
@@ -114,11 +127,32 @@ def _wheels(options: Options, plans: Sequence[Plan]) -> list[Source]:
     from dlmatrix.cli.output import say
     from dlmatrix.matrix.site import read_site
 
+    if not options.wheels:
+        return []
     collector = Collector(root=plans[0].root, site=read_site(os.environ), say=say)
     found = contents.distributions(plans, collector, _pythons(options))
     known = sum(one.size or 0 for one in found)
     say(f"{len(found)} wheels, {known / 1e6:,.0f} MB and those of find-links; what is not here is downloaded")
     return contents.wheels(found, collector)
+
+
+def _images(options: Options, plans: Sequence[Plan]) -> Pictured | None:
+    """The images, on the engine. Raises EngineError where there is none."""
+    import os
+
+    from dlmatrix.bundle.images import pictured
+    from dlmatrix.cli.output import say
+    from dlmatrix.engines.docker.engine import connect
+    from dlmatrix.errors import EngineError
+    from dlmatrix.matrix.site import read_site
+
+    if not options.images:
+        return None
+    try:
+        engine = connect(read_site(os.environ), options.bases)
+    except EngineError as error:
+        raise EngineError(error.message, f"{error.next_step}; or leave images out: --no-images") from None
+    return pictured(engine, plans, say)
 
 
 def _verify(options: Options, file: Path) -> int:

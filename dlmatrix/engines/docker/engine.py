@@ -21,6 +21,7 @@ from dlmatrix.engines.docker.address import address
 from dlmatrix.engines.docker.answers import ANSWERS_WITHIN, engine_errors, first_line
 from dlmatrix.engines.docker.builds import Builds
 from dlmatrix.engines.docker.buildx import buildx
+from dlmatrix.engines.docker.bundled import load_bundled
 from dlmatrix.engines.docker.container import container_options, refuse_limits, said, with_processors
 from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
@@ -82,6 +83,7 @@ class DockerEngine:
         with engine_errors():
             self.remove_killed(plan)
             refuse_limits(plan.limits, self.client.info())
+            load_bundled(self, plan, say)
             base = self.choose_base(plan.base)
             image_id = self.up_to_date(plan, base)
         built = image_id is None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
+import os
 import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +22,7 @@ from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.buildx import buildx
 from dlmatrix.engines.docker.container import command_line, confined
-from dlmatrix.engines.docker.relay import run_docker
+from dlmatrix.engines.docker.relay import reading, run_docker
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, DlmatrixError, EngineError
 from dlmatrix.inspection.digests import Identity, Made
@@ -95,6 +99,32 @@ class Images:
         self._docker("buildx", "build", "--builder", builder(), "--provenance=false", "--output", output, str(context))
         return file
 
+    @contextlib.contextmanager
+    def saved(self, refs: Sequence[str]) -> Iterator[tarfile.TarFile]:
+        """Images as the engine writes them: a tar, read once, with an OCI layout that has each blob once."""
+        with reading(["docker", "save", *refs]) as stream:
+            try:
+                with tarfile.open(fileobj=stream, mode="r|") as tar:
+                    yield tar
+                while stream.read(1 << 20):  # what fills its last block
+                    pass
+            except tarfile.ReadError:
+                pass  # docker says why
+
+    def load(self, files: Mapping[str, Path | bytes]) -> None:
+        """Give the engine the images of an OCI layout, whose files are named as they lie in it.
+
+        A classic store takes an image only so, and whole.
+        """
+        inward, outward = os.pipe()
+        writer = threading.Thread(target=_pack, args=(files, outward), daemon=True)
+        with os.fdopen(inward, "rb") as stdin:
+            writer.start()
+            done = run_docker(["docker", "load", "--quiet"], stdin=stdin)
+        writer.join()
+        if done.exit_code != 0:
+            raise explain(done.said, "docker load", "the Docker engine", done.exit_code)
+
     def look(self, ref: str, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:
         """What a program of the image prints about its files; exit code 1 (grep: nothing) is none of its errors."""
         # Root, who may read everything and do nothing else.
@@ -141,13 +171,6 @@ class Images:
                     with (folder / member.name).open("wb") as stream:
                         shutil.copyfileobj(content, stream)
 
-    def load(self, layout: Path) -> None:
-        """Give the engine the image of a layout: a classic store takes one only so, and whole."""
-        file = layout.with_name("loaded.tar")
-        with tarfile.open(file, "w") as tar:
-            tar.add(layout, ".")
-        self._docker("load", "--quiet", "--input", str(file))
-
     def free_bytes(self, ref: str) -> int:
         """The room on the engine's disk, as a container of an image that is there sees it."""
         return int(self.look(ref, "df", "--block-size=1", "--output=avail", "/").split()[-1])
@@ -165,6 +188,20 @@ class Images:
                 "`docker version` and `docker info` show the engine's state",
             )
         return done
+
+
+def _pack(files: Mapping[str, Path | bytes], outward: int) -> None:
+    """Write files as a tar; a reader that goes away says itself why."""
+    with (
+        contextlib.suppress(BrokenPipeError),
+        os.fdopen(outward, "wb") as stream,
+        tarfile.open(fileobj=stream, mode="w|") as tar,
+    ):
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content) if isinstance(content, bytes) else content.stat().st_size
+            with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+                tar.addfile(info, file)
 
 
 def layers_of(history: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | int], ...]:

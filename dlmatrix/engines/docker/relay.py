@@ -5,6 +5,7 @@ The SDK's own way by ssh needs paramiko, which knows neither ssh's agents and ju
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -12,8 +13,8 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
-from typing import IO
+from collections.abc import Iterator, Sequence
+from typing import IO, cast
 
 from dlmatrix.engines.docker.address import Address
 from dlmatrix.errors import EngineError
@@ -96,6 +97,32 @@ def run_docker(
         return process.run_lines(command, say=say, environ=os.environ, stdin=stdin, stdout=stdout)
     except FileNotFoundError:
         raise docker_missing() from None
+
+
+@contextlib.contextmanager
+def reading(command: Sequence[str]) -> Iterator[IO[bytes]]:
+    """The stdout of a command of docker's, as it comes. Raises EngineError where the command fails, or is not there.
+
+    What is not read is not waited for: the command is ended with the block.
+    """
+    with tempfile.TemporaryFile() as said:
+        try:
+            started = subprocess.Popen(
+                list(command), stdout=subprocess.PIPE, stderr=said, env={**os.environ, **process.marks}
+            )
+        except FileNotFoundError:
+            raise docker_missing() from None
+        with started:
+            try:
+                yield cast(IO[bytes], started.stdout)
+                code = started.wait()
+            except BaseException:
+                started.kill()
+                raise
+        if code:
+            said.seek(0)
+            last = said.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+            raise EngineError(f"{' '.join(command[:2])}: {last[-1]}", "`docker info` shows the engine's state")
 
 
 class Relay:

@@ -38,7 +38,8 @@ def put_together(
             yield f"oci-layout://{folder / 'env'}@{digest}"
             return
         name = f"{LOADED}:{digest.removeprefix('sha256:')}"
-        images.load(folder / "env")
+        layout = folder / "env"
+        images.load({file.relative_to(layout).as_posix(): file for file in layout.rglob("*") if file.is_file()})
         try:
             yield f"docker-image://{name}"
         finally:

@@ -1,0 +1,94 @@
+"""The images of the bundle in use, loaded where the engine lacks them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlmatrix.errors import BundleError
+from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.checkout import bundled
+from dlmatrix.system.process import Say
+from dlmatrix.system.state import remember
+
+if TYPE_CHECKING:
+    from dlmatrix.engines.docker.engine import DockerEngine
+
+#: The folder of the layout in a bundle, and what its index calls an image by the name that it has here.
+FOLDER, NAME = "images", "dlmatrix.tag"
+
+
+class Layout:
+    """The OCI layout of a bundle, which was verified as it was unpacked."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            self._index = json.loads((folder / "index.json").read_bytes())
+            self._old = json.loads((folder / "manifest.json").read_bytes())
+            self._images = {one["annotations"][NAME]: one for one in self._index["manifests"]}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleError(f"{folder}: is no layout of a bundle: {error}", "unpack the bundle once more") from None
+
+    def __contains__(self, tag: str) -> bool:
+        return tag in self._images
+
+    def identities(self, tag: str) -> set[str]:
+        """The digests of an image's manifest and of its configuration: one of them is its id on an engine."""
+        return {self._images[tag]["digest"], self._manifest(tag)["config"]["digest"]}
+
+    def labels(self, tag: str) -> dict[str, str]:
+        """The labels of an image."""
+        config = json.loads(self._blob(self._manifest(tag)["config"]["digest"]).read_bytes())
+        return dict(config["config"].get("Labels") or {})
+
+    def files(self, tags: Iterable[str]) -> dict[str, Path | bytes]:
+        """A layout of these images alone, for `docker load`."""
+        wanted = set(tags)
+        found: dict[str, Path | bytes] = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+        for tag in sorted(wanted):
+            manifest = self._manifest(tag)
+            digests = [self._images[tag]["digest"], manifest["config"]["digest"]]
+            for digest in [*digests, *(layer["digest"] for layer in manifest["layers"])]:
+                blob = self._blob(digest)
+                found[f"blobs/sha256/{blob.name}"] = blob
+        manifests = [one for tag, one in self._images.items() if tag in wanted]
+        found["index.json"] = json.dumps({**self._index, "manifests": manifests}).encode()
+        found["manifest.json"] = json.dumps([one for one in self._old if wanted & set(one["RepoTags"] or ())]).encode()
+        return found
+
+    def _manifest(self, tag: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = json.loads(self._blob(self._images[tag]["digest"]).read_bytes())
+        return found
+
+    def _blob(self, digest: str) -> Path:
+        return self._folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+
+def load_bundled(engine: DockerEngine, plan: Plan, say: Say) -> None:
+    """Load base and image of an env from the bundle in use, where they are what the checkout describes.
+
+    An image of another state of the checkout, or on another base, is left: it is built, of the bundle's wheels.
+    """
+    folder = bundled(plan.root)
+    if folder is None or not (folder / FOLDER).is_dir():
+        return
+    layout, tag, base_tag = Layout(folder / FOLDER), plan.env.tag, plan.base.debian_tag
+    if base_tag in layout and engine.image_id(base_tag) is None:
+        say(f"loading {base_tag} from the bundle")
+        engine.images.load(layout.files([base_tag]))
+    base = engine.choose_base(plan.base)
+    if tag not in layout or engine.up_to_date(plan, base):
+        return
+    key = plan.key(base)
+    if layout.labels(tag).get("dlmatrix.key") != key:
+        say("the bundle's image is of another state of the checkout, or on another base: it is built of the wheels")
+        return
+    if engine.image_id(tag) not in layout.identities(tag):
+        say(f"loading {tag} from the bundle")
+        engine.images.load(layout.files([tag]))
+    if (image := engine.image_id(tag)) in layout.identities(tag):
+        framework = plan.framework_key(base)
+        remember(plan.root, "docker", plan.env.name, key=key, framework=framework, image=str(image))
