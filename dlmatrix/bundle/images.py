@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import IO, Any
 
 from dlmatrix.bundle.contents import Source
@@ -14,6 +14,7 @@ from dlmatrix.bundle.volumes import PIECE
 from dlmatrix.engines.docker import bundled
 from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.errors import EngineError
+from dlmatrix.inspection.digests import Record
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.process import Say
 
@@ -60,7 +61,7 @@ class Pictured:
 
 def pictured(engine: DockerEngine, plans: Sequence[Plan], say: Say) -> Pictured:
     """Build what is not up to date, and say what there is. A base from a registry is not taken along."""
-    tags, facts, bills, size = [], {}, {}, 0
+    tags, facts, bills, size, made = [], {}, {}, 0, engine.images.made_with()
     for plan in plans:
         say(f"{plan.env.name}: {plan.env.tag}")
         prepared = engine.prepare(plan, lambda line: None)
@@ -68,12 +69,8 @@ def pictured(engine: DockerEngine, plans: Sequence[Plan], say: Say) -> Pictured:
         identity = engine.images.identity(plan.env.tag)
         tags += [plan.env.tag, *([base.ref] if base.kind == "debian" else [])]
         size += int(engine.client.images.get(plan.env.tag).attrs["Size"])
-        facts[plan.env.name] = {
-            "image": identity.manifest or identity.config,
-            "base": base.ref,
-            "base identity": base.identity,
-            "key": plan.key(base),
-        }
+        record = Record(identity=identity, made=made, inputs=plan.inputs(base))
+        facts[plan.env.name] = {"base": base.ref, "record": json.dumps(asdict(record), sort_keys=True)}
         if prepared.sbom:
             bills[plan.env.name] = prepared.sbom
     return Pictured(engine=engine, tags=tuple(sorted(set(tags))), size=size, facts=facts, bills=bills)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dlmatrix.bundle.reader import Bundle
@@ -13,6 +14,7 @@ from dlmatrix.bundle.start import tenths
 from dlmatrix.bundle.unpack import holds, unpack
 from dlmatrix.bundle.volumes import base_of
 from dlmatrix.errors import UsageError
+from dlmatrix.inspection.digests import Identity, Made, Record
 from dlmatrix.matrix.load import lock_of
 from dlmatrix.matrix.model import Env, Matrix
 from dlmatrix.system.checkout import BUNDLE_VARIABLE
@@ -20,8 +22,8 @@ from dlmatrix.system.process import Say
 from dlmatrix.system.state import state_dir
 
 
-def use_bundle(matrix: Matrix, file: Path, envs: Iterable[Env], say: Say) -> None:
-    """Unpack what a bundle has beside its checkout, once, and let this process use it.
+def use_bundle(matrix: Matrix, file: Path, envs: Iterable[Env], say: Say) -> Mapping[str, Record]:
+    """Unpack what a bundle has beside its checkout, once, and let this process use it; returns its images' digests.
 
     Raises UsageError for an env that it has not, or has by another lock than the checkout.
     """
@@ -41,4 +43,11 @@ def use_bundle(matrix: Matrix, file: Path, envs: Iterable[Env], say: Say) -> Non
         if not holds(folder, bundle):
             say(f"unpacking {bundle.size / 1e6:,.0f} MB to {folder}")
             unpack(bundle, folder, tenths(say), checkout=False)
-    os.environ[BUNDLE_VARIABLE] = str(folder)
+        os.environ[BUNDLE_VARIABLE] = str(folder)
+        return {name: _record(facts["record"]) for name, facts in bundle.manifest.envs.items() if "record" in facts}
+
+
+def _record(text: str) -> Record:
+    found = json.loads(text)
+    identity = Identity(**{**found["identity"], "layers": tuple(found["identity"]["layers"])})
+    return Record(identity=identity, made=Made(**found["made"]), inputs=found["inputs"])

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlmatrix.cli.parser import Verbs, add_bases
-from dlmatrix.errors import EXIT_SKIPPED
+from dlmatrix.errors import EXIT_SKIPPED, UsageError
+
+if TYPE_CHECKING:
+    from dlmatrix.engines.docker.engine import DockerEngine
+    from dlmatrix.inspection.digests import Record
+    from dlmatrix.matrix.model import Matrix
+    from dlmatrix.system.process import Say
+    from dlmatrix.upkeep.reproduce import Thing
 
 
 def add(verbs: Verbs) -> None:
@@ -19,11 +28,22 @@ def add(verbs: Verbs) -> None:
     way.add_argument("--write", action="store_true", help="record in envs/digests.toml what was the same twice")
     way.add_argument("--against-image", action="store_true", help="build once, and compare with what run has built")
     way.add_argument("--against-record", action="store_true", help="build once, and compare with envs/digests.toml")
+    way.add_argument(
+        "--against-bundle", type=Path, metavar="FILE", help="build once of a bundle's wheels, compare with its images"
+    )
     add_bases(parser)
     parser.set_defaults(verb=reproduce)
 
 
-def reproduce(*, things: Sequence[str], write: bool, against_image: bool, against_record: bool, bases: str) -> int:
+def reproduce(
+    *,
+    things: Sequence[str],
+    write: bool,
+    against_image: bool,
+    against_record: bool,
+    against_bundle: Path | None,
+    bases: str,
+) -> int:
     """Rebuild the named envs, one verdict a line; returns the first failure's exit code, else 77 for a skip."""
     from dlmatrix.cli.output import make_console
     from dlmatrix.engines.docker.engine import connect
@@ -36,17 +56,40 @@ def reproduce(*, things: Sequence[str], write: bool, against_image: bool, agains
 
     matrix = load_sound(own_checkout(find_root()) if write else find_root())
     named = [thing for name in things for thing in things_of(matrix, name)]
-    records = digests.read_records(matrix.root)
-    engine = connect(read_site(os.environ), bases)
     console = make_console(soft_wrap=True)
+    records: Mapping[str, Record] = digests.read_records(matrix.root)
+    if against_bundle:
+        records = _of_bundle(matrix, against_bundle, named, console.print)
+    engine = connect(read_site(os.environ), bases)
     made = engine.images.made_with()
     console.print(f"builder: BuildKit {made.buildkit}, {made.store} image store, {made.platform}")
     if made.store == "classic":
         console.print("the classic image store knows no manifest digest: config digest and layers are compared")
     with working(matrix.root) as folder, Rebuilding(engine, matrix, made, console.print, folder.name) as work:
-        way = work.against_record if against_record else work.against_image if against_image else work.twice
+        if against_bundle:
+            _load_bases(engine, matrix, named, console.print)
+        once = against_record or against_bundle
+        way = work.against_record if once else work.against_image if against_image else work.twice
         verdicts = way(named, records)
         if write and work.proven:
             console.print(f"wrote {write_proven(matrix.root, work, records)}")
     codes = [verdict.exit_code for verdict in verdicts]
     return next((code for code in codes if code not in (0, EXIT_SKIPPED)), max(codes))
+
+
+def _of_bundle(matrix: Matrix, file: Path, named: Sequence[Thing], say: Say) -> Mapping[str, Record]:
+    """Have builds take a bundle's wheels; returns what the images in it are."""
+    from dlmatrix.bundle.use import use_bundle
+    from dlmatrix.matrix.model import Env
+
+    envs = [thing for thing in named if isinstance(thing, Env)]
+    if len(envs) < len(named):
+        raise UsageError("--against-bundle: a bundle has what envs are built of, and bases only whole", "name envs")
+    return use_bundle(matrix, file, envs, say)
+
+
+def _load_bases(engine: DockerEngine, matrix: Matrix, named: Sequence[Thing], say: Say) -> None:
+    from dlmatrix.engines.docker.bundled import load_base
+
+    for thing in named:
+        load_base(engine, matrix.root, matrix.base(thing.python), say)

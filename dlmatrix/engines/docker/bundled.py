@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlmatrix.errors import BundleError
+from dlmatrix.matrix.model import Base
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.checkout import bundled
 from dlmatrix.system.process import Say
@@ -67,20 +68,26 @@ class Layout:
         return self._folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 
+def load_base(engine: DockerEngine, root: Path, base: Base, say: Say) -> Layout | None:
+    """Load a base from the bundle in use, where the engine lacks it; returns what images the bundle has."""
+    folder = bundled(root)
+    if folder is None or not (folder / FOLDER).is_dir():
+        return None
+    layout = Layout(folder / FOLDER)
+    if base.debian_tag in layout and engine.image_id(base.debian_tag) is None:
+        say(f"loading {base.debian_tag} from the bundle")
+        engine.images.load(layout.files([base.debian_tag]))
+    return layout
+
+
 def load_bundled(engine: DockerEngine, plan: Plan, say: Say) -> None:
     """Load base and image of an env from the bundle in use, where they are what the checkout describes.
 
     An image of another state of the checkout, or on another base, is left: it is built, of the bundle's wheels.
     """
-    folder = bundled(plan.root)
-    if folder is None or not (folder / FOLDER).is_dir():
-        return
-    layout, tag, base_tag = Layout(folder / FOLDER), plan.env.tag, plan.base.debian_tag
-    if base_tag in layout and engine.image_id(base_tag) is None:
-        say(f"loading {base_tag} from the bundle")
-        engine.images.load(layout.files([base_tag]))
+    layout, tag = load_base(engine, plan.root, plan.base, say), plan.env.tag
     base = engine.choose_base(plan.base)
-    if tag not in layout or engine.up_to_date(plan, base):
+    if layout is None or tag not in layout or engine.up_to_date(plan, base):
         return
     key = plan.key(base)
     if layout.labels(tag).get("dlmatrix.key") != key:
