@@ -9,6 +9,8 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ import pytest
 from dlmatrix.bundle.manifest import Manifest
 from dlmatrix.bundle.use import use_bundle
 from dlmatrix.errors import UsageError
-from dlmatrix.matrix.load import select
+from dlmatrix.inspection.digests import Identity, Made, Record
+from dlmatrix.matrix.load import lock_of, select
 from dlmatrix.matrix.model import Matrix
 from dlmatrix.matrix.site import read_site
 from dlmatrix.system.checkout import BUNDLE_VARIABLE
@@ -25,11 +28,14 @@ from tests.unit.bundle.forge import MAIN, body, members, tail
 Cli = Callable[..., tuple[int, str, str]]
 
 
+def sums(files: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+
 def bundle_of(file: Path, files: dict[str, bytes], envs: dict[str, str], **versions: str) -> Path:
     listed = members(files)
-    start = {name: hashlib.sha256(data).hexdigest() for name, data in MAIN.items()}
     facts = {name: {"lock": lock} for name, lock in envs.items()}
-    text = Manifest(envs=facts, versions=versions, members=listed, start=start).text()
+    text = Manifest(envs=facts, versions=versions, members=listed, start=sums(MAIN)).text()
     file.write_bytes(body(listed, list(files.values())) + tail(text))
     return file
 
@@ -59,10 +65,6 @@ def nothing_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_takes_wheels_of_a_bundle_and_nothing_of_its_checkout(
     matrix: Matrix, checkout: Path, tmp_path: Path, nothing_named: None
 ) -> None:
-    from dataclasses import replace
-
-    from dlmatrix.matrix.load import lock_of
-
     matrix = replace(matrix, root=checkout)
     (env,) = select(matrix, ["cpu-torch-2.13"])
     files = {"README.md": b"its checkout", "bundle/wheels/one.whl": b"one"}
@@ -87,8 +89,6 @@ def test_a_run_is_given_no_bundle_of_another_lock_or_env(matrix: Matrix, tmp_pat
 
 
 def test_verify_says_what_is_as_in_the_checkout_and_what_is_not(checkout: Path, tmp_path: Path, cli: Cli) -> None:
-    from importlib import metadata
-
     def verified() -> tuple[int, str]:
         code, out, _ = cli("bundle", "--verify", str(tmp_path / "x.bundle"))
         return code, out
@@ -186,3 +186,21 @@ def test_a_manifest_is_json_that_others_read(tmp_path: Path) -> None:
         found = json.loads(packed.read("manifest.json"))
     assert found["format"] == 1
     assert found["members"][0]["path"] == "bundle/x"
+
+
+def test_what_images_are_is_told_to_whoever_rebuilds_them(
+    matrix: Matrix, checkout: Path, tmp_path: Path, nothing_named: None
+) -> None:
+    matrix = replace(matrix, root=checkout)
+    (env,) = select(matrix, ["cpu-torch-2.13"])
+    made = Made(buildkit="1", store="containerd", platform="linux/amd64")
+    record = Record(identity=Identity(manifest="m", config="c", layers=("a", "b")), made=made, inputs={"lock": "l"})
+    facts = {"lock": lock_of(matrix, env).sha256, "record": json.dumps(asdict(record))}
+    text = Manifest(envs={env.name: facts}, versions={}, members=(), start=sums(MAIN)).text()
+    (tmp_path / "x.bundle").write_bytes(body([], []) + tail(text))
+    assert use_bundle(matrix, tmp_path / "x.bundle", [env], lambda line: None) == {env.name: record}
+
+
+def test_a_bundle_s_bases_are_not_rebuilt(cli: Cli, tmp_path: Path) -> None:
+    code, _, err = cli("reproduce", "base-3.11", "--against-bundle", str(tmp_path / "x.bundle"))
+    assert (code, "bases only whole" in err) == (2, True)
