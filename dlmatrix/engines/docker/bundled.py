@@ -5,20 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from dlmatrix.engines.docker.images import Images
 from dlmatrix.errors import BundleError
 from dlmatrix.matrix.model import Base
-from dlmatrix.matrix.plan import Plan
+from dlmatrix.matrix.plan import ChosenBase, Plan
 from dlmatrix.system.checkout import bundled
 from dlmatrix.system.process import Say
 from dlmatrix.system.state import remember
 
-if TYPE_CHECKING:
-    from dlmatrix.engines.docker.engine import DockerEngine
-
 #: The folder of the layout in a bundle, and what its index calls an image by the name that it has here.
 FOLDER, NAME = "images", "dlmatrix.tag"
+
+
+class Loading(Protocol):
+    """What is asked of an engine here."""
+
+    images: Images
+
+    def image_id(self, ref: str) -> str | None: ...  # noqa: D102
+
+    def choose_base(self, base: Base) -> ChosenBase: ...  # noqa: D102
+
+    def up_to_date(self, plan: Plan, base: ChosenBase) -> str | None: ...  # noqa: D102
 
 
 class Layout:
@@ -68,7 +78,7 @@ class Layout:
         return self._folder / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 
-def load_base(engine: DockerEngine, root: Path, base: Base, say: Say) -> Layout | None:
+def load_base(engine: Loading, root: Path, base: Base, say: Say) -> Layout | None:
     """Load a base from the bundle in use, where the engine lacks it; returns what images the bundle has."""
     folder = bundled(root)
     if folder is None or not (folder / FOLDER).is_dir():
@@ -80,7 +90,7 @@ def load_base(engine: DockerEngine, root: Path, base: Base, say: Say) -> Layout 
     return layout
 
 
-def load_bundled(engine: DockerEngine, plan: Plan, say: Say) -> None:
+def load_bundled(engine: Loading, plan: Plan, say: Say) -> None:
     """Load base and image of an env from the bundle in use, where they are what the checkout describes.
 
     An image of another state of the checkout, or on another base, is left: it is built, of the bundle's wheels.
