@@ -101,7 +101,7 @@ def _make(options: Options, out: Path) -> int:
         out.parent.mkdir(parents=True, exist_ok=True)
         members = itertools.chain(in_order(sources), images.sources() if images else ())
         made = write_bundle(out, members, begun, volume=volume, about=about, progress=tenths(say))
-    if made.kept:
+    if made.kept >= 1_000_000:
         say(f"{made.kept / 1e6:,.0f} MB were there of an earlier try")
     for file in made.files:
         say(f"{file}: {file.stat().st_size / 1e6:,.0f} MB")
