@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from dlmatrix.fleet.site import Asked
 
 _HELP = """\
-Check every machine of a lab, through the Ansible that it has. The same command goes on where an earlier one ended,
-until there is an answer for each machine; --new begins afresh. What stands after -- is handed to ansible-playbook."""
+Check every machine of a lab, through the Ansible that it has, or every node of a cluster, through its Slurm. The same
+command goes on where an earlier one ended, until there is an answer for each machine; --new begins afresh. What stands
+after -- is handed to ansible-playbook, or to sbatch."""
 _CODES = """\
-Exit codes: 0 every machine passed, 4 Ansible itself failed and nothing changed, 13 a machine hung, 17 one is slower
-than its siblings, 19 machines were not reached or got lost, 77 an env was skipped, 130 interrupted: the same command
-goes on, 1 several of these, or a check failed."""
+Exit codes: 0 every machine passed, 4 Ansible or Slurm itself failed and nothing changed, 13 a machine hung, 17 one is
+slower than its siblings, 19 machines were not reached or got lost, 77 an env was skipped, 130 interrupted: the same
+command goes on, 1 several of these, or a check failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,9 @@ class Options:
     """What the command line asks."""
 
     inventory: Path | None
+    slurm: str
+    shared: Path | None
+    drain: bool
     env: Sequence[str]
     limit: str
     engine: str
@@ -43,15 +47,20 @@ class Options:
     resume: Path | None
     stop: Path | None
     plan: bool
-    #: for ansible-playbook
+    #: for ansible-playbook, or sbatch
     handed: Sequence[str]
 
 
 def add(verbs: Verbs) -> None:
     """Add it to the command line's verbs."""
-    parser = verbs.add_parser("fleet", help="check every machine of a lab", description=_HELP, epilog=_CODES)
+    parser = verbs.add_parser(
+        "fleet", help="check every machine of a lab or a cluster", description=_HELP, epilog=_CODES
+    )
     parser.hands_on = True
     parser.add_argument("inventory", nargs="?", type=Path, metavar="INVENTORY", help="of Ansible: a file or a folder")
+    parser.add_argument("--slurm", default="", metavar="NODES", help="nodes instead, as in 'gpu[01-30]'")
+    parser.add_argument("--shared", type=Path, metavar="DIR", help="with --slurm: a folder that every node sees")
+    parser.add_argument("--drain", action="store_true", help="with --slurm: drain nodes that failed or hung")
     parser.add_argument("--env", nargs="+", default=[], metavar="ENV", help="gpu-torch-2.13, or gpu-torch")
     parser.add_argument("--limit", default="", metavar="PATTERN", help="of the inventory's machines, as in Ansible")
     parser.add_argument("--engine", choices=["auto", "docker", "venv"], default="auto", help="on each machine")
@@ -101,28 +110,29 @@ def _plan(root: Path, options: Options) -> int:
     order = make_order(root, asked)
     size = sum(part.size for part in order.parts)
     say(f"{len(names)} machines: {', '.join(names)}")
+    where, copies = ("the shared folder, if it lacks", 1) if asked.slurm else ("each machine that lacks", len(names))
     for part in order.parts:
-        say(f"{part.what}: {part.size / 1e6:,.1f} MB to each machine that lacks it (key {part.key[:12]})")
+        say(f"{part.what}: {part.size / 1e6:,.1f} MB to {where} it (key {part.key[:12]})")
     # What a link of one gigabit carries in a second at best.
-    say(f"at most {len(names) * size / 1e6:,.0f} MB to move: {len(names) * size / 118e6:,.0f} s or more at 1 Gbit/s")
+    say(f"at most {copies * size / 1e6:,.0f} MB to move: {copies * size / 118e6:,.0f} s or more at 1 Gbit/s")
     say(f"then, on each machine, ended after {order.limit:g} s at the latest: {' '.join(order.command)}")
     return 0
 
 
 def _asked(options: Options) -> tuple[Asked, Sequence[str]]:
     """What the command line asks, and of which machines. Raises UsageError."""
-    from dlmatrix.fleet.ansible.programs import check_options, machines
     from dlmatrix.fleet.site import Asked
 
-    if options.inventory is None:
-        raise UsageError("no inventory is named", "python -m dlmatrix fleet INVENTORY --env gpu-torch")
+    names = _nodes(options) if options.slurm else _machines(options)
     if not options.env:
         raise UsageError("no env is named", "name what the machines are for: --env gpu-torch")
     if options.timeout <= 0:
         raise UsageError("--timeout must be a positive number of seconds", "leave it out for 3600")
-    check_options(options.handed)
     asked = Asked(
-        inventory=str(options.inventory.absolute()),
+        inventory=str(options.inventory.absolute()) if options.inventory else "",
+        slurm=options.slurm,
+        shared=str(options.shared.absolute()) if options.shared else "",
+        drain=options.drain,
         envs=tuple(options.env),
         limit=options.limit,
         options=tuple(options.handed),
@@ -132,7 +142,31 @@ def _asked(options: Options) -> tuple[Asked, Sequence[str]]:
         quick=options.quick,
         timeout=options.timeout,
     )
-    return asked, machines(options.inventory, options.limit, options.handed)
+    return asked, names
+
+
+def _machines(options: Options) -> Sequence[str]:
+    """Those of the inventory."""
+    from dlmatrix.fleet.ansible.programs import check_options, machines
+
+    if options.inventory is None:
+        raise UsageError("no inventory is named", "python -m dlmatrix fleet INVENTORY --env gpu-torch")
+    if options.shared or options.drain:
+        raise UsageError("--shared and --drain are for a cluster", "name its nodes too: --slurm 'gpu[01-30]'")
+    check_options(options.handed)
+    return machines(options.inventory, options.limit, options.handed)
+
+
+def _nodes(options: Options) -> Sequence[str]:
+    """Those that Slurm takes the expression for."""
+    from dlmatrix.fleet.slurm.programs import hostnames
+
+    if options.inventory or options.limit:
+        raise UsageError("an inventory and --limit are Ansible's, --slurm names nodes", "leave one of both out")
+    if options.shared is None or not options.shared.is_dir():
+        where = f"there is no folder {options.shared}" if options.shared else "no folder is named that every node sees"
+        raise UsageError(where, "name one: --shared DIR")
+    return hostnames(options.slurm)
 
 
 def _asked_for(root: Path, options: Options) -> Path:
@@ -152,7 +186,9 @@ def _asked_for(root: Path, options: Options) -> Path:
         return earlier
     folder = report_folder(root, above / f"{started:%Y%m%d-%H%M%S}-{os.getpid()}", started)
     folder.mkdir(parents=True)
-    record.write(folder, record.beginning(folder.name, "ansible", asked.envs, asked.as_json(), names))
+    record.write(
+        folder, record.beginning(folder.name, "slurm" if asked.slurm else "ansible", asked.envs, asked.as_json(), names)
+    )
     return folder
 
 
@@ -166,7 +202,12 @@ def _named(root: Path, run: Path) -> Path:
 def _carrier(root: Path, folder: Path, asked: Asked) -> Carrier:
     from dlmatrix.fleet.ansible.lab import Lab
     from dlmatrix.fleet.site import make_order
+    from dlmatrix.fleet.slurm.cluster import Cluster
 
+    if asked.slurm:
+        gpus = any(env.startswith("gpu-") for env in asked.envs)
+        order = make_order(root, asked)
+        return Cluster(folder, Path(asked.shared), order, gpus=gpus, options=asked.options, drain=asked.drain)
     return Lab(folder, Path(asked.inventory), make_order(root, asked), asked.options)
 
 

@@ -23,6 +23,10 @@ class Asked:
 
     envs: tuple[str, ...]
     inventory: str = ""
+    #: nodes, as Slurm has them (``gpu[01-30]``); the folder that all of them see; whether bad ones are drained
+    slurm: str = ""
+    shared: str = ""
+    drain: bool = False
     limit: str = ""
     options: tuple[str, ...] = ()
     engine: str = "auto"

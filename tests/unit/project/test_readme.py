@@ -72,7 +72,14 @@ def readme(root: Path) -> str:
 
 
 def test_every_link_leads_somewhere(root: Path) -> None:
-    for name in (*PAGES, "ARCHITECTURE.md", "docs/images.md", "docs/matrix.md", "docs/gpu-causes.md"):
+    for name in (
+        *PAGES,
+        "ARCHITECTURE.md",
+        "docs/images.md",
+        "docs/matrix.md",
+        "docs/gpu-causes.md",
+        "docs/clusters.md",
+    ):
         for link in re.findall(r"\]\(([^)#]+)\)", (root / name).read_text(encoding="utf-8")):
             assert "://" in link or (root / name).parent.joinpath(link).exists(), f"{name}: {link}"
 
