@@ -9,9 +9,9 @@ from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import EXIT_SKIPPED, UsageError, shown
 
 if TYPE_CHECKING:
+    from dlmatrix.guides.judge import Played
     from dlmatrix.guides.model import Guide
     from dlmatrix.guides.outcome import Outcome
-    from dlmatrix.guides.play import Played
     from dlmatrix.guides.steps import Reading
     from dlmatrix.matrix.model import Matrix
     from dlmatrix.system.process import Say

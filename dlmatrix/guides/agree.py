@@ -21,6 +21,13 @@ _DRAWN = re.compile(r"#.*\b(?:may|might|will|can) (?:vary|differ)|#.*\b(?:random
 _FLOAT = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 
 
+#: What a program asks whose answer is another at every moment.
+VARIES = re.compile(
+    r"\b(?:id|hash|dir)\(|\btime\.|perf_counter|\bnow\(|today\(|getpid|uuid|rand|shuffle|integers\(|choice\(|tempfile"
+    r"|gethostname|getsize|__version__|sys\.version|platform\."
+)
+
+
 def disagreement(expected: str, printed: str) -> str:
     """What a step should have printed and did not, in one line; empty where it did, or where nobody can tell.
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from dlmatrix.guides.classify import requirements
+from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
-from dlmatrix.guides.play import Played, Replay
 from dlmatrix.guides.replay import Setting
 from dlmatrix.matrix.model import normal_name
 from dlmatrix.matrix.site import index_config, uv_environment

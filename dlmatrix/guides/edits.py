@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from dlmatrix.guides.classify import project, requirements
+from dlmatrix.guides.judge import Played
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.play import Played
 from dlmatrix.guides.repair import parses
 from dlmatrix.system.toml import Table, read_toml
 

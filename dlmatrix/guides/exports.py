@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Sequence
 
 from dlmatrix.guides.edits import Edit, applied
+from dlmatrix.guides.judge import Replay
 from dlmatrix.guides.model import Guide, Step
-from dlmatrix.guides.play import Replay
 from dlmatrix.matrix.model import Matrix
 
 

@@ -11,8 +11,8 @@ from dlmatrix.errors import shown
 from dlmatrix.guides.classify import RUN
 from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.exports import diff, dockerfile, env_file
+from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
-from dlmatrix.guides.play import Played, Replay
 from dlmatrix.guides.replay import Verdict
 from dlmatrix.guides.search import Search
 from dlmatrix.guides.show import step_data

@@ -5,62 +5,25 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from shlex import quote
 
 from dlmatrix.errors import NetworkError
-from dlmatrix.guides.agree import disagreement, raises
+from dlmatrix.guides.agree import raises
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
+from dlmatrix.guides.judge import Played, Replay, judged
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.signs import ASKS_GPU, CONTROL, OF_DATA, OF_FILE, OF_GPU, OF_INDEX, OF_PERSON, cause, line_of
+from dlmatrix.guides.signs import CONTROL, OF_INDEX
 from dlmatrix.guides.translate import cpu_torch, translate
 from dlmatrix.guides.world import CONDA_PIP, World
 from dlmatrix.matrix.model import Site
 
+#: Why an installation is a step that the guide has not.
+IMPLIED = "the guide does not install it: its programs import it"
 #: Seconds that a step may take.
 STEP_SECONDS = 1200.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Played:
-    """A step and how it ended: passed, failed, skipped (none of this reader's), or unjudged, with the reason."""
-
-    step: Step
-    outcome: str
-    reason: str = ""
-    seconds: float = 0.0
-    said: str = ""
-    notes: tuple[str, ...] = ()
-    #: the line of the guide that broke, where it is not the step's own
-    line: int = 0
-    #: what was really run, for a command
-    ran: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replay:
-    """All steps as they were played; ``blind`` says why nothing can be known, where that is so."""
-
-    played: tuple[Played, ...]
-    #: the Python that it began with, and the one that the guide's own environment has
-    asked: str
-    python: str
-    pip: str
-    blind: str = ""
-    #: what is installed at the end, by name
-    installed: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def first_break(self) -> Played | None:
-        """The step at which the guide breaks, if it does."""
-        return next((one for one in self.played if one.outcome == "failed"), None)
-
-    @property
-    def unjudged(self) -> Played | None:
-        """The first step that could not be judged and that the rest may need."""
-        return next((one for one in self.played if one.outcome == "unjudged" and one.step.kind in (*RUN, "get")), None)
 
 
 class Player:
@@ -71,11 +34,13 @@ class Player:
         self._answers: dict[str, bool] = {}
         self._pieces: dict[int, list[dict[str, str]]] = {}
         self._missing = ""
+        self._installs = False
         self.python = ""
 
     def play(self, steps: Sequence[Step], python: str, pip: str) -> Replay:
         """Play steps from the beginning, with this Python; no pip named is the one that this Python brings."""
         self.python = python
+        self._installs = any(step.kind == "install" and step.why != IMPLIED for step in steps)
         conda = any(step.kind in RUN and re.match(r"(?:conda|mamba)\s+(?:env )?create", step.text) for step in steps)
         self._pip = pip or (CONDA_PIP.get(python, "") if conda else "")
         try:
@@ -260,38 +225,4 @@ class Player:
 
     def _judged(self, step: Step, ended: Ended, printed: str) -> Played:
         said = self._world.told((printed + "\n" + ended.stderr).strip())
-        one = Played(step=step, outcome="passed", seconds=ended.seconds, said=said, ran=step.text)
-        if ended.why:
-            return replace(one, outcome="unjudged", reason=ended.why)
-        if promised := raises(step.expected):
-            if promised in said or "Traceback (most recent call last)" not in said:
-                return one
-            return replace(one, outcome="failed", reason=cause(said), line=self._line(step, said))
-        if ended.exit_code == 0:
-            differs = disagreement(step.expected, printed) if step.expected and step.kind != "install" else ""
-            if differs and ASKS_GPU.search(step.text):
-                return replace(one, outcome="unjudged", reason=f"it needs a GPU: {differs}")
-            reason = f"{differs}, and it prints {_short(printed)!r}"
-            return replace(one, outcome="failed", reason=reason) if differs else one
-        if step.kind != "install":
-            for pattern, what in ((OF_DATA, "the network, for data"), (OF_GPU, "a GPU"), (OF_PERSON, "a person")):
-                if found := pattern.search(said):
-                    return replace(one, outcome="unjudged", reason=f"it needs {what}: {line_of(said, found)}")
-            if found := OF_FILE.search(cause(said)):
-                missing = next(group for group in found.groups() if group)
-                if "cannot open shared object file" not in said:
-                    return replace(one, outcome="unjudged", reason=f"it needs {missing}, which the guide does not make")
-        if ended.exit_code == 127 and "command not found" in said:
-            return replace(one, outcome="unjudged", reason=f"it needs {NEEDS['unknown']}: {cause(said)}")
-        if ended.exit_code in (137, 139) and "Traceback" not in said:
-            return replace(one, outcome="unjudged", reason="it was killed, by the system or by itself")
-        return replace(one, outcome="failed", reason=cause(said), line=self._line(step, said))
-
-    def _line(self, step: Step, said: str) -> int:
-        """The line of the guide that a traceback leads to."""
-        found = re.findall(rf'File "(?:guide|{re.escape(self._name)})", line (\d+)', said)
-        return int(found[-1]) if found and not step.repairs and step.form != "shell" else 0
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())[-120:]
+        return judged(step, ended, printed, said, self._name, self._installs)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from dlmatrix.engines.pythons import Pythons
 from dlmatrix.guides.classify import RUN
+from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
-from dlmatrix.guides.play import Played, Player, Replay
+from dlmatrix.guides.play import IMPLIED, Player
 from dlmatrix.guides.steps import Reading
 from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Site
@@ -73,8 +74,7 @@ def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
     programs = [n for n, step in enumerate(steps) if step.kind == "program" and step.form != "shell"]
     if not wanted or not programs:
         return steps
-    why = "the guide does not install it: its programs import it"
-    implied = Step(text=f"pip install {' '.join(wanted)}", kind="install", line=steps[programs[0]].line, why=why)
+    implied = Step(text=f"pip install {' '.join(wanted)}", kind="install", line=steps[programs[0]].line, why=IMPLIED)
     return (*steps[: programs[0]], implied, *steps[programs[0] :])
 
 

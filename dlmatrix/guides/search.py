@@ -13,8 +13,9 @@ from dlmatrix.errors import DlmatrixError
 from dlmatrix.guides.classify import requirements
 from dlmatrix.guides.dates import caps, differing, fewest, named_first, resolved
 from dlmatrix.guides.edits import Cause, Edit, applied, candidates, edit_of, renamed, required
+from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
-from dlmatrix.guides.play import Played, Player, Replay
+from dlmatrix.guides.play import Player
 from dlmatrix.guides.replay import Setting, player, verdict
 
 #: Replays that a search may make.

@@ -55,7 +55,8 @@ def _sessions(steps: list[Step]) -> list[Step]:
             found.append(step)
             continue
         missing = undefined(step.text)
-        goes_on = current and (step.form == "cell" or (missing and missing <= known[current]))
+        typed = step.form == "repl" and missing & known.get(current, set())
+        goes_on = current and (step.form == "cell" or typed or (missing and missing <= known[current]))
         if not goes_on:
             lost = sorted(missing if not _imports(step.text) else _unexplained(missing, told))
             if lost and step.form == "program":

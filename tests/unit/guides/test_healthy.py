@@ -96,6 +96,27 @@ def test_what_differs_in_what_it_says_is_not(expected: str, printed: str) -> Non
     assert disagreement(expected, printed)
 
 
+@pytest.mark.usefixtures("contained")
+def test_what_a_program_asks_of_this_moment_promises_nothing(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+    text = "".join(f">>> {one}\n{said}\n" for one, said in (("id(int)", "4840553424"), ("hash('a')", "12")))
+    replay, _, _ = played(root, tmp_path, index, f"```pycon\n{text}```\n")
+    assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_page_that_installs_nothing_is_of_a_package_that_is_there(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+    replay, _, _ = played(root, tmp_path, index, "```python\nimport alpha.more\n```\n")
+    assert verdict(replay).words == "not judged: it needs alpha, which the guide does not install"
+    installs = "```bash\npip install six\n```\n\n"
+    replay, _, _ = played(root, tmp_path, index, installs + "```python\nimport alpha\n```\n")
+    assert verdict(replay).kind == "broken"
+
+
+def test_what_is_typed_at_a_prompt_goes_on_at_the_same_prompt(tmp_path: Path) -> None:
+    text = "```pycon\n>>> import os\n```\n\n```pycon\n>>> os.path.join(plt.a)\n```\n"
+    assert [step.session for step in read(tmp_path, "a.md", text).steps] == [1, 1]
+
+
 def test_myst_s_doctests_are_transcripts(tmp_path: Path) -> None:
     reading = read(tmp_path, "a.md", "# A\n\n```{doctest}\n>>> print(1)\n1\n```\n\n```{testcode}\nimport os\n```\n")
     assert [(step.kind, step.text, step.expected) for step in reading.steps] == [

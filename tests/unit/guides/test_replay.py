@@ -22,9 +22,10 @@ from dlmatrix.errors import BuildError, SkippedEnv
 from dlmatrix.guides.contained import Ended, Surroundings, masked, run_contained
 from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.jail import limit
+from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.outcome import Outcome, diff, summary
-from dlmatrix.guides.play import Played, Player, Replay
+from dlmatrix.guides.play import Player
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.replay import Setting, Verdict, player, seconds_from_now, verdict, with_implied
 from dlmatrix.guides.search import Search, Searching, search

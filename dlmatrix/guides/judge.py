@@ -1,0 +1,108 @@
+"""How a step ended, and what that says: passed, failed, or unjudged where the guide is not what stopped it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from dlmatrix.guides.agree import VARIES, disagreement, raises
+from dlmatrix.guides.classify import NEEDS, RUN
+from dlmatrix.guides.contained import Ended
+from dlmatrix.guides.model import Step
+from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_PERSON, cause, line_of
+
+#: Modules that Pythons had or brought once: a guide that needs one is of its time.
+_ONCE = sys.stdlib_module_names | {"asynchat", "asyncore", "distutils", "imp", "pkg_resources", "setuptools", "smtpd"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """A step and how it ended: passed, failed, skipped (none of this reader's), or unjudged, with the reason."""
+
+    step: Step
+    outcome: str
+    reason: str = ""
+    seconds: float = 0.0
+    said: str = ""
+    notes: tuple[str, ...] = ()
+    #: the line of the guide that broke, where it is not the step's own
+    line: int = 0
+    #: what was really run, for a command
+    ran: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """All steps as they were played; ``blind`` says why nothing can be known, where that is so."""
+
+    played: tuple[Played, ...]
+    #: the Python that it began with, and the one that the guide's own environment has
+    asked: str
+    python: str
+    pip: str
+    blind: str = ""
+    #: what is installed at the end, by name
+    installed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def first_break(self) -> Played | None:
+        """The step at which the guide breaks, if it does."""
+        return next((one for one in self.played if one.outcome == "failed"), None)
+
+    @property
+    def unjudged(self) -> Played | None:
+        """The first step that could not be judged and that the rest may need."""
+        return next((one for one in self.played if one.outcome == "unjudged" and one.step.kind in (*RUN, "get")), None)
+
+
+def judged(  # noqa: PLR0917 - all that a step's end is of
+    step: Step, ended: Ended, printed: str, said: str, name: str, installs: bool
+) -> Played:
+    """A step with its outcome. ``said`` is all that it said, ``name`` the guide's, ``installs`` whether it does."""
+    one = Played(step=step, outcome="passed", seconds=ended.seconds, said=said, ran=step.text)
+    if ended.why:
+        return replace(one, outcome="unjudged", reason=ended.why)
+    if promised := raises(step.expected):
+        if promised in said or "Traceback (most recent call last)" not in said:
+            return one
+        return replace(one, outcome="failed", reason=cause(said), line=_line(step, said, name))
+    if ended.exit_code == 0:
+        told = step.expected if step.kind != "install" and not VARIES.search(step.text) else ""
+        differs = disagreement(told, printed) if told else ""
+        if differs and ASKS_GPU.search(step.text):
+            return replace(one, outcome="unjudged", reason=f"it needs a GPU: {differs}")
+        reason = f"{differs}, and it prints {_short(printed)!r}"
+        return replace(one, outcome="failed", reason=reason) if differs else one
+    if why := _not_its_fault(step, ended, said, installs):
+        return replace(one, outcome="unjudged", reason=why)
+    return replace(one, outcome="failed", reason=cause(said), line=_line(step, said, name))
+
+
+def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:
+    """What a step that failed needs and has not here; empty where the guide itself is what failed."""
+    if step.kind != "install":
+        for pattern, what in ((OF_DATA, "the network, for data"), (OF_GPU, "a GPU"), (OF_PERSON, "a person")):
+            if found := pattern.search(said):
+                return f"it needs {what}: {line_of(said, found)}"
+        found = OF_FILE.search(cause(said))
+        if found and "cannot open shared object file" not in said:
+            return f"it needs {next(group for group in found.groups() if group)}, which the guide does not make"
+    found = None if installs else re.search(r"ModuleNotFoundError: No module named '(\w+)", said)
+    if found and found[1] not in _ONCE:  # such a page is a package's own, or goes on where another ended
+        return f"it needs {found[1]}, which the guide does not install"
+    if ended.exit_code == 127 and "command not found" in said:
+        return f"it needs {NEEDS['unknown']}: {cause(said)}"
+    killed = ended.exit_code in (137, 139) and "Traceback" not in said
+    return "it was killed, by the system or by itself" if killed else ""
+
+
+def _line(step: Step, said: str, name: str) -> int:
+    """The line of the guide that a traceback leads to."""
+    found = re.findall(rf'File "(?:guide|{re.escape(name)})", line (\d+)', said)
+    return int(found[-1]) if found and not step.repairs and step.form != "shell" else 0
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[-120:]
