@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -91,7 +92,9 @@ def run_contained(
         out, err = (one.text() for one in said)
     if exit_code == REFUSED and "no world of its own" in err:
         step = "allow user namespaces, or run as root outside a container"
-        if "can be entered" in err:
+        if "mount_setattr" in err and os.strerror(errno.ENOSYS) in err:
+            step = "use a machine whose kernel is Linux 5.12 or newer"
+        elif "can be entered" in err:
             step = "let others into the folders above the checkout (chmod o+x), or run as a user who is not root"
         raise SkippedEnv(f"could not look: {err.strip()}", step)
     return Ended(exit_code=exit_code, stdout=out, stderr=err, seconds=time.monotonic() - started, why=why)

@@ -174,7 +174,8 @@ class Player:
         files += [w for w in listed if w.startswith((".", "/")) and "install" in listed and w not in files]
         files += [w for w in listed if w.endswith(".whl") and "://" not in w]
         for file in files:
-            if file not in VALUED and "://" not in file and self._world.shell(f"test -e {quote(file)}", 30).exit_code:
+            place = f"~/{quote(file[2:])}" if file.startswith("~/") else quote(file)
+            if file not in VALUED and "://" not in file and self._world.shell(f"test -e {place}", 30).exit_code:
                 return file
         return ""
 

@@ -48,15 +48,16 @@ def _sessions(steps: list[Step]) -> list[Step]:
     """Programs that go on where another ended share its session: a notebook's cells, and what uses another's names."""
     known: dict[int, set[str]] = {}
     found: list[Step] = []
-    current = 0
+    current, form = 0, ""
     told = {name for step in steps if step.kind == "program" and step.form != "shell" for name in defined(step.text)}
     for step in steps:
         if step.kind != "program" or step.form not in ("program", "repl", "cell"):
             found.append(step)
             continue
         missing = undefined(step.text)
-        typed = step.form == "repl" and missing & known.get(current, set())
-        goes_on = current and (step.form == "cell" or typed or (missing and missing <= known[current]))
+        # A prompt stays open, and a notebook is one program.
+        same = step.form == "cell" or step.form == form == "repl"
+        goes_on = current and (same or (missing and missing <= known[current]))
         if not goes_on:
             lost = sorted(missing if not _imports(step.text) else _unexplained(missing, told))
             if lost and step.form == "program":
@@ -64,7 +65,7 @@ def _sessions(steps: list[Step]) -> list[Step]:
                 found.append(replace(step, kind="unreadable", why=why))
                 continue
             current += 1
-            known[current] = set()
+            known[current], form = set(), step.form
         known[current] |= defined(step.text)
         found.append(replace(step, session=current))
     return found

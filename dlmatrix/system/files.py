@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,19 @@ def sweep(folder: Path) -> None:
         if left and not Path("/proc", left[1]).exists():
             with contextlib.suppress(OSError):
                 file.unlink()
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all in it, also what its owner has closed; what stays all the same is nobody's error."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if not os.path.lexists(folder):
+        return
+    for place, names, _ in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                if not os.path.islink(os.path.join(place, name)):
+                    os.chmod(os.path.join(place, name), 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_text(file: Path) -> str:

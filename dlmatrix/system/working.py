@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import os
 import secrets
-import shutil
 import signal
 import stat
 import tempfile
@@ -21,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dlmatrix.system import process
-from dlmatrix.system.files import naming, sweep
+from dlmatrix.system.files import naming, remove_tree, sweep
 from dlmatrix.system.state import checkout_id, reports_folder, state_dir, state_folder
 
 #: Names, to commands, the folder of the process that started them.
@@ -65,7 +64,7 @@ def scratch(root: Path) -> Iterator[Path]:
             with naming(folder):
                 yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 @contextlib.contextmanager
@@ -110,7 +109,7 @@ def remove_left(root: Path) -> None:
     left = [folder for folder in state.glob("tmp-*") if not _is_held(folder) and _is_over(folder)]
     _end_processes(left)
     for folder in left:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 @contextlib.contextmanager
@@ -123,7 +122,7 @@ def _held(state: Path) -> Iterator[Path]:
             (folder / "new").rename(folder / _HELD)  # there is no moment at which it is there and not held
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def _is_held(folder: Path) -> bool:

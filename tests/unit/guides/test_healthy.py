@@ -113,8 +113,8 @@ def test_a_page_that_installs_nothing_is_of_a_package_that_is_there(root: Path, 
 
 
 def test_what_is_typed_at_a_prompt_goes_on_at_the_same_prompt(tmp_path: Path) -> None:
-    text = "```pycon\n>>> import os\n```\n\n```pycon\n>>> os.path.join(plt.a)\n```\n"
-    assert [step.session for step in read(tmp_path, "a.md", text).steps] == [1, 1]
+    text = "".join(f"```pycon\n>>> {one}\n```\n\n" for one in ("import os", "import re", "os.path.join(plt.a)"))
+    assert [step.session for step in read(tmp_path, "a.md", text).steps] == [1, 1, 1]
 
 
 def test_myst_s_doctests_are_transcripts(tmp_path: Path) -> None:

@@ -489,3 +489,23 @@ def test_a_replay_s_report_has_the_files_of_a_run_s(tmp_path: Path, cli: Cli) ->
     assert "import alpha" in (folder / "report.html").read_text(encoding="utf-8")
     code, _, err = cli("compare", str(folder), str(folder))
     assert (code, "is of a guide's replay, not of a run" in err) == (2, True)
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_file_of_the_home_is_there_by_its_short_name(root: Path, tmp_path: Path, index: Path) -> None:
+    text = "```bash\necho alpha > ~/needs.txt\npip install -r ~/needs.txt\npip install -r ~/other.txt\n```\n"
+    replay, _, _ = played(root, tmp_path, index, text)
+    assert outcomes(replay) == ["passed", "passed", "unjudged"]
+    assert replay.played[-1].reason == "it needs ~/other.txt, which the guide does not make"
+
+
+def test_an_old_kernel_is_not_told_to_allow_namespaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jail = tmp_path / "jail.py"
+    words = "no world of its own can be made: [Errno 38] mount_setattr /: Function not implemented"
+    jail.write_text(f"import sys\nsys.stdin.readline()\nsys.stderr.write({words!r})\nsys.exit(125)\n", encoding="utf-8")
+    monkeypatch.setattr("dlmatrix.guides.contained.__file__", str(tmp_path / "contained.py"))
+    with pytest.raises(SkippedEnv) as raised:
+        run_contained(
+            ["/bin/true"], cwd=tmp_path, environ={}, around=Surroundings(writable=(tmp_path,)), timeout_seconds=30
+        )
+    assert raised.value.next_step == "use a machine whose kernel is Linux 5.12 or newer"
