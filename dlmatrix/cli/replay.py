@@ -29,6 +29,9 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--python", metavar="VERSION", help="which Python (default: the guide's, else the matrix's)")
     parser.add_argument("--pip", default="", metavar="VERSION", help="which pip (default: the one of that Python)")
+    parser.add_argument(
+        "--engine", choices=("venv", "docker"), default="venv", help="where its steps are carried out (default: venv)"
+    )
     parser.add_argument("--no-search", action="store_true", help="stop at the first break")
     parser.add_argument("--budget", type=float, default=3600.0, metavar="SECONDS", help="for all of it (default: 3600)")
     parser.add_argument("--report", type=Path, metavar="DIR", help="a new folder for the report (default: in reports/)")
@@ -43,6 +46,7 @@ def replay(
     branch: str,
     python: str | None,
     pip: str,
+    engine: str,
     no_search: bool,
     budget: float,
     report: Path | None,
@@ -63,7 +67,7 @@ def replay(
             say(line)
         return 0
     tell: Say = (lambda line: None) if json else say
-    outcome, data, folder = _carried_out(read, reading, python, pip, no_search, budget, report, tell)
+    outcome, data, folder = _carried_out(read, reading, python, pip, engine, no_search, budget, report, tell)
     if json:
         from dlmatrix.report.write import dumps
 
@@ -77,6 +81,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     reading: Reading,
     python: str | None,
     pip: str,
+    engine: str,
     no_search: bool,
     budget: float,
     report: Path | None,
@@ -113,6 +118,11 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
         say=lambda line: tell(shown(line)),
         until=seconds_from_now(budget),
     )
+    about = {"engine": engine}
+    if engine == "docker":
+        from dlmatrix.guides.room import in_containers
+
+        setting, about = in_containers(setting, matrix.bases)
     tell(f"{shown(str(read.file))}: {read.format}, {read.encoding}; Python {chosen}")
     for repair in reading.repairs:
         tell(f"repaired at line {repair.line}: {repair.what}")
@@ -134,7 +144,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
         outcome = Outcome(guide=read, steps=steps, replay=played, verdict=verdict(played), search=found, env=env)
         for line in outcome_lines(outcome):
             tell(line)
-        data = replay_data(outcome, {"engine": "venv"}, started, host.describe())
+        data = replay_data(outcome, about, started, host.describe())
         write_replay(root, folder, outcome, data)
     return outcome, data, folder
 

@@ -157,6 +157,12 @@ class _Said:
         return (self._head + middle + self._tail).decode("utf-8", "replace")
 
 
+def ends_of(said: bytes) -> str:
+    """An output as text: all of it, or its two ends."""
+    middle = b"\n...\n" if len(said) > 2 * _KEPT else b""
+    return (said if not middle else said[:_KEPT] + middle + said[-_KEPT:]).decode("utf-8", "replace")
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End the whole world: its first process dies with its parent, and all others with it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):

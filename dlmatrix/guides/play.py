@@ -188,7 +188,7 @@ class Player:
                 "except e.HTTPError as error: sys.exit(error.code in (403, 407, 502, 503, 504))\n"
                 "except Exception: sys.exit(1)\n"
             )
-            ended = self._world.shell(f"python -c {quote(code)} {quote(url)}", 30)
+            ended = self._world.shell(f"python -c {quote(code)} {quote(url)}", 30, index=True)
             self._answers[url] = ended.exit_code == 0
         return self._answers[url]
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dlmatrix.engines.pythons import Pythons
@@ -41,6 +42,8 @@ class Setting:
     pythons: Pythons
     say: Say
     until: float
+    #: makes a world where it is no folder of this machine
+    make: Callable[[], contextlib.AbstractContextManager[World]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +57,14 @@ class Verdict:
 @contextlib.contextmanager
 def player(setting: Setting, guide: Guide, tell: Callable[[Played], None] = lambda one: None) -> Iterator[Player]:
     """A player in a new world, which is gone afterwards. Raises SkippedEnv where none can be made."""
-    with scratch(setting.root) as folder:
-        world = World(folder / "world", root=setting.root, site=setting.site, pythons=setting.pythons, say=setting.say)
+    with (setting.make or partial(_in_a_folder, setting))() as world:
         yield Player(world, setting.site, tell, name=guide.file.name, until=setting.until)
+
+
+@contextlib.contextmanager
+def _in_a_folder(setting: Setting) -> Iterator[World]:
+    with scratch(setting.root) as folder:
+        yield World(folder / "world", root=setting.root, site=setting.site, pythons=setting.pythons, say=setting.say)
 
 
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:

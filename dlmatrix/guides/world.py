@@ -56,18 +56,25 @@ class World:
         self.constraints: list[str] = []
         #: environments by name, each with its Python
         self.envs: dict[str, str] = {}
-        for place in (self._state, self.home, folder / "bin", folder / "programs", folder / "tmp"):
-            place.mkdir(parents=True)
-        self._put("session.py", Path(__file__).with_name("session.py").read_text(encoding="utf-8"))
-        self._put("bin/sudo", _SUDO, mode=0o755)
-        (self._state / "cwd").write_text(f"{self.home}\n", encoding="utf-8")
-        self._own()
+        self._open()
 
-    def _own(self) -> None:
+    def _open(self) -> None:
+        """Make the folders in which everything happens."""
+        for place in self._places():
+            place.mkdir(parents=True)
+        self._furnish()
         if os.getuid() == 0:
             self.folder.chmod(0o755)
             for place in (self.folder, *self.folder.iterdir(), *self._state.iterdir()):
                 os.chown(place, NOBODY, NOBODY)
+
+    def _places(self) -> tuple[Path, ...]:
+        return (self._state, self.home, *(self.folder / name for name in ("bin", "programs", "tmp")))
+
+    def _furnish(self) -> None:
+        self._put("session.py", Path(__file__).with_name("session.py").read_text(encoding="utf-8"))
+        self._put("bin/sudo", _SUDO, mode=0o755)
+        self._put("state/cwd", f"{self.home}\n")
 
     def _put(self, name: str, text: str, mode: int = 0o644) -> Path:
         """Write a file that the world can read, whatever the umask is."""
@@ -85,9 +92,13 @@ class World:
 
         Raises SkippedEnv where this machine has no such Python, and what the engines raise where uv fails.
         """
-        place = self._env_folder(name)
-        if place.exists():
+        if name in self.envs:
             return
+        self._fill_env(self._env_folder(name), version, pip)
+        self.envs[name] = version
+        self.activate(name)
+
+    def _fill_env(self, place: Path, version: str, pip: str) -> None:
         python = self._python(version)
         bundled = _newest(python.resolve().parents[1].glob(f"lib/python{version}/ensurepip/_bundled/*.whl"))
         self._uv("venv", "--python", str(python), str(place))
@@ -98,8 +109,6 @@ class World:
         if os.getuid() == 0:
             for one in (self.folder / "env", place, *place.rglob("*")):
                 os.chown(one, NOBODY, NOBODY, follow_symlinks=False)
-        self.envs[name] = version
-        self.activate(name)
 
     def _uv(self, *words: str) -> None:
         """Have uv make or fill an environment, before anything of the guide is in it."""
@@ -182,8 +191,16 @@ class World:
         environ = self._environ() | (self._index() if index else {})
         return run_contained(command, cwd=self.home, environ=environ, around=around, timeout_seconds=timeout_seconds)
 
+    def _bundle(self) -> str:
+        """Where the site's certificates are seen; empty where it has none."""
+        return str(self._site.ca_bundle.resolve()) if self._site.ca_bundle else ""
+
+    def _links(self) -> list[str]:
+        """The folders of wheels that installations may take from. pip takes paths apart at blanks, which no URL has."""
+        return [link.resolve().as_uri() for link in self._site.find_links]
+
     def _environ(self) -> dict[str, str]:
-        certificates = {"SSL_CERT_FILE": str(self._site.ca_bundle.resolve())} if self._site.ca_bundle else {}
+        certificates = {"SSL_CERT_FILE": bundle} if (bundle := self._bundle()) else {}
         return {
             "PATH": f"{self.folder / 'bin'}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.home),
@@ -211,11 +228,9 @@ class World:
             found["PIP_INDEX_URL"] = self._site.index
         if self._site.extra_indexes:
             found["PIP_EXTRA_INDEX_URL"] = " ".join(self._site.extra_indexes)
-        if self._site.find_links:
-            # pip takes these apart at blanks, which a path may have and a URL has not.
-            found["PIP_FIND_LINKS"] = " ".join(link.resolve().as_uri() for link in self._site.find_links)
-        if self._site.ca_bundle:
-            bundle = str(self._site.ca_bundle.resolve())
+        if links := self._links():
+            found["PIP_FIND_LINKS"] = " ".join(links)
+        if bundle := self._bundle():
             found |= {"PIP_CERT": bundle, "REQUESTS_CA_BUNDLE": bundle}
         if self.constraints:
             found["PIP_CONSTRAINT"] = self._put("constraints.txt", "\n".join(self.constraints) + "\n").as_uri()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -41,7 +42,7 @@ from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
 from dlmatrix.system.bounded import LINE, Pieces
 from dlmatrix.system.process import Say, ended_by_interrupts, signals_held
-from dlmatrix.system.state import recall, remember
+from dlmatrix.system.state import checkout_id, recall, remember
 from dlmatrix.system.working import alive, labels
 
 #: Seconds to wait for an engine to say that it is there.
@@ -81,7 +82,7 @@ class DockerEngine:
         """Build the image, unless one with the plan's content key, built from here, is on the engine."""
         started = time.perf_counter()
         with engine_errors():
-            self.remove_killed(plan)
+            self.remove_killed(plan.root)
             refuse_limits(plan.limits, self.client.info())
             load_bundled(self, plan, say)
             base = self.choose_base(plan.base)
@@ -215,10 +216,10 @@ class DockerEngine:
         for container in self._labelled(f"dlmatrix.env={plan.env.name}", f"dlmatrix.checkout={plan.checkout}"):
             container.remove(force=True, v=True)
 
-    def remove_killed(self, plan: Plan) -> None:
+    def remove_killed(self, root: Path) -> None:
         """Remove what killed runs of this checkout left of any env, or of looking into an image or a base."""
-        for container in self._labelled("dlmatrix.run", f"dlmatrix.checkout={plan.checkout}"):
-            if not alive(plan.root, container.labels["dlmatrix.run"]):
+        for container in self._labelled("dlmatrix.run", f"dlmatrix.checkout={checkout_id(root)}"):
+            if not alive(root, container.labels["dlmatrix.run"]):
                 _remove(container)
 
     def _labelled(self, *labels: str) -> Any:

@@ -434,3 +434,15 @@ def test_a_remark_behind_a_print_is_no_output(tmp_path: Path, program: str, prom
     text = f"```python\nimport torch as tf\ngpus = model = x = a = two = torch = tf\n{program}\n```\n"
     steps = read(tmp_path, "guide.md", text).steps
     assert [step.expected for step in steps] == [promised]
+
+
+def test_the_guides_that_ci_replays_are_understood(root: Path) -> None:
+    healthy, renamed = (
+        [(step.kind, step.line) for step in read_steps(read_guide(root / "tests" / "guides" / name)).steps]
+        for name in ("healthy-zh.rst", "renamed-en.md")
+    )
+    assert healthy == [
+        ("world", 13), ("world", 14), ("install", 15), ("mention", 17), ("program", 24), ("output", 32),
+        ("program", 37), ("program", 40), ("gpu", 45),
+    ]  # fmt: skip
+    assert renamed == [("install", 6), ("program", 12), ("output", 22), ("destructive", 25)]
