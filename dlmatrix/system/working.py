@@ -84,7 +84,7 @@ def in_memory(root: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         if fits:
             for left in [one for one in shared.glob("tmp-*") if not _is_held(one) and _is_over(one)]:
-                shutil.rmtree(left, ignore_errors=True)
+                remove_tree(left)
         yield stack.enter_context(_held(shared) if fits else scratch(root))
 
 
