@@ -61,7 +61,7 @@ SPY = """\
 ```python
 import os
 print(sorted(name for name in os.environ if "PIP" in name or "THING" in name or "DLMATRIX" in name))
-print([one for one in ("/root/.ssh", "/var/run/docker.sock", "/run/docker.sock") if os.path.exists(one)])
+print([one for one in ("~root/.ssh", "/var/run/docker.sock", "/run/docker.sock") if os.path.exists(os.path.expanduser(one))])
 ```
 
 It prints
