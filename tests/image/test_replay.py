@@ -61,7 +61,8 @@ SPY = """\
 ```python
 import os
 print(sorted(name for name in os.environ if "PIP" in name or "THING" in name or "DLMATRIX" in name))
-print([one for one in ("~root/.ssh", "/var/run/docker.sock", "/run/docker.sock") if os.path.exists(os.path.expanduser(one))])
+places = map(os.path.expanduser, ("~root/.ssh", "/var/run/docker.sock", "/run/docker.sock"))
+print([one for one in places if os.path.exists(one)])
 ```
 
 It prints
