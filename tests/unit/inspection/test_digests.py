@@ -87,3 +87,24 @@ def test_a_layer_more_is_a_difference() -> None:
     longer = replace(IDENTITY, layers=(*IDENTITY.layers, "sha256:3"))
     assert difference(IDENTITY, longer) == "layer 3 of 3"
     assert difference(IDENTITY, IDENTITY) == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "maker", "word"),
+    [
+        (0, True, DIFFERS),
+        (1, True, DIFFERS),
+        (2, True, NOT_COMPARABLE),
+        (3, True, NOT_COMPARABLE),
+        (1, False, NOT_COMPARABLE),
+    ],
+)
+def test_only_the_last_two_layers_of_an_env_depend_on_buildkit(changed: int, maker: bool, word: str) -> None:
+    """Below them are the base's and the wheels', which no engine writes."""
+    inputs = {**INPUTS, **({"layers": "m"} if maker else {})}
+    layers = ("sha256:base", "sha256:wheels", "sha256:finish", "sha256:checks")
+    record = replace(RECORD, identity=replace(IDENTITY, layers=layers), inputs=inputs)
+    other = tuple("sha256:other" if n == changed else layer for n, layer in enumerate(layers))
+    found = replace(IDENTITY, manifest="sha256:other", layers=other)
+    assert compare(record, found, lambda: replace(MADE, buildkit="v0.25.0"), inputs).word == word
+    assert compare(record, found, lambda: MADE, inputs).word == DIFFERS
