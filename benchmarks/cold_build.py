@@ -2,12 +2,14 @@
 
 All build the same lock on the same base with every wheel in the installer's cache and no layer in
 BuildKit's. The plain way is what most Dockerfiles do: venv, pip install, default compression. dlmatrix
-makes the wheels' layers first, or has them in its cache. Time is
-the whole command's; disk is the most that the engine's file system held beyond what it held before,
-so nothing else may write to it meanwhile; what earlier builds left there is removed first, or it would
-go away during one. Prints one JSON object. Needs a Docker engine, whose build cache it empties, and its
-data on a file system with a journal: on ext4 without one the kernel searches past each inode that was
-deleted in the last minutes (recently_deleted in fs/ext4/ialloc.c), and both ways wait for that.
+makes the wheels' layers first, or has them in its cache, or lacks one since a small pin is another (here:
+the lock's last distribution is left out) while the engine has the rest. Time is the whole command's; disk
+is the most that the engine's file system held beyond what it held before, so nothing else may write to it
+meanwhile; what earlier builds left there is removed first, or it would go away during one. Prints one JSON
+object, with this process's memory at its peak and the machine's load. Needs a Docker engine, whose build
+cache it empties, and its data on a file system with a journal: on ext4 without one the kernel searches past
+each inode that was deleted in the last minutes (recently_deleted in fs/ext4/ialloc.c), and both ways wait
+for that.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -23,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -42,6 +46,8 @@ from dlmatrix.system.checkout import find_root
 #: Seconds for which a disk's megabytes must not change.
 SETTLED = 4
 NAME = f"dlmatrix-benchmark-{os.getpid()}"
+#: The way that finds all on the engine but one layer of small wheels.
+PIN = "one small pin"
 PLAIN = """\
 ARG BASE
 FROM ${BASE}
@@ -117,6 +123,11 @@ def ours(engine: DockerEngine, plan: Plan, cache: Cache) -> None:
     engine.build(plan, engine.choose_base(plan.base), lambda line: None, tag=f"{NAME}:dlmatrix", workshop=workshop)
 
 
+def one_less(plan: Plan) -> Plan:
+    """The plan without its lock's last distribution, a small one: what shares a layer with it is made anew."""
+    return replace(plan, lock=replace(plan.lock, entries=plan.lock.entries[:-1]))
+
+
 def warm(engine: DockerEngine, plan: Plan) -> float:
     """Seconds to find the env's own image up to date."""
     engine.prepare(plan, lambda line: None)
@@ -160,12 +171,14 @@ def main() -> None:
         "plain": lambda number: plain(plan, base.ref, site, number),
         "dlmatrix": cold,
         "layers cached": lambda number: ours(engine, plan, Cache(folder)),
+        PIN: lambda number: ours(engine, one_less(plan), Cache(folder)),
     }
     found: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
     try:
         for number in range(options.rounds + 1):
             for way, build in ways.items():
-                clear(engine, options.disk)
+                if way != PIN:
+                    clear(engine, options.disk)
                 measured = measure(lambda b=build, n=number: b(n), options.disk)  # type: ignore[misc]
                 if number:  # the first fills the installers' caches
                     found[way].append(measured)
@@ -181,6 +194,8 @@ def main() -> None:
         if way != "plain"
     }
     result["warm_seconds"] = warm(engine, plan)
+    result["memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+    result["load"] = [round(load, 1) for load in os.getloadavg()]
     print(json.dumps(result, indent=1))
 
 

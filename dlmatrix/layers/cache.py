@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.layers.archive import Blob
+from dlmatrix.layers.layout import sound_manifest
 from dlmatrix.system.files import replace
 
 #: Bytes that the cache may take before the longest unused is removed.
@@ -97,11 +98,16 @@ class Cache:
             shutil.rmtree(folder, ignore_errors=True)
 
     def keep_base(self, made: Path, kept: Path) -> None:
-        """Take in a base's layout that was made in ``scratch()``, in the place of one that is not sound."""
+        """Take in a base's layout that was made in ``scratch()``, in the place of one that is not sound.
+
+        A sound one is another run's that was faster, which may be reading it.
+        """
         kept.parent.mkdir(exist_ok=True)
-        shutil.rmtree(kept, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another run was faster
-            made.rename(kept)
+        if not sound_manifest(kept):
+            with contextlib.suppress(FileNotFoundError):
+                kept.rename(made.with_name("damaged"))
+            with contextlib.suppress(OSError):
+                made.rename(kept)
 
     def all(self) -> list[Kept]:
         """Every layer, the longest unused first; files are not looked into."""
@@ -113,6 +119,8 @@ class Cache:
 
     def prune(self, limit: int = LIMIT) -> int | None:
         """Remove the longest unused layers until no more than ``limit`` bytes are left, and what nobody refers to.
+
+        Bases stay: they are few and small, and an engine need not have them any more.
 
         Returns the bytes that were freed; None where another run uses the cache.
         """

@@ -121,6 +121,35 @@ def test_nothing_is_removed_while_a_run_uses_the_cache(cache: Cache) -> None:
     assert cache.all() == []
 
 
+def base(cache: Cache, name: str) -> Path:
+    """A base's layout that was taken in, and named."""
+    with cache.scratch() as folder:
+        bare(folder / "layout", name)
+        cache.keep_base(folder / "layout", cache.folder / "bases" / "key")
+    return cache.folder / "bases" / "key"
+
+
+def test_a_base_stays_whatever_is_removed(cache: Cache) -> None:
+    kept = base(cache, "A=b")
+    keep(cache, "one")
+    before = sound_manifest(kept)
+    assert cache.prune(0)
+    assert cache.all() == []
+    assert sound_manifest(kept) == before != ""
+
+
+@pytest.mark.parametrize("damage", [True, False])
+def test_a_base_gives_way_only_where_it_is_damaged(cache: Cache, damage: bool) -> None:
+    """One that is sound is that of a run that was faster, and may just be read."""
+    kept = base(cache, "A=b")
+    before = sound_manifest(kept)
+    if damage:
+        next((kept / "blobs" / "sha256").iterdir()).write_bytes(b"?")
+    assert (sound_manifest(base(cache, "A=c")) == before) is not damage
+    assert sound_manifest(kept) != ""
+    assert not list(cache.folder.glob("tmp-*"))
+
+
 def test_where_it_is() -> None:
     assert cache_folder({"XDG_CACHE_HOME": "/x", "HOME": "/h"}) == Path("/x/dlmatrix/layers")
     assert cache_folder({"DLMATRIX_CACHE_DIR": "/y", "XDG_CACHE_HOME": "/x"}) == Path("/y/layers")
@@ -130,9 +159,9 @@ def test_where_it_is() -> None:
 def test_layers_upon_a_base_are_an_image_of_one_digest(cache: Cache, tmp_path: Path) -> None:
     kept = keep(cache, "one")
     layers = [Layer(blob=kept.blob, file=cache.file(kept.blob), word="wheels one==1")]
-    base = tmp_path / "base"
-    bare(base, tmp_path)
-    digests = {assemble(tmp_path / name, base, layers, 1_700_000_000) for name in ("a", "b")}
+    below = tmp_path / "base"
+    bare(below)
+    digests = {assemble(tmp_path / name, below, layers, 1_700_000_000) for name in ("a", "b")}
     (digest,) = digests
     assert sound_manifest(tmp_path / "a") == digest
     blobs = tmp_path / "a" / "blobs" / "sha256"
@@ -145,7 +174,7 @@ def test_layers_upon_a_base_are_an_image_of_one_digest(cache: Cache, tmp_path: P
     assert sound_manifest(tmp_path / "a") == ""
 
 
-def bare(folder: Path, work: Path) -> None:
+def bare(folder: Path, env: str = "A=b") -> None:
     """A base of one layer."""
     import hashlib
 
@@ -158,7 +187,7 @@ def bare(folder: Path, work: Path) -> None:
     config = {
         "architecture": "amd64",
         "os": "linux",
-        "config": {"Env": ["A=b"]},
+        "config": {"Env": [env]},
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "0" * 64]},
         "history": [{"created_by": "ADD rootfs.tar /"}],
     }
