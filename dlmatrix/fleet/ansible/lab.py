@@ -49,6 +49,8 @@ class Lab:
         self._thread: threading.Thread | None = None
         self._ended: dict[str, Any] = {}
         self._left = threading.Event()
+        #: whether the playbook came to its end: a wrong option has the code of a failed task
+        self._told_all = False
         self._folder: Path | None = None
 
     def submit(self, rows: Sequence[Row], *, again: bool) -> None:
@@ -71,6 +73,7 @@ class Lab:
         try:
             event = self._events.get(timeout=0.0 if ended else 0.5)
             while True:
+                self._told_all = self._told_all or event.get("event") == "playbook_on_stats"
                 if row := self._reading.take(event):
                     changed[row.name] = row
                 event = self._events.get_nowait()
@@ -124,7 +127,7 @@ class Lab:
             *("-e", f"@{self._folder / 'variables.json'}", *self._options, str(_HERE / play)),
         ]
         self._left.clear()
-        self._ended = {}
+        self._ended, self._told_all = {}, False
         self._thread = threading.Thread(target=self._carry_out, args=(command, len(rows)), daemon=True)
         self._thread.start()
 
@@ -154,7 +157,7 @@ class Lab:
 
     def _refuse(self) -> None:
         """Raise EngineError where Ansible itself failed: then nothing is known of machines that are moving."""
-        if self._left.is_set() or self._ended.get("code") in _CARRIED_OUT:
+        if self._left.is_set() or (self._told_all and self._ended.get("code") in _CARRIED_OUT):
             return
         said = one_line(str(self._ended.get("said") or ""))[-600:]
         raise EngineError(
