@@ -6,13 +6,13 @@ import contextlib
 import datetime
 import fcntl
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from dlmatrix import __version__
-from dlmatrix.document.result import wrong_in
 from dlmatrix.errors import BusyError, ReportError, UsageError
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import causes, states
@@ -80,9 +80,8 @@ def read(folder: Path) -> Fleet:
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{file}: is not JSON: {error}", _AGAIN) from None
     schema = json.loads(Path(__file__).with_name("fleet.schema.json").read_text(encoding="utf-8"))
-    if wrong := wrong_in(data, schema):
-        where = "/".join(map(str, wrong.absolute_path))
-        raise ReportError(f"{file}: {f'{where}: ' if where else ''}{wrong.message[:200]}", _AGAIN)
+    if wrong := next(_wrong(data, schema, schema["$defs"], ""), ""):
+        raise ReportError(f"{file}: {wrong}", _AGAIN)
     for machine in data["machines"]:
         if machine["state"] not in states() or machine.get("cause", "") not in {"", *causes()}:
             raise ReportError(f"{file}: {machine['name']}: {machine['state']} is no state of this version", _AGAIN)
@@ -127,6 +126,42 @@ def beginning(run: str, engine: str, envs: Sequence[str], asked: Mapping[str, An
     """A fleet before anything was done: every machine that was asked for waits."""
     rows = tuple(Row(name=name) for name in names)
     return Fleet(run=run, engine=engine, envs=tuple(envs), asked=asked, started=now(), machines=rows)
+
+
+def _wrong(value: Any, form: Mapping[str, Any], forms: Mapping[str, Any], at: str) -> Iterator[str]:
+    """What does not fit fleet.schema.json, as far as that goes: a whole validator loads for longer than all else."""
+    form = forms[form["$ref"].rpartition("/")[2]] if "$ref" in form else form
+    kinds = form.get("type", [])
+    if kinds and not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+        yield f"{at or 'it'} is no {kinds}"
+        return
+    fits = (
+        re.search(form.get("pattern", ""), value) and len(value) >= form.get("minLength", 0) if kinds == "string" else 1
+    )
+    if not fits or value not in form.get("enum", [value]) or value != form.get("const", value):
+        yield f"{at}: {str(value)[:80]!r} is none"
+    if isinstance(value, dict):
+        known = form.get("properties", {})
+        yield from (f"{at}{key} is missing" for key in form.get("required", ()) if key not in value)
+        yield from (f"{at}{key} is not known" for key in value if "additionalProperties" in form and key not in known)
+        for key in known.keys() & value.keys():
+            yield from _wrong(value[key], known[key], forms, f"{at}{key}/")
+    for number, item in enumerate(value if isinstance(value, list) and "items" in form else ()):
+        yield from _wrong(item, form["items"], forms, f"{at}{number}/")
+
+
+def _is(value: Any, kind: str) -> bool:
+    kinds: dict[str, type] = {
+        "object": dict,
+        "array": list,
+        "string": str,
+        "null": type(None),
+        "boolean": bool,
+        "integer": int,
+    }
+    return isinstance(value, kinds[kind] if kind in kinds else (int, float)) and (
+        kind == "boolean" or not isinstance(value, bool)
+    )
 
 
 def _row(machine: Mapping[str, Any]) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.fleet.hosts import Host, run
 
@@ -34,7 +34,6 @@ class Fault:
     #: whether its first state is kept beside the last
     kept: bool = True
     short: bool = False
-    alias: bool = field(default=False)
 
 
 def behaves(how: str) -> Callable[[Host], None]:
@@ -68,11 +67,11 @@ def forget_key(host: Host) -> None:
 
 
 def no_python(host: Host) -> None:
-    host.inside("mv", "/usr/bin/python3", "/usr/bin/gone")
+    host.inside("mv", "/usr/bin/python3.11", "/usr/bin/gone")
 
 
 def python(host: Host) -> None:
-    host.inside("mv", "/usr/bin/gone", "/usr/bin/python3")
+    host.inside("mv", "/usr/bin/gone", "/usr/bin/python3.11")
 
 
 def no_sshd(host: Host) -> None:

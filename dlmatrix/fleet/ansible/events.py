@@ -15,6 +15,8 @@ from dlmatrix.system.markdown import one_line
 
 #: How Ansible begins to say that a task's own limit ran out: the connection is there, and nothing comes back.
 _SILENT = "Timed out after"
+#: What Ansible says where a command is not there; which one, only its traceback tells.
+_NO_PROGRAM = "Error executing command."
 _STATES = {"running": RUNNING, "lost": "lost", "twin": "twin"}
 
 
@@ -101,5 +103,6 @@ def _said(res: Mapping[str, Any]) -> str:
     for one in results or [res]:
         message = str(one.get("msg") or "")
         machine = [str(one.get(key) or "") for key in ("module_stderr", "stderr", "module_stdout")]
+        machine += [str(one.get("exception") or "").strip().rpartition("\n")[2]] if message == _NO_PROGRAM else []
         parts += [*machine, message] if message in ("non-zero return code", "MODULE FAILURE") else [message, *machine]
     return one_line(" ".join(parts)) or one_line(json.dumps(dict(res), default=str))[:200]

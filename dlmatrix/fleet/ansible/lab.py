@@ -28,9 +28,10 @@ _MACHINE = _HERE.parent / "machine"
 BASE = "~/.cache/dlmatrix-fleet"
 #: Seconds of one wait for the checks of a machine, so that nothing outlives a command that is killed for longer; and
 #: those after which a step of a few of its own counts as silent.
-_STEP, _PATIENCE = 10, 30
+_STEP, _PATIENCE = 20, 30
 #: Machines that a part is copied to at a time.
 _THROTTLE = 8
+_KEYS = "ANSIBLE_HOST_KEY_CHECKING"
 #: How ansible-playbook ends where it was carried out: well, with failures, with machines that were not reached.
 _CARRIED_OUT = (0, 2, 4)
 
@@ -105,7 +106,9 @@ class Lab:
 
     def _play(self, play: str, rows: Sequence[Row], machines: Mapping[str, Any], **more: Any) -> None:
         self._reading = Reading(self._run, {row.name: row for row in rows})
-        self._folder = Path(tempfile.mkdtemp(prefix=".ansible-", dir=self._run))
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="dlmatrix-fleet-")
+        )  # not where results arrive: that disk may be full
         (self._folder / "limit").write_text("".join(f"{row.name}\n" for row in rows), encoding="utf-8")
         variables = {
             "fleet_base": self._base,
@@ -137,7 +140,7 @@ class Lab:
 
         folder = self._folder
         try:
-            done = ansible_runner.run(
+            runner = ansible_runner.interface.init_runner(
                 private_data_dir=str(folder),
                 playbook=command[-1],
                 cmdline=shlex.join(command[:-1]),
@@ -147,9 +150,13 @@ class Lab:
                 event_handler=self._handle,
                 cancel_callback=self._left.is_set,
             )
-            self._ended = {"code": done.rc, "status": done.status, "said": _tail(folder)}
+            # Left alone it would take any host key, whatever the user's settings say.
+            if _KEYS not in os.environ:
+                runner.config.env.pop(_KEYS, None)
+            runner.run()
+            self._ended = {"code": runner.rc, "said": _tail(folder)}
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the engine's failure, and told as one
-            self._ended = {"code": None, "status": "error", "said": f"{type(error).__name__}: {error}"}
+            self._ended = {"code": None, "said": f"{type(error).__name__}: {error}"}
 
     def _handle(self, event: Mapping[str, Any]) -> bool:
         self._events.put(event)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dlmatrix.document.result import wrong_in
 from dlmatrix.errors import BusyError, ReportError, UsageError
 from dlmatrix.fleet import record
 from dlmatrix.fleet.record import Fleet
@@ -26,6 +27,13 @@ def test_it_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["fleet.json"]
 
 
+def test_what_is_written_fits_the_schema_as_a_whole_validator_reads_it(tmp_path: Path) -> None:
+    found = {"machine": "a", "what": "slower", "certain": True, "sure": 0.99, "distance": None}
+    record.write(tmp_path, replace(fleet(Row(name="a", seen=1, seconds=2.5)), findings=(found,)))
+    schema = json.loads(Path(record.__file__).with_name("fleet.schema.json").read_text())
+    assert wrong_in(json.loads((tmp_path / "fleet.json").read_text()), schema) is None
+
+
 def test_a_row_of_a_machine_that_nobody_asked_for_is_none() -> None:
     assert fleet(Row(name="a")).with_rows({"b": Row(name="b")}).machines == (Row(name="a"),)
 
@@ -35,9 +43,13 @@ def test_a_row_of_a_machine_that_nobody_asked_for_is_none() -> None:
     [
         ({"machines": [{"name": "a", "state": "sleepy"}]}, "a: sleepy is no state"),
         ({"machines": [{"name": "a", "state": "gone", "cause": "moon"}]}, "no state of this version"),
-        ({"machines": [{"name": "a"}]}, "'state' is a required property"),
-        ({"run": "../../x"}, "run:"),
-        ({"schema_version": 2}, "1 was expected"),
+        ({"machines": [{"name": "a"}]}, "machines/0/state is missing"),
+        ({"machines": [{"name": "", "state": "lost"}]}, "machines/0/name/: '' is none"),
+        ({"machines": [{"name": "a", "state": "lost", "moon": 1}]}, "machines/0/moon is not known"),
+        ({"machines": [{"name": "a", "state": "lost", "attempts": True}]}, "machines/0/attempts/ is no integer"),
+        ({"machines": [{"name": "a", "state": "lost", "before": [3]}]}, "machines/0/before/0/ is no string"),
+        ({"run": "../../x"}, "run/: '../../x' is none"),
+        ({"schema_version": 2}, "schema_version/: '2' is none"),
     ],
 )
 def test_what_is_none_is_refused_by_its_name(tmp_path: Path, change: dict[str, object], said: str) -> None:
