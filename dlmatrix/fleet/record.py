@@ -159,9 +159,7 @@ def _is(value: Any, kind: str) -> bool:
         "boolean": bool,
         "integer": int,
     }
-    return isinstance(value, kinds[kind] if kind in kinds else (int, float)) and (
-        kind == "boolean" or not isinstance(value, bool)
-    )
+    return isinstance(value, kinds.get(kind) or (int, float)) and (kind == "boolean" or not isinstance(value, bool))
 
 
 def _row(machine: Mapping[str, Any]) -> Row:

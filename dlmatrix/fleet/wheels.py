@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from packaging.markers import Marker
+
 from dlmatrix.errors import NetworkError
 from dlmatrix.fleet.order import Part
 from dlmatrix.fleet.parts import wheels_part
@@ -60,17 +62,39 @@ def _download(lock: Path, pythons: Sequence[str], folder: Path) -> None:
     aside.mkdir(parents=True)
     try:
         for python in pythons:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-            command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--dest", str(aside)]
-            command += ["--python-version", python, "--implementation", "cp"]
-            command += [word for platform in _PLATFORMS for word in ("--platform", platform)]
-            done = run_lines([*command, "--requirement", str(lock)], say=lambda line: None, environ=os.environ)
-            if done.exit_code != 0:
-                said = [line for line in done.said.splitlines() if line.startswith("ERROR")] or [done.said[-300:]]
-                raise NetworkError(
-                    f"{lock.name}: its wheels for Python {python} could not be downloaded: {said[-1]}",
-                    "see that the index answers, and that pip is here: python -m pip --version",
-                )
+            # A lock may tell the first release of a Python from its last.
+            texts = {_of_python(lock, version): version for version in (f"{python}.0", f"{python}.99")}
+            for text, version in texts.items():
+                asked = aside / "asked.txt"
+                asked.write_text(text, encoding="utf-8")
+                _pip(lock, version, asked)
+                asked.unlink()
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _pip(lock: Path, python: str, asked: Path) -> None:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--dest", str(asked.parent)]
+    command += ["--python-version", python, "--implementation", "cp"]
+    command += [word for platform in _PLATFORMS for word in ("--platform", platform)]
+    done = run_lines([*command, "--requirement", str(asked)], say=lambda line: None, environ=os.environ)
+    if done.exit_code != 0:
+        said = [line for line in done.said.splitlines() if line.startswith("ERROR")] or [done.said[-300:]]
+        raise NetworkError(
+            f"{lock.name}: its wheels for Python {python} could not be downloaded: {said[-1]}",
+            "see that the index answers, and that pip is here: python -m pip --version",
+        )
+
+
+def _of_python(lock: Path, version: str) -> str:
+    """The entries of a lock that are for a Python. pip itself holds markers against the one that runs it."""
+    here = {"python_version": version.rpartition(".")[0], "python_full_version": version}
+    kept = []
+    for line in lock.read_text(encoding="utf-8").replace("\\\n", " ").splitlines():
+        pin, *hashes = line.split(" --hash=")
+        requirement, _, marker = pin.partition(";")
+        if not line.startswith("#") and (not marker or Marker(marker.strip()).evaluate(here)):
+            kept.append(" --hash=".join([requirement.strip(), *map(str.strip, hashes)]))
+    return "\n".join(kept) + "\n"
