@@ -101,6 +101,24 @@ def bundle(session: nox.Session) -> None:
 
 
 @nox.session
+def fleet(session: nox.Session) -> None:
+    """Check every machine of a lab, or every node of a cluster: -- INVENTORY --env gpu-torch."""
+    if "--slurm" not in session.posargs:
+        ansible(session)
+    dlmatrix(session, "fleet", *session.posargs)
+
+
+def ansible(session: nox.Session) -> None:
+    """Install the extra for a lab into the checkout's environment, where it lacks it."""
+    session.run("make", "--silent", "setup", external=True, log=False)
+    lock, done = ROOT / "envs" / "locks" / "fleet.txt", ROOT / ".venv" / ".fleet"
+    newer = max(lock.stat().st_mtime, (ROOT / ".venv" / ".tools").stat().st_mtime)
+    if not done.exists() or done.stat().st_mtime < newer:
+        tool(session, "pip", "install", "--quiet", "--require-hashes", "--requirement", str(lock))
+        done.touch()
+
+
+@nox.session
 def compare(session: nox.Session) -> None:
     """Compare two reports, or those of many machines: -- A B says SAME, FASTER, SLOWER or UNCLEAR."""
     dlmatrix(session, "compare", *session.posargs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dlmatrix.errors import DlmatrixError
 from dlmatrix.fleet.protocol import Carrier
-from dlmatrix.fleet.record import Fleet, write
+from dlmatrix.fleet.record import Fleet, read, write
 from dlmatrix.fleet.row import Row
 
 #: Receives the fleet whenever a machine has come further, and the machines that have.
@@ -33,6 +33,7 @@ def carry_on(folder: Path, fleet: Fleet, carrier: Carrier, show: Show) -> Fleet:
                 fleet = _follow(folder, fleet, carrier, show)
             waiting = {row.name: row for row in fleet.machines if row.name in before and row.tried_again}
     except DlmatrixError:
+        fleet = read(folder)  # with each answer that came before
         moving = {row.name: before[row.name] for row in fleet.machines if row.meaning.moving and row.name in before}
         write(folder, replace(fleet.with_rows(moving), ended=True))
         raise
@@ -46,9 +47,11 @@ def _follow(folder: Path, fleet: Fleet, carrier: Carrier, show: Show) -> Fleet:
     """Look until nothing changes any more."""
     while not carrier.over():
         changed = carrier.look()
-        answered = any(not row.meaning.moving for row in changed.values())
+        attempts = {row.name: row.attempts for row in fleet.machines}
+        # What a killed command is to know: that checks began, and each answer.
+        kept = any(not row.meaning.moving or row.attempts != attempts[row.name] for row in changed.values())
         fleet = fleet.with_rows(changed)
-        if answered:
+        if kept:
             fleet = write(folder, fleet)
         show(fleet, changed)
     return fleet
