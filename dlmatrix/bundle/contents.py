@@ -37,13 +37,12 @@ def checkout(root: Path, say: Say) -> tuple[list[Source], str]:
 
     Of an unpacked bundle, those that it came with.
     """
+    new: list[str] = []
     if (root / ".git").exists():
         new = _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
         names = sorted({*_git(root, "ls-files", "-z").split("\0"), *new})
         commit = _git(root, "rev-parse", "HEAD").strip()
         commit += " and changes" if _git(root, "status", "--porcelain") else ""
-        for name in filter(None, new):
-            say(f"git does not know this file yet, and it goes with the others: {name}")
     elif (root / MANIFEST).is_file():
         manifest = read_manifest((root / MANIFEST).read_bytes(), str(root / MANIFEST))
         names = [member.path for member in manifest.members if not member.path.startswith(f"{FOLDER}/")]
@@ -56,6 +55,8 @@ def checkout(root: Path, say: Say) -> tuple[list[Source], str]:
         if file.is_file() and not file.is_symlink():
             stat = file.stat()
             executable = bool(stat.st_mode & 0o100)
+            if name in new:
+                say(f"git does not know this file yet, and it goes with the others: {name}")
             found.append(Source(path=name, origin="checkout", content=file, size=stat.st_size, executable=executable))
     return found, commit
 

@@ -9,7 +9,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -37,13 +37,14 @@ _TRIES, _SECONDS = 3, 60
 
 @dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """One file of an index or of a folder; ``url`` may hold a password, and is shown to nobody."""
+    """One file of an index or of a folder, the same wherever it comes from."""
 
     name: str
-    url: str
     sha256: str
+    #: it may hold a password, and is shown to nobody
+    url: str = field(compare=False, repr=False)
     #: None where the index does not say
-    size: int | None
+    size: int | None = field(compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

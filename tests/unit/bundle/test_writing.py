@@ -258,7 +258,7 @@ def test_the_checkout_goes_as_it_is_less_what_git_ignores(tmp_path: Path) -> Non
         (".gitignore", False), ("changed", False), ("kept", False), ("new", False), ("run", True)
     ]  # fmt: skip
     assert commit.endswith(" and changes")
-    assert [line.rpartition(": ")[2] for line in said] == ["link", "new"]
+    assert [line.rpartition(": ")[2] for line in said] == ["new"]
 
 
 def test_what_starts_it_needs_the_standard_library_alone(root: Path) -> None:
