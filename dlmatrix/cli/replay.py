@@ -28,6 +28,9 @@ def add(verbs: Verbs) -> None:
         "--branch", default="cpu", metavar="NAME", help="cpu, gpu, or part of a tab's name (default: cpu)"
     )
     parser.add_argument("--python", metavar="VERSION", help="which Python (default: the guide's, else the matrix's)")
+    parser.add_argument(
+        "--date", default="", metavar="DAY", help="the index as of a day: 2022-05-25 (default: today's)"
+    )
     parser.add_argument("--pip", default="", metavar="VERSION", help="which pip (default: the one of that Python)")
     parser.add_argument(
         "--engine", choices=("venv", "docker"), default="venv", help="where its steps are carried out (default: venv)"
@@ -45,6 +48,7 @@ def replay(
     steps: bool,
     branch: str,
     python: str | None,
+    date: str,
     pip: str,
     engine: str,
     no_search: bool,
@@ -60,6 +64,8 @@ def replay(
 
     if budget <= 0:
         raise UsageError(f"--budget {budget:g}: nothing can be done in no time", "leave it out, or give more seconds")
+    if date:
+        _check_day(date)
     read = read_guide(guide)
     reading = read_steps(read, branch)
     if steps:
@@ -67,7 +73,7 @@ def replay(
             say(line)
         return 0
     tell: Say = (lambda line: None) if json else say
-    outcome, data, folder = _carried_out(read, reading, python, pip, engine, no_search, budget, report, tell)
+    outcome, data, folder = _carried_out(read, reading, python, date, pip, engine, no_search, budget, report, tell)
     if json:
         from dlmatrix.report.write import dumps
 
@@ -76,10 +82,20 @@ def replay(
     return {"works": 0, "works in translation": 0}.get(outcome.kind, 1 if "broken" in outcome.kind else EXIT_SKIPPED)
 
 
+def _check_day(date: str) -> None:
+    import datetime
+
+    try:
+        datetime.date.fromisoformat(date)
+    except ValueError:
+        raise UsageError(f"--date {date}: no day", "write it as 2022-05-25") from None
+
+
 def _carried_out(  # noqa: PLR0917 - the verb's own options
     read: Guide,
     reading: Reading,
     python: str | None,
+    date: str,
     pip: str,
     engine: str,
     no_search: bool,
@@ -88,12 +104,15 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     tell: Say,
 ) -> tuple[Outcome, dict[str, Any], Path]:
     import contextlib
+    import dataclasses
     import datetime
     import os
 
     import uv
 
     from dlmatrix.engines.pythons import Pythons
+    from dlmatrix.guides.branches import other_branches
+    from dlmatrix.guides.dates import held_to
     from dlmatrix.guides.exports import nearest_env
     from dlmatrix.guides.outcome import Outcome, outcome_lines, played_lines
     from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
@@ -134,14 +153,24 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     with contextlib.ExitStack() as stack:
         stack.enter_context(made(folder))  # before it costs a minute
         stack.enter_context(working(root))
+        if date:
+            setting = dataclasses.replace(setting, held=held_to(setting, steps, chosen, date))
         live = stack.enter_context(player(setting, read, told))
         played = live.play(steps, chosen, pip)
         found = None
         if played.first_break and not no_search:
             live.quiet()
             found = search(setting, read, steps, played, pip, live)
-        env = nearest_env(matrix, played)
-        outcome = Outcome(guide=read, steps=steps, replay=played, verdict=verdict(played), search=found, env=env)
+        outcome = Outcome(
+            guide=read,
+            steps=steps,
+            replay=played,
+            verdict=verdict(played),
+            search=found,
+            env=nearest_env(matrix, played),
+            branches=() if played.blind else tuple(other_branches(setting, steps, chosen)),
+            date=date,
+        )
         for line in outcome_lines(outcome):
             tell(line)
         data = replay_data(outcome, about, started, host.describe())

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from dlmatrix.errors import UsageError
 from dlmatrix.guides.classify import requirements
 from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
@@ -23,6 +24,9 @@ from dlmatrix.matrix.site import index_config, uv_environment
 from dlmatrix.system.process import run_lines
 from dlmatrix.system.working import scratch
 
+_TORCH = re.compile(r"(?:torch|triton|nvidia-)")
+#: A day that never was, for what may be of any; and how many packages may be.
+_LATER, _MOST_LATER = "2999-01-01", 8
 #: The first and the last month in which a guide's pins are looked for.
 _FIRST_YEAR = 2016
 
@@ -31,6 +35,7 @@ def resolved(
     setting: Setting, asked: Sequence[str], python: str, *, date: str = "", alone: bool = False
 ) -> dict[str, str]:
     """What the index would give for requirements on a day, wheels only; empty where it gives nothing."""
+    later: list[str] = []
     with scratch(setting.root) as folder:
         (folder / "uv.toml").write_text(index_config(setting.site), encoding="utf-8")
         (folder / "in.txt").write_text("\n".join(asked) + "\n", encoding="utf-8")
@@ -38,13 +43,19 @@ def resolved(
         command += ["--no-header", "--no-annotate", "--only-binary=:all:", "--python-version", python]
         command += [*(["--no-deps"] if alone else []), *(["--exclude-newer", date] if date else [])]
         environ = uv_environment(setting.site, os.environ) | {"UV_PYTHON_DOWNLOADS": "never"}
-        done = run_lines(
-            [*command, str(folder / "in.txt")],
-            say=lambda line: None,
-            environ=environ,
-            cwd=Path(folder),
-            timeout_seconds=120,
-        )
+        while True:
+            done = run_lines(
+                [*command, *later, str(folder / "in.txt")],
+                say=lambda line: None,
+                environ=environ,
+                cwd=Path(folder),
+                timeout_seconds=120,
+            )
+            # Nothing is built here, so what had no wheel on that day is taken from a later one.
+            source = re.search(r"Wheels are required for `([\w.-]+)`", done.said) if date and done.exit_code else None
+            if source is None or f"{source[1]}={_LATER}" in later or len(later) > 2 * _MOST_LATER:
+                break
+            later += ["--exclude-newer-package", f"{source[1]}={_LATER}"]
     if done.exit_code != 0:
         return {}
     lines = done.stdout.decode("utf-8", "replace").splitlines()
@@ -54,12 +65,26 @@ def resolved(
 def asked_of(steps: Sequence[Step], broken: Played) -> list[str]:
     """What the guide asks an index for, up to the break."""
     lines = [s for s in steps if s.kind == "install" and s.line <= broken.step.line]
-    return [
-        one
-        for step in lines
-        for one in requirements(step.text)
-        if re.match(r"[A-Za-z][\w.-]*(?:\[[\w,-]+\])?(?:[<>=!~].*)?$", one)
-    ]
+    return [one for step in lines for one in asked_in(step)]
+
+
+def asked_in(step: Step) -> list[str]:
+    """What an install command asks an index for: no files, no addresses."""
+    found = requirements(step.text)
+    return [one for one in found if re.match(r"[A-Za-z][\w.-]*(?:\[[\w,-]+\])?(?:[<>=!~].*)?$", one)]
+
+
+def held_to(setting: Setting, steps: Sequence[Step], python: str, date: str) -> tuple[str, ...]:
+    """What a guide's installations would have brought on a day, as pins. Raises UsageError where that is nothing."""
+    asked = [one for step in steps if step.kind == "install" for one in asked_in(step)]
+    found = resolved(setting, asked, python, date=date) if asked else {}
+    if asked and not found:
+        raise UsageError(
+            f"--date {date}: the index had no wheels of {', '.join(asked)} for Python {python} on that day",
+            "name a later day, or another --python",
+        )
+    # Which torch can be had here without CUDA is another matter: see translate.cpu_torch.
+    return tuple(f"{name}=={version}" for name, version in found.items() if not _TORCH.match(name))
 
 
 def differing(setting: Setting, guide: Guide, steps: Sequence[Step], replay: Replay) -> tuple[str, dict[str, str]]:

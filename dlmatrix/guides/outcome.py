@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlmatrix.errors import shown
+from dlmatrix.guides.branches import Branch
 from dlmatrix.guides.classify import RUN
 from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.exports import diff, dockerfile, env_file
@@ -30,6 +31,10 @@ class Outcome:
     search: Search | None
     #: the env of the matrix that has the framework in the version that it brings; empty where none has
     env: str
+    #: the ways that were not gone
+    branches: tuple[Branch, ...] = ()
+    #: the day whose versions installations were held to; empty where it was today's
+    date: str = ""
 
     @property
     def edits(self) -> tuple[Edit, ...]:
@@ -56,7 +61,7 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """The verdict, the first break, and the change with which it works."""
     replay = outcome.replay
     yield ""
-    yield f"Python {replay.asked}, pip {replay.pip}"
+    yield f"Python {replay.asked}, pip {replay.pip}" + (f", as of {outcome.date}" if outcome.date else "")
     yield f"verdict: {shown(words_of(outcome))}"
     if broken := replay.first_break:
         yield f"first break: line {broken.line or broken.step.line}: {shown(broken.step.text.strip().splitlines()[0])}"
@@ -70,6 +75,10 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     if outcome.edits:
         yield "the change:"
         yield from (f"    {shown(line)}" for line in diff(outcome.guide, outcome.steps, outcome.edits).splitlines())
+    for branch in outcome.branches:
+        mark = {True: "it resolves", False: "it resolves to nothing", None: "not asked"}[branch.works]
+        yield f"other branch, line {branch.line}: {shown(branch.step)[:100]}"
+        yield f"    {mark}: {shown(branch.words)}"
     if outcome.env:
         yield f"env of the matrix: {outcome.env}"
 
@@ -97,6 +106,8 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
         "python": replay.asked,
         "pip": replay.pip,
         "env": outcome.env,
+        "as_of": outcome.date,
+        "branches": [{"line": b.line, "step": b.step, "works": b.works, "words": b.words} for b in outcome.branches],
         "first_break": _break(broken) if broken else None,
         "substitution": [
             {"words": e.words, "name": e.name, "source": e.source, "python": e.python} for e in outcome.edits
@@ -131,6 +142,9 @@ def summary(outcome: Outcome) -> str:
         if one.step.kind in RUN or one.outcome == "unjudged":
             why = cell("; ".join([*one.notes, one.reason]).strip("; ")[:200])
             lines.append(f"| {one.step.line} | {_code(one.step.text[:100])} | {one.outcome} | {why} |")
+    if outcome.branches:
+        lines += ["", "Other branches, resolved and not installed:", ""]
+        lines += [f"- line {b.line}, {_code(b.step)}: {cell(b.words)}" for b in outcome.branches]
     if outcome.edits:
         change = diff(outcome.guide, outcome.steps, outcome.edits)
         fence = "`" * max([3, *(len(one) + 1 for one in re.findall("`+", change))])  # a guide's own would end it

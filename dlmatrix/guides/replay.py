@@ -42,6 +42,8 @@ class Setting:
     pythons: Pythons
     say: Say
     until: float
+    #: what every installation is held to
+    held: tuple[str, ...] = ()
     #: makes a world where it is no folder of this machine
     make: Callable[[], contextlib.AbstractContextManager[World]] | None = None
 
@@ -58,6 +60,7 @@ class Verdict:
 def player(setting: Setting, guide: Guide, tell: Callable[[Played], None] = lambda one: None) -> Iterator[Player]:
     """A player in a new world, which is gone afterwards. Raises SkippedEnv where none can be made."""
     with (setting.make or partial(_in_a_folder, setting))() as world:
+        world.constraints += setting.held
         yield Player(world, setting.site, tell, name=guide.file.name, until=setting.until)
 
 

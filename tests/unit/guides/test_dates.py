@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
-from dlmatrix.guides.dates import caps, fewest, named_first
+from dlmatrix.errors import UsageError
+from dlmatrix.guides.branches import other_branches
+from dlmatrix.guides.dates import caps, fewest, held_to, named_first
+from dlmatrix.guides.model import Step
+from tests.unit.guides.test_replay import PYTHON, setting, wheel
 
 NAMES = [f"p{number}" for number in range(22)]
 
@@ -33,3 +38,32 @@ def test_what_a_traceback_leads_through_is_first() -> None:
 
 def test_a_cap_keeps_the_series() -> None:
     assert caps({"protobuf": "3.20.3", "numpy": "1.26.4", "x": "2"}) == ["protobuf<3.21", "numpy<1.27", "x<2.1"]
+
+
+def test_other_branches_are_resolved_and_what_asks_elsewhere_is_not_asked(tmp_path: Path, root: Path) -> None:
+    folder = tmp_path / "index"
+    wheel(folder, "alpha_gpu", "2.0", "")
+    (folder / "alpha_gpu").rename(folder / "alpha-gpu")
+    steps = [
+        Step(text="pip install alpha", kind="install", line=1),
+        Step(text="pip install alpha-gpu", kind="other branch", line=2),
+        Step(text="pip install beta-gpu", kind="other branch", line=3),
+        Step(text="pip install alpha", kind="other branch", line=4),
+        Step(text="pip install -i https://cuda.example/simple alpha-cu118", kind="other branch", line=5),
+        Step(text="nvidia-smi", kind="other branch", line=6),
+    ]
+    found = list(other_branches(setting(root, folder, []), steps, PYTHON))
+    assert [(one.line, one.works) for one in found] == [(2, True), (3, False), (5, None)]
+    assert found[0].words == "alpha-gpu 2.0; 1 packages"
+
+
+def test_a_day_on_which_the_index_had_nothing_is_said(tmp_path: Path, root: Path) -> None:
+    wheel(tmp_path / "index", "alpha", "1.0", "")  # a folder tells no day of anything
+    steps = [Step(text="pip install alpha", kind="install", line=1)]
+    with pytest.raises(UsageError, match="--date 2020-01-01: the index had no wheels of alpha for Python"):
+        held_to(setting(root, tmp_path / "index", []), steps, PYTHON, "2020-01-01")
+
+
+def test_a_day_is_a_day(cli: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("x", encoding="utf-8")
+    assert cli("replay", str(tmp_path / "a.md"), "--date", "last May")[0] == 2

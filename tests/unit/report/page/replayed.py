@@ -43,6 +43,12 @@ def replay(**more: Any) -> Json:
         "python": "3.11",
         "pip": "23.2.1",
         "env": "cpu-torch-2.13",
+        "as_of": "2019-06-30",
+        "branches": [
+            {"line": 16, "step": "pip install alpha-gpu", "works": True, "words": "alpha-gpu 1.0; 3 packages"},
+            {"line": 17, "step": "pip install beta", "works": False, "words": "no wheels of it for Python 3.11"},
+            {"line": 18, "step": "pip install -f x y", "works": None, "words": "it asks another index, or for files"},
+        ],
         "first_break": {"line": 8, "step": "import alpha\nprint(alpha.two())", "reason": f"AttributeError: {HOSTILE}"},
         "substitution": [{"words": "alpha → alpha==2.0", "name": "a pin", "source": "the message itself",
                           "python": ""}],
