@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import docker
 
-from tests.faults import disks, files, hostile, lack, signals
+from tests.faults import disks, engine_disk, files, hostile, lack, secret, signals
 from tests.faults.judge import Fault, judge
 from tests.faults.stage import ROOT, stage
 
@@ -28,7 +28,8 @@ fault was last staged; one that never was has no row.
 
 | engine | fault | exit code | held |
 |---|---|---|---|"""
-_MODULES = (signals, disks, hostile, files, lack)
+#: What the faults are written in, in the order of the page.
+MODULES = (signals, disks, engine_disk, hostile, secret, files, lack)
 
 
 def main(arguments: list[str]) -> int:
@@ -66,7 +67,7 @@ def _engines() -> list[str]:
 
 
 def _faults(engine: str) -> Iterator[Fault]:
-    for module in _MODULES:
+    for module in MODULES:
         yield from module.faults(engine)
 
 

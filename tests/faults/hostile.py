@@ -25,6 +25,23 @@ _ON_DOCKER = {
 _MARKUP = "<script>alert(1)</script>[bold red]x[/] ]]> &amp; `x` | @all"
 
 
+#: What each key of an env's file has, as it stands there; without its first and last sign it is replaced.
+_VALUES = {
+    "a series": 'series = "torch"',
+    "a version": 'version = "1.0.0"',
+    "a Python": 'python = "3.11"',
+    "a date": 'exclude-newer = "2026-11-01T00:00:00Z"',
+    "a requirement": 'requirements = ["dlmatrix-tiny==1.0.0"]',
+    "a status": 'status = "impossible"',
+    "a reason": 'reason = "a test\'s env"',
+}
+
+
+def _inner(line: str) -> str:
+    """The text between the quotes of a line of TOML."""
+    return line.split('"')[1]
+
+
 def acted(stage: Stage, **act: Any) -> Run:
     """What an env gives out instead of a passing document."""
     stage.act(**act)
@@ -83,7 +100,11 @@ def other_wheel(stage: Stage) -> Run:
 def password(stage: Stage) -> Run:
     """An address of an index that has a password, and does not answer."""
     index = f"http://user:{SECRET}@127.0.0.1:9/simple"
-    find = {"UV_FIND_LINKS": "", "UV_CACHE_DIR": str(stage.folder / "cache")}
+    find = {
+        "UV_FIND_LINKS": "",
+        "UV_CACHE_DIR": str(stage.folder / "cache"),
+        "XDG_CACHE_HOME": str(stage.folder / "no"),
+    }
     return lock(stage, lambda text: f"{text}# {stage.runs}\n", UV_DEFAULT_INDEX=index, **find)
 
 
@@ -124,15 +145,31 @@ def _all(engine: str) -> Iterator[Fault]:
     yield gives("a document that says passed, and exit code 1", 11, says="nothing went wrong", ends=1)
     yield gives("5 GB of output", 0, floods=80_000)
     yield gives("its own kill by SIGABRT after a document", 11, 14, kills=6)
-    for key, old in (("a requirement", "dlmatrix-tiny==1.0.0"), ("a reason", "a test's env")):
+    for key, old in _VALUES.items():
         yield row(
             f"terminal escapes in {key} of an env's file",
-            partial(env_file, old=old, new=r"\u001b[2J\u0007"),
+            partial(env_file, old=old, new=old.replace(_inner(old), r"\u001b[2J\u0007")),
             3,
-            0,
             says="cannot be shown",
         )
-        yield row(f"markup in {key} of an env's file", partial(env_file, old=old, new="[red]x[/] <b>"), 0, 3)
+        yield row(
+            f"markup in {key} of an env's file",
+            partial(env_file, old=old, new=old.replace(_inner(old), "[red]x[/] <b>")),
+            3,
+            *((0,) if key == "a reason" else ()),
+        )
+    yield row(
+        "terminal escapes in a key of an env's file",
+        partial(env_file, old="[cpu]", new='[cpu]\n"\\u001b[2J" = 1'),
+        3,
+        says=r"torch-1\.0\.toml",
+    )
+    yield row(
+        "a number of 400 digits in an env's file",
+        partial(env_file, old="size-budget-mb = 400", new=f"size-budget-mb = {'9' * 400}"),
+        3,
+        0,
+    )
     yield row(
         "an env's file is cut off",
         partial(env_file, old='"dlmatrix-tiny==1.0.0"]', new='"dlm'),

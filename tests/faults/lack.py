@@ -90,7 +90,11 @@ def faults(engine: str) -> Iterator[Fault]:
         return Fault(title=title, stage=staged, engine=engine, codes=codes, **more)  # type: ignore[arg-type]
 
     yield row("no HOME, no USER", partial(without_home), 0, keeps=(FIRST,))
+    for title, years in (("at the year 1970", -56), ("twenty years ahead", 20)):
+        yield row(f"the system's clock is {title}", partial(clock, years=years), 0, keeps=(FIRST,))
     if engine == "venv":
+        if os.geteuid() == 0:  # only root mounts
+            yield row("nothing can be written to /dev/shm", no_shared_memory, 0, keeps=(FIRST,))
         files, space = (resource.RLIMIT_NOFILE, 24), (resource.RLIMIT_AS, 300 << 20)
         yield row("24 open files", partial(limited, limit=files[0], value=files[1]), 0, keeps=(FIRST,))
         yield row("300 MB of address space", partial(limited, limit=space[0], value=space[1]), 0, keeps=(FIRST,))
@@ -128,6 +132,26 @@ def faults(engine: str) -> Iterator[Fault]:
             4,
             says="no Docker engine answers",
         )
+
+
+def clock(stage: Stage, years: int) -> Run:
+    """The clock of the machine is wrong, for the run and all that it starts here."""
+    library = stage.folder / "clock.so"
+    source = str(Path(__file__).with_name("clock.c"))
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"], check=True)
+    seconds = str(years * 365 * 86400)
+    lock = stage.root / "envs" / "locks" / f"{FIRST}.txt"
+    before = lock.read_text()
+    lock.write_text(f"{before}# {stage.runs}\n")
+    run = stage.run(LD_PRELOAD=str(library), FAULTS_CLOCK=seconds)
+    lock.write_text(before)
+    return run
+
+
+def no_shared_memory(stage: Stage) -> Run:
+    """The machine has no shared memory that can be written."""
+    program = 'mount -t tmpfs -o ro,size=4k none /dev/shm && exec "$@"'
+    return stage.start(within=("unshare", "--mount", "sh", "-c", program, "sh")).finish()
 
 
 def without_home(stage: Stage) -> Run:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 from tests.faults.judge import Fault
 from tests.faults.stage import FIRST, ROOT, SECOND, Run, Stage, poll
@@ -31,12 +32,16 @@ def building(stage: Stage) -> Iterator[Run]:
     finish = stage.root / "docker" / "finish-env"
     before = lock.read_text(), finish.read_text()
     lock.write_text(f"{before[0]}# {stage.runs}\n")
-    finish.write_text(f"echo {stage.runs}; sleep 600\n{before[1]}")
+    # No other sleep on this machine is so long, and what runs in the engine's containers is seen from here.
+    seconds = f"600.{os.getpid()}{stage.runs}"
+    finish.write_text(f"sleep {seconds}\n{before[1]}")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
         run = stage.start(UV_DEFAULT_INDEX=index)
-        word = b"buildx\0build" if stage.engine == "docker" else b"pip\0install"
-        poll(lambda: any(word in _line(number) for number in stage.processes()))
+        if stage.engine == "docker":  # not before: docker's command swallows a signal that comes while buildx starts
+            poll(lambda: any(seconds.encode() in _line(int(one.name)) for one in Path("/proc").glob("[0-9]*")))
+        else:
+            poll(lambda: any(b"pip\0install" in _line(number) for number in stage.processes()))
         try:
             yield run
         finally:

@@ -89,9 +89,13 @@ class Stage:
         when: str = "before",
         nox: bool = False,
         output: int = subprocess.PIPE,
+        within: tuple[str, ...] = (),
         **changes: str,
     ) -> Run:
-        """Start a run of the first env, or what is named; ``pause`` is the function to stop at."""
+        """Start a run of the first env, or what is named; ``pause`` is the function to stop at.
+
+        ``within`` is a command that starts the one that follows it.
+        """
         self.runs += 1
         report = self.folder / f"report-{self.runs}"
         words = list(arguments) or ["run", FIRST]
@@ -111,6 +115,7 @@ class Stage:
         if nox:
             name, *rest = words[1:]
             command = [sys.executable, "-m", "nox", "-f", str(self.root / "noxfile.py"), "-s", name, "--", *rest]
+        command = [*within, *command]
         environ = os.environ | {"PYTHONPATH": str(ROOT), **self.environ, **changes}
         process = subprocess.Popen(
             command,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults import disks, files, hostile, lack, signals
+from tests.faults.__main__ import MODULES
 from tests.faults.judge import SECRET, Fault, judge
 from tests.faults.stage import Run
 from tests.unit.documents import check, document
@@ -71,5 +71,5 @@ def test_what_is_wrong_is_not(tmp_path: Path, wrong: dict[str, Any], complaint: 
 
 @pytest.mark.parametrize("engine", ["venv", "docker"])
 def test_each_fault_has_a_title_of_its_own(engine: str) -> None:
-    titles = [fault.title for module in (signals, disks, hostile, files, lack) for fault in module.faults(engine)]
+    titles = [fault.title for module in MODULES for fault in module.faults(engine)]
     assert len(titles) == len(set(titles)) > 20
