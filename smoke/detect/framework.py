@@ -64,6 +64,8 @@ def _settings(notes: Notes, framework: str, environ: dict[str, str]) -> None:
     if not suspects:
         return
     notes.calling("a step of training with the user's settings")
+    # Others may be using the GPU: a TensorFlow that is not told so takes all of its memory.
+    environ = dict({"TF_FORCE_GPU_ALLOW_GROWTH": "true"}, **environ)
     problem, _ = trial.step(framework, environ, _STEP)
     if not problem:
         return

@@ -9,6 +9,8 @@ import pytest
 
 from smoke import settings, trial
 from smoke.checks import user_settings
+from smoke.detect import framework
+from smoke.detect.witness import Notes
 from tests.unit.smoke.facts import context
 
 CLEARED = [
@@ -192,3 +194,22 @@ def test_the_checks_see_no_setting_and_a_home_of_their_own_that_is_gone_afterwar
     assert seen.split()[1] == "None"
     assert seen.split()[2] != str(tmp_path)
     assert not os.path.exists(seen.split()[2])
+
+
+def test_the_doctor_s_step_leaves_memory_to_others_and_names_the_guilty(monkeypatch):
+    tried = []
+
+    def step(_framework, environ, _limit, _bare=False):
+        tried.append(environ)
+        return ("no such log" if "TORCH_LOGS" in environ else ""), ""
+
+    monkeypatch.setattr(trial, "step", step)
+    notes = Notes()
+    framework._settings(notes, "torch", {"TORCH_LOGS": "x", "XLA_FLAGS": "y"})
+    assert notes.facts["step"] == {"problem": "no such log", "guilty": {"TORCH_LOGS": "x"}}
+    assert all(environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for environ in tried)
+    assert len(tried) == 3
+    quiet = Notes()
+    framework._settings(quiet, "torch", {"OMP_NUM_THREADS": "4"})
+    assert len(tried) == 3
+    assert quiet.facts == {"settings": {}}
