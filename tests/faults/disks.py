@@ -14,6 +14,8 @@ _ON_DOCKER = {
     "the working folder's disk is full",
     "the working folder's disk fills up before the build",
     "the report's disk fills up before the page",
+    "the layers' disk is full",
+    "the layers' disk is read-only",
     "TMPDIR is full",
     "TMPDIR is read-only",
 }
@@ -86,6 +88,17 @@ def building(stage: Stage) -> Run:
     before = lock.read_text()
     lock.write_text(f"{before}# other\n")
     with small_disk(stage.state / "venvs", "40k", full=False):
+        run = stage.run()
+    lock.write_text(before)
+    return run
+
+
+def layers(stage: Stage, *, full: bool = True, read_only: bool = False) -> Run:
+    """The folder of an image's layers, when one must be made."""
+    lock = stage.root / "envs" / "locks" / f"{FIRST}.txt"
+    before = lock.read_text()
+    lock.write_text(f"{before}# other\n")
+    with small_disk(stage.folder / "cache", full=full, read_only=read_only):
         run = stage.run()
     lock.write_text(before)
     return run
@@ -182,6 +195,9 @@ def _all(engine: str) -> Iterator[Fault]:
     yield row("the history's disk is full", history, 0, says="history: not kept: .*No space")
     yield row("the history is read-only", partial(history, **read_only), 0, says="history: not kept: .*Read-only")
     yield row("no room to make a virtual environment", building, 9, says=_FULL)
+    if engine == "docker":
+        yield row("the layers' disk is full", layers, 9, says=_FULL)
+        yield row("the layers' disk is read-only", partial(layers, **read_only), 9, says="Read-only")
     yield row("TMPDIR is full", temporary, 0, 9, says="passed|tmp.*No space")
     yield row("TMPDIR is read-only", partial(temporary, **read_only), 0, 9, says="passed|tmp.*Read-only")
     yield row("the output goes to a full disk", output, 9, keeps=(FIRST,), killed=True)

@@ -236,6 +236,7 @@ def _furnish(made: Stage) -> None:
     made.act()
     (made.folder / "tmp").mkdir()
     made.environ |= {"UV_FIND_LINKS": str(wheels), "TMPDIR": str(made.folder / "tmp")}
+    made.environ["DLMATRIX_CACHE_DIR"] = str(made.folder / "cache")
     made.environ["XDG_STATE_HOME"] = str(made.folder / "state")
 
 

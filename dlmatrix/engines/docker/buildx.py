@@ -11,12 +11,20 @@ from dlmatrix.system.process import Say
 
 
 def buildx(
-    command: Sequence[str], name: str, *, say: Say = lambda line: None, local: Callable[[], Local] | None = None
+    command: Sequence[str],
+    name: str,
+    *,
+    say: Say = lambda line: None,
+    where: str = "the Docker engine",
+    local: Callable[[], Local] | None = None,
 ) -> None:
-    """Run a ``docker buildx`` command for the env or image of that name; ``local`` says which files were at hand."""
+    """Run a ``docker buildx`` command for the env or image of that name.
+
+    ``where`` says where it writes, ``local`` which files were at hand.
+    """
     done = run_docker(command, say=say)
     if done.exit_code != 0 and vanished(done.said):
         say("the engine deleted a layer meanwhile: the same build once more")
         done = run_docker(command, say=say)
     if done.exit_code != 0:
-        raise explain(done.said, name, "the Docker engine", done.exit_code, local() if local else None)
+        raise explain(done.said, name, where, done.exit_code, local() if local else None)

@@ -143,7 +143,7 @@ class Images:
         command = command_line(how, "--interactive", "--env=PYTHONHASHSEED=0", *names)
         done = run_docker(command, stdin=given, stdout=made)
         if done.exit_code != 0:
-            raise explain(done.said, ref, "the Docker engine", done.exit_code)
+            raise explain(done.said, ref, _either(Path(made.name)), done.exit_code)
 
     def base_layout(self, ref: str, folder: Path) -> None:
         """Write an image, its layers as the engine has them, as an OCI layout; one that is not there is pulled."""
@@ -155,7 +155,7 @@ class Images:
         (context / "Dockerfile").write_text(f"FROM {ref}\n", encoding="utf-8")
         command = ["docker", "buildx", "build", "--builder", builder(), "--progress", "plain", "--provenance=false"]
         command += ["--output", f"type=oci,dest={folder},tar=false", str(context)]
-        buildx(command, ref)
+        buildx(command, ref, where=_either(folder))
 
     def _saved(self, ref: str, folder: Path) -> None:
         """The same of a classic store, which writes layouts only by this command, and only of what is there."""
@@ -202,6 +202,11 @@ def _pack(files: Mapping[str, Path | bytes], outward: int) -> None:
             info.size = len(content) if isinstance(content, bytes) else content.stat().st_size
             with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
                 tar.addfile(info, file)
+
+
+def _either(made: Path) -> str:
+    """Where a command writes that leaves a file on this machine."""
+    return f"the Docker engine, or this machine in {made.parents[1]},"
 
 
 def layers_of(history: Sequence[Mapping[str, Any]]) -> tuple[dict[str, str | int], ...]:
