@@ -217,6 +217,7 @@ def _carry_on(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
     from dlmatrix.fleet import record
     from dlmatrix.fleet.drive import carry_on
     from dlmatrix.fleet.live import Watching
+    from dlmatrix.fleet.standing import findings
     from dlmatrix.report.fleet.write import write_fleet
 
     console = make_console()
@@ -228,7 +229,7 @@ def _carry_on(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
         write_fleet(folder, record.read(folder))
         what = f"the machines go on; to bring them home: python -m dlmatrix fleet --resume {folder}"
         raise KeyboardInterrupt(typed(what)) from None
-    return fleet
+    return record.write(folder, replace(fleet, findings=findings(folder, fleet)))
 
 
 def _end(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:

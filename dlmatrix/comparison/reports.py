@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.document.result import FILE, Result, read_result
+from dlmatrix.document.result import FILE, Result, read_result, wrong_in
 from dlmatrix.document.sizes import COMPRESSED, UNPACKED, sizes
 from dlmatrix.errors import ReportError
 
@@ -218,16 +218,11 @@ def process_medians(samples: Iterable[Iterable[float]]) -> tuple[float, ...]:
 
 
 def _validate(env: str, throughput: Any, schema: Mapping[str, Any]) -> None:
-    import jsonschema  # noqa: PLC0415 - it loads for half a second, which a wrong path is not to wait for
-
     part = {"$defs": schema["$defs"], **schema["properties"]["throughput"]}
-    try:
-        jsonschema.validate(throughput, part)
-    except jsonschema.ValidationError as error:
+    if error := wrong_in(throughput, part):
         where = "/".join(map(str, ("throughput", *error.absolute_path)))
         what = error.message if len(error.message) < 200 else f"is not of {error.validator} {error.validator_value}"
-        message = f"{env}: {where}: {what[:200]}"
-        raise ReportError(message, _AGAIN) from None
+        raise ReportError(f"{env}: {where}: {what[:200]}", _AGAIN)
 
 
 def _rate(roof: Mapping[str, Any]) -> float:
