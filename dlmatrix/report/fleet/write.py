@@ -12,6 +12,7 @@ from rich.text import Text
 from dlmatrix.errors import DiskFullError
 from dlmatrix.fleet.record import Fleet
 from dlmatrix.fleet.row import Row
+from dlmatrix.report.fleet.page import fleet_html
 from dlmatrix.report.fleet.plain import COLUMNS, cells, counts, csv_text, junit, summary
 from dlmatrix.system.files import replace
 
@@ -22,10 +23,11 @@ _WIDEST = 16
 
 
 def write_fleet(folder: Path, fleet: Fleet) -> None:
-    """Write summary.md, fleet.csv and junit.xml beside fleet.json. Raises DiskFullError."""
+    """Write fleet.html, summary.md, fleet.csv and junit.xml beside fleet.json. Raises DiskFullError."""
     try:
         replace(folder / "summary.md", summary(fleet, folder.name).encode("utf-8", "replace"))
         replace(folder / "fleet.csv", csv_text(fleet, folder.name).encode("utf-8", "replace"))
+        replace(folder / "fleet.html", fleet_html(fleet, folder).encode("utf-8", "replace"))
         replace(folder / "junit.xml", ElementTree.tostring(junit(fleet), encoding="utf-8", xml_declaration=True))
     except OSError as error:
         raise DiskFullError(

@@ -72,7 +72,7 @@ def report_html(result: str, history: History | None = None, folder: Path | None
     charts = overview(views)
     parity = data.get("parity") or {}
     known = {"overview": charts, "ratios": data.get("ratios"), "parity": parity.get("pairs")}
-    return _render(
+    return render(
         "report.html",
         "title",
         data=data,
@@ -97,7 +97,7 @@ def replay_html(result: str) -> str:
     data = json.loads(result)
     known = {"change": data["diff"], "steps": True, "tried": data["tried"], "branches": data.get("branches")}
     known |= {"repairs": data["repairs"], "files": True}
-    return _render(
+    return render(
         "replay.html",
         "replay_title",
         data=data,
@@ -115,7 +115,7 @@ def replay_html(result: str) -> str:
 def comparison_html(comparison: Compared, name_a: str, name_b: str) -> str:
     """The page of a comparison: ``name_a`` is what ``name_b`` is held against."""
     verdicts = [row.verdict for row in comparison.rows]
-    return _render(
+    return render(
         "comparison.html",
         "comparison_title",
         fig=Source({}).figure,
@@ -133,7 +133,8 @@ def _held(result: str) -> str:
     return base64.b64encode(gzip.compress(result.encode(), mtime=0)).decode()
 
 
-def _render(template: str, title: str, **values: Any) -> str:
+def render(template: str, title: str, **values: Any) -> str:
+    """A template of the page's, with its style and script; ``title`` is a key of texts.toml."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE / "templates"),
         autoescape=True,

@@ -76,3 +76,20 @@ function pointer(figure) {
   const from = figure.dataset.from;
   return from.startsWith("/") ? from : `${figure.closest("[data-at]").dataset.at}/${from}`;
 }
+
+// A table that sorts: each head is a button. Keys are numbers, or texts in which numbers count as such (gpu2, gpu10).
+for (const table of document.querySelectorAll("table[data-sorts]")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => head.querySelector("button").addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") === "ascending";
+    heads.forEach((other) => other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const key = (row) => row.cells[column].dataset.key;
+    const rows = [...table.tBodies[0].rows].sort((a, b) => key(a).localeCompare(key(b), "en", { numeric: true }));
+    const numbers = rows.every((row) => key(row) !== "" && !isNaN(key(row)));
+    if (numbers) {
+      rows.sort((a, b) => key(a) - key(b));
+    }
+    table.tBodies[0].append(...(down ? rows.reverse() : rows));
+  }));
+}

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from dlmatrix.report import write as report
+from dlmatrix.report.fleet.page import fleet_html
 from dlmatrix.report.history import History
 from dlmatrix.report.page import comparison_html, replay_html, report_html
-from tests.unit.report.page import replayed, sample
+from tests.unit.report.page import machines, replayed, sample
 from tests.unit.report.page.browser import INSTALL, Browser, browser, find
 
 pytestmark = [
@@ -37,13 +38,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "report": report_html(report.dumps(sample.result()), past, folder / "reports" / "now"),
         "comparison": comparison_html(sample.comparison(), "reports/a", "reports/b"),
         "replay": replay_html(report.dumps(replayed.replay())),
+        "fleet": fleet_html(machines.fleet(), folder / "run"),
     }
     for name, text in texts.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in texts}
 
 
-@pytest.fixture(params=["report", "comparison", "replay"])
+@pytest.fixture(params=["report", "comparison", "replay", "fleet"])
 def page(chromium: Browser, pages: dict[str, Path], request: pytest.FixtureRequest) -> Iterator[Browser]:
     """A page just opened on a wide screen; at the end nothing may have gone wrong or asked for the network."""
     chromium.errors.clear()
@@ -281,3 +283,30 @@ def test_it_prints(page: Browser) -> None:
     assert page.evaluate("document.querySelectorAll('details:not([open])').length") == closed
     shown = "getComputedStyle(document.querySelector('.switches')).display"
     assert page.evaluate(f"[matchMedia('print').matches, {shown}]") == [True, "none"]
+
+
+only_fleet = pytest.mark.parametrize("page", ["fleet"], indirect=True)
+
+
+@only_fleet
+def test_a_table_of_machines_sorts_by_mouse_and_by_key_and_says_so(page: Browser) -> None:
+    first = "document.querySelector('table[data-sorts] tbody tr th').textContent"
+    head = "document.querySelectorAll('table[data-sorts] thead th')"
+    assert page.evaluate(first) == "gpu1"
+    page.evaluate(f"{head}[3].querySelector('button').click()")
+    assert page.evaluate(f"{head}[3].getAttribute('aria-sort')") == "ascending"
+    assert page.evaluate(first) == "learns-nothing"
+    page.evaluate(f"{head}[3].querySelector('button').focus()")
+    page.press("Enter", "\r")
+    assert page.evaluate(f"{head}[3].getAttribute('aria-sort')") == "descending"
+    assert page.evaluate(first) == "gpu10"
+    page.evaluate(f"{head}[0].querySelector('button').click()")
+    names = page.evaluate("[...document.querySelectorAll('table[data-sorts] tbody tr th')].map((e) => e.textContent)")
+    assert names[:10] == [f"gpu{number}" for number in range(1, 11)]
+    assert page.evaluate(f"[...{head}].map((e) => e.getAttribute('aria-sort')).join()") == "ascending" + ",none" * 8
+
+
+@only_fleet
+def test_a_tile_leads_to_its_machine(page: Browser) -> None:
+    page.evaluate("document.querySelector('.tile.out').click()")
+    assert page.evaluate("document.querySelector('tr:target th').textContent") == "gpu4"

@@ -12,10 +12,11 @@ from markupsafe import Markup
 from dlmatrix.document.result import REPLAY, read_schema
 from dlmatrix.report import page
 from dlmatrix.report import write as report
+from dlmatrix.report.fleet.page import fleet_html
 from dlmatrix.report.history import History
 from dlmatrix.report.page.texts import read_texts, text
 from dlmatrix.system.toml import read_toml
-from tests.unit.report.page import replayed, sample
+from tests.unit.report.page import machines, replayed, sample
 
 FOLDER = Path(page.__file__).parent
 PALETTE = read_toml(FOLDER / "palette.toml")
@@ -46,7 +47,7 @@ def test_chinese_is_chinese_and_english_is_not() -> None:
 
 def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A text that is named and not there is an error of its own."""
-    used = {"title", "comparison_title", "replay_title"}
+    used = {"title", "comparison_title", "replay_title", "fleet_title"}
 
     def note(key: str, **values: object) -> Markup:
         used.add(key)
@@ -78,6 +79,7 @@ def test_every_text_is_used_somewhere(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for kind in schema["guide"]["properties"]["format"]["enum"]:
         guide = replayed.replay()["guide"] | {"format": kind, "language": "en"}
         page.replay_html(report.dumps(replayed.replay(guide=guide)))
+    fleet_html(machines.fleet(), tmp_path / "R")
     assert set(read_texts()) - used == set()
 
 

@@ -1,0 +1,234 @@
+"""A fleet as one page: what to do, who stands out, a grid, a table to sort, and how each stood in earlier runs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlmatrix import __version__
+from dlmatrix.errors import typed
+from dlmatrix.fleet.figures import kind
+from dlmatrix.fleet.record import FILE, Fleet
+from dlmatrix.fleet.row import Row, folder_name
+from dlmatrix.fleet.states import states
+from dlmatrix.report.page import render
+from dlmatrix.system.toml import read_toml
+
+#: How a state is coloured, as the outcomes of a report are.
+_COLOURS = {"passed": "passed", "failed": "failed", "hung": "failed", "skipped": "skipped", "twin": "skipped"}
+#: Fewer machines of a kind say nothing about what is usual, as in a comparison.
+_FEWEST = 5
+#: Earlier runs that are shown.
+_RUNS = 10
+#: By language.
+_Words = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """A machine as the page shows it."""
+
+    id: str
+    name: str
+    #: its place among the states
+    order: int
+    word: _Words
+    colour: str
+    why: _Words | None
+    said: str
+    trains: bool | None
+    #: images/s in training, of its first env; as a share of the fastest of its kind; ÷ the median of its kind, less one
+    rate: float | None
+    share: float
+    beside: float | None
+    driver: str
+    gpu: str
+    seconds: float | None
+    before: tuple[str, ...]
+    #: when, colour, word
+    past: tuple[tuple[str, str, _Words], ...]
+    finding: Mapping[str, Any] | None
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """Machines that stand alike, and what to do about them."""
+
+    words: _Words
+    next: _Words | None
+    rows: Sequence[Machine]
+    #: what was said of it, where that is the cause, or there is one machine
+    said: str
+    moving: bool
+
+
+def fleet_html(fleet: Fleet, folder: Path) -> str:
+    """The page of a run; ``folder`` is the run's, beside which earlier ones are."""
+    rows = tuple(_machines(fleet, _past(folder)))
+    by_kind: dict[str, list[Machine]] = {}
+    for row in rows:
+        by_kind.setdefault(row.kind, []).append(row)
+    kinds = sorted(by_kind.items(), key=lambda one: (not one[0], -len(one[1])))
+    causes, standing = tuple(_causes(fleet, rows, folder)), _standing(fleet)
+    there = {"todo": causes, "standing": standing, "grid": True, "machines": True}
+    trains = [row.trains for row in rows]
+    return render(
+        "fleet.html",
+        "fleet_title",
+        fleet=fleet,
+        rows=rows,
+        ids={row.name: row.id for row in rows},
+        kinds=kinds,
+        causes=causes,
+        standing=standing,
+        tally=_tally(fleet),
+        trains=trains.count(True),
+        cannot=trains.count(False),
+        unknown=trains.count(None),
+        sections=[name for name, found in there.items() if found],
+        version=__version__,
+    )
+
+
+def _machines(fleet: Fleet, past: Mapping[str, list[tuple[str, str]]]) -> Iterator[Machine]:
+    rates = {row.name: _rate(row) for row in fleet.machines}
+    kinds: dict[tuple[Any, ...], list[float]] = {}
+    for row in fleet.machines:
+        if (rate := rates[row.name]) and row.figures:
+            kinds.setdefault(kind(row.figures), []).append(rate)
+    # Of several findings of a machine the first counts: the certain ones come first.
+    findings = {str(found["machine"]): found for found in reversed(fleet.findings) if "distance" in found}
+    order = list(states())
+    for number, row in enumerate(fleet.machines):
+        found = row.figures or {}
+        alike, rate = kinds.get(kind(found), []), rates[row.name]
+        gpus = Counter(found.get("gpus") or ())
+        yield Machine(
+            id=f"m{number}",
+            name=row.name,
+            order=order.index(row.state),
+            word=_word(row.state),
+            colour=_colour(row.state),
+            why=_why(row),
+            said="" if row.state == "passed" else row.said,
+            trains=_trains(found),
+            rate=rate,
+            share=rate / max(alike) if rate else 0.0,
+            beside=rate / statistics.median(alike) - 1 if rate and len(alike) >= _FEWEST else None,
+            driver=str(found.get("driver") or ""),
+            gpu=", ".join(f"{n} \N{MULTIPLICATION SIGN} {name}" if n > 1 else name for name, n in gpus.items()),
+            seconds=row.seconds,
+            before=row.before,
+            past=tuple((when, _colour(state), _word(state)) for when, state in past.get(row.name, ())),
+            finding=findings.get(row.name),
+            kind=_kind(found),
+        )
+
+
+def _causes(fleet: Fleet, rows: Sequence[Machine], folder: Path) -> Iterator[Cause]:
+    """Machines together that have one cause; those that nothing is to be done about are left out."""
+    groups: dict[tuple[str, str], list[tuple[Row, Machine]]] = {}
+    for row, machine in zip(fleet.machines, rows, strict=True):
+        if row.state != "passed":
+            # Without a cause of its own it is what was said, whatever numbers are in it.
+            groups.setdefault((row.state, row.cause or re.sub(r"\d+", "#", row.said)), []).append((row, machine))
+    place = f"reports/fleet/{folder.name}"
+    for members in sorted(groups.values(), key=lambda one: (one[0][0].meaning.moving, -len(one))):
+        row, _ = members[0]
+        alone = len(members) == 1
+        yield Cause(
+            words=_why(row) or {"en": row.meaning.words, "zh": _chinese()["state"][row.state][1]},
+            next=_next(row, place, alone=alone),
+            rows=[machine for _, machine in members],
+            said="" if row.cause and not alone else row.said,
+            moving=row.meaning.moving,
+        )
+
+
+def _standing(fleet: Fleet) -> list[tuple[Mapping[str, Any], list[str]]]:
+    """The findings, with the machines of which the same is said."""
+    groups: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for found in fleet.findings:
+        machine = str(found["machine"])
+        # How far one is from the others is said of it alone.
+        own = machine if "distance" in found else ""
+        words = f"{own} {found['what']} {str(found.get('words', '')).replace(machine, '', 1)}"
+        groups.setdefault(words, (found, []))[1].append(machine)
+    return list(groups.values())
+
+
+def _next(row: Row, place: str, *, alone: bool) -> _Words | None:
+    """What to type, of one machine or of any of several."""
+    english = (row.why or row.meaning).next
+    if not english:
+        return None
+    chinese = _chinese()["cause"][row.cause][1] if row.why else _chinese()["state"][row.state][2]
+    machine = (
+        (row.name if "ssh {" in english or english.startswith("ssh") else folder_name(row.name)) if alone else "MACHINE"
+    )
+    filled = {"en": english, "zh": chinese}
+    return {code: typed(text.replace("{machine}", machine).replace("{run}", place)) for code, text in filled.items()}
+
+
+def _why(row: Row) -> _Words | None:
+    return {"en": row.why.words, "zh": _chinese()["cause"][row.cause][0]} if row.why else None
+
+
+def _word(state: str) -> _Words:
+    return {"en": state, "zh": _chinese()["state"][state][0]}
+
+
+def _colour(state: str) -> str:
+    return _COLOURS.get(state, "plain" if states()[state].moving else "error")
+
+
+def _tally(fleet: Fleet) -> list[tuple[_Words, str, int]]:
+    found = Counter(row.state for row in fleet.machines)
+    return [(_word(state), _colour(state), found[state]) for state in states() if found[state]]
+
+
+def _trains(found: Mapping[str, Any]) -> bool | None:
+    """Whether every env that was tried learned."""
+    told = [env.get("trains") for env in found.get("envs") or () if env.get("trains") is not None]
+    return all(told) if told else None
+
+
+def _rate(row: Row) -> float | None:
+    envs = (row.figures or {}).get("envs") or ()
+    return next((float(env["train"]) for env in envs if env.get("train")), None)
+
+
+def _kind(found: Mapping[str, Any]) -> str:
+    gpus = Counter(found.get("gpus") or ())
+    cpu = " \N{MULTIPLICATION SIGN} ".join(str(found[key]) for key in ("cpus", "cpu") if found.get(key))
+    return ", ".join(filter(None, [cpu, *(f"{n} \N{MULTIPLICATION SIGN} {name}" for name, n in gpus.items())]))
+
+
+def _past(folder: Path) -> Mapping[str, list[tuple[str, str]]]:
+    """How each machine stood in earlier runs beside this one, the oldest first; a file that is none is left out."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    earlier = sorted(file for file in folder.absolute().parent.glob(f"*/{FILE}") if file.parent.name < folder.name)
+    for file in earlier[-_RUNS:]:
+        try:
+            run = json.loads(file.read_text(encoding="utf-8"))
+            rows = [(str(row["name"]), str(row["state"])) for row in run["machines"]]
+            when = str(run["started"])[:16].replace("T", " ")
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+        for name, state in rows:
+            if state in states():
+                found.setdefault(name, []).append((when, state))
+    return found
+
+
+@functools.cache
+def _chinese() -> Mapping[str, Any]:
+    return read_toml(Path(__file__).with_name("states_zh.toml"))
