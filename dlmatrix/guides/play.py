@@ -169,7 +169,7 @@ class Player:
 
     def _absent(self, command: str) -> str:
         """A file that an install command reads and that is not there."""
-        listed = words(command)
+        listed = list(itertools.takewhile(lambda word: word not in ("&&", "||", ";", "|"), words(command)))
         files = [b for a, b in itertools.pairwise(listed) if a in ("-r", "--requirement", "-c", "-e")]
         files += [w for w in listed if w.startswith((".", "/")) and "install" in listed and w not in files]
         files += [w for w in listed if w.endswith(".whl") and "://" not in w]

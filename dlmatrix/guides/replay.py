@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dlmatrix.engines.pythons import Pythons
 from dlmatrix.guides.classify import RUN
+from dlmatrix.guides.gateway import without_passwords
 from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
 from dlmatrix.guides.play import IMPLIED, Player
@@ -66,8 +67,8 @@ def player(setting: Setting, guide: Guide, tell: Callable[[Played], None] = lamb
 
 @contextlib.contextmanager
 def _in_a_folder(setting: Setting) -> Iterator[World]:
-    with scratch(setting.root) as folder:
-        yield World(folder / "world", root=setting.root, site=setting.site, pythons=setting.pythons, say=setting.say)
+    with scratch(setting.root) as folder, without_passwords(setting.site) as site:
+        yield World(folder / "world", root=setting.root, site=site, pythons=setting.pythons, say=setting.say)
 
 
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:

@@ -17,8 +17,9 @@ from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.engine import DockerEngine, connect
 from dlmatrix.engines.docker.room import File, Room
 from dlmatrix.engines.pythons import Pythons
-from dlmatrix.errors import BuildError, SkippedEnv
+from dlmatrix.errors import BuildError, SkippedEnv, UsageError
 from dlmatrix.guides.contained import MOST_OUTPUT, MOST_PROCESSES, Ended, ends_of
+from dlmatrix.guides.gateway import has_password
 from dlmatrix.guides.replay import Setting
 from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Base, Site
@@ -119,6 +120,11 @@ class RoomWorld(World):
 
 def in_containers(setting: Setting, bases: Sequence[Base]) -> tuple[Setting, dict[str, str]]:
     """The same setting with worlds that are containers, and what the engine is. Raises EngineError without one."""
+    if has_password(setting.site):
+        raise UsageError(
+            "this site's package index has a password, which a guide's container would be told",
+            "--engine venv: there a guide is told of no password",
+        )
     engine = connect(setting.site, "auto")
     with engine_errors():
         engine.remove_killed(setting.root)
