@@ -43,6 +43,8 @@ _FOLDERS = (
     "/lib/x86_64-linux-gnu",
     "/usr/lib/wsl/lib", "/usr/lib/nvidia", "/usr/lib64/nvidia", "/usr/local/nvidia/lib64", "/usr/local/nvidia/lib",
     "/usr/lib/x86_64-linux-gnu/nvidia/current", "/usr/local/cuda/compat", "/usr/local/cuda/lib64/stubs",
+    # Where a driver in a container of its own (GPU Operator) and Google's node image keep them.
+    "/run/nvidia/driver/usr/lib/x86_64-linux-gnu", "/run/nvidia/driver/usr/lib64", "/home/kubernetes/bin/nvidia/lib64",
     "/usr/lib/aarch64-linux-gnu/tegra", "/usr/lib/aarch64-linux-gnu/nvidia",
 )  # fmt: skip
 

@@ -49,6 +49,12 @@ def _line(row: View) -> str:
     return f"{row.text('file')}: {row.text('problem')}{sizes}; of {row.text('distribution')}=={row.text('version')}"
 
 
+def _last_words(view: View) -> list[str]:
+    """What cuDNN says of a library of its own before it ends the process; elsewhere the same words may do no harm."""
+    said = re.findall(r"Could not load library \S+\. Error: [^\n]+", view.framework_words)
+    return said if view.text("framework.witness.status") == "crash" else []
+
+
 @predicate
 def _library_conflict(_case: Case, view: View) -> Match | None:
     rows = [row for row in view.rows("framework.blamed") if row.text("problem").startswith("undefined symbol: ")]
@@ -59,6 +65,7 @@ def _library_conflict(_case: Case, view: View) -> Match | None:
         if "nvJitLink" not in symbol:  # which has a row of its own
             lines.append(f"{row.text('file')} misses {symbol}" + (f" of {owner}" if owner else ""))
     lines += [m[0] for m in re.finditer(r"\S+: version .lib[\w.-]+. not found[^\n]{0,120}", view.framework_words)]
+    lines += [line for line in _last_words(view) if "undefined symbol" in line]
     two = re.search(_TWO_RUNTIMES, view.framework_words)
     lines += [two[0].strip()] if two and not view.usable else []
     path = view.variable("LD_LIBRARY_PATH")
@@ -76,11 +83,13 @@ def _library_not_found(_case: Case, view: View) -> Match | None:
     # The driver's own libraries come with no wheel: where they are absent, another cause says why.
     names = [row.text("file") for row in rows if not row.text("distribution") and not _DRIVERS.match(row.text("file"))]
     apart = [row for row in rows if _elsewhere(row)]
+    gone = [line for line in _last_words(view) if "cannot open shared object file" in line and "libcuda.so" not in line]
     return found(
         f"{listing(names, 3)}: in no folder that is searched, and in no installed wheel" if names else "",
         *(f"{row.text('there')} ({row.text('distribution')}=={row.text('version')}): the framework does not look there"
           for row in apart[:3]),
-        when=names or apart,
+        *gone[:2],
+        when=names or apart or gone,
         seen=["elsewhere"] if apart and not names else [],
     )  # fmt: skip
 
