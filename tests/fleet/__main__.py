@@ -29,6 +29,7 @@ from dlmatrix.fleet.record import Fleet
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.site import Asked
 from dlmatrix.report.fleet.write import write_fleet
+from tests.fleet.controller import all_controllers
 from tests.fleet.faults import FAULTS, Fault
 from tests.fleet.hosts import Lab, lab, missing
 from tests.unit.documents import check, document, env, result
@@ -176,13 +177,27 @@ def refused(made: Lab) -> list[str]:
     return ["a failing Ansible was taken for one that ran"]
 
 
+def befallen(made: Lab) -> list[str]:
+    """What befalls the command itself, over machines that are well."""
+    made.hosts = made.hosts[:1] if len(made.hosts) < 3 else [made.hosts[0], *made.hosts[-2:]]
+    for host in made.hosts:
+        (host.home / "behaves").unlink(missing_ok=True)
+    made.inventory()
+    return all_controllers(made, order(8.0, 60.0))
+
+
 def main() -> int:
     """Make the lab, break it, and say what is wrong with what was said."""
     parser = argparse.ArgumentParser(prog="python -m tests.fleet", description=__doc__)
     parser.add_argument("--short", action="store_true", help="five machines, about a minute")
     parser.add_argument("--machines", type=int, default=0, metavar="N", help="so many in all, the others healthy")
+    parser.add_argument(
+        "--controller", action="store_true", help="only what befalls the command itself: three machines"
+    )
     parser.add_argument("--only", default="", metavar="WORD", help="those whose title has it, beside the healthy one")
     options = parser.parse_args()
+    if options.controller:
+        options.only, options.machines = FAULTS[0].title, 3
     if lacking := missing():
         print(f"skipped: a lab needs {', '.join(lacking)}: apt-get install {' '.join(lacking)}")
         return 77
@@ -196,7 +211,9 @@ def main() -> int:
         named: dict[str, Fault] = {host.name: fault for host, fault in zip(made.hosts, faults, strict=True)}
         for host in made.hosts:
             print(f"{host.name}: {named[host.name].title}")
-        wrong = play(made, named, seconds, limit) + refused(made)
+        wrong = [] if options.controller else play(made, named, seconds, limit) + refused(made)
+        if options.controller or not options.short:
+            wrong += befallen(made)
     took = datetime.datetime.now(datetime.timezone.utc) - started
     print("\n".join(wrong) if wrong else f"all {len(faults)} machines are as they must be", f"({took.seconds} s)")
     return int(bool(wrong))
