@@ -113,7 +113,7 @@ def held(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             what = f"{folder}: another command is at this run"
-            raise BusyError(what, f"wait for it, or end its machines' checks: --stop {folder}") from None
+            raise BusyError(what, "wait for it, or press Ctrl-C there") from None
         yield
 
 

@@ -78,10 +78,13 @@ class Row:
         """Whether it is tried once more before an answer is given."""
         return self.why.second if self.why else self.meaning.second
 
-    def next_step(self, run: str) -> str:
-        """What to type or see; ``run`` is the folder of the run. Empty where nothing is to be done."""
+    def next_step(self, run: str, name: str = "") -> str:
+        """What to type or see; ``run`` is the folder of the run. Empty where nothing is to be done.
+
+        ``name`` stands for the machine where it is told for several.
+        """
         text = (self.why or self.meaning).next
-        machine = self.name if text.startswith("ssh") or "ssh {" in text else folder_name(self.name)
+        machine = name or (folder_name(self.name) if "hosts/{machine}" in text else self.name)
         return typed(text.replace("{machine}", machine).replace("{run}", run))
 
     def at(self, state: str, cause: str = "", **changes: Any) -> Row:

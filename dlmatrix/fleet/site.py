@@ -74,6 +74,14 @@ def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env]) -> Order:
     wheels = envs_part(matrix, envs) if asked.offline else None
     command = ["{python}", f"{{base}}/parts/{code.key}/dlmatrix/fleet/machine/checks.py"]
     command += [f"{{base}}/parts/{tools.key}", "{base}/state", f"{{base}}/parts/{wheels.key}" if wheels else ""]
-    command += ["run", *(env.name for env in envs), "--engine", asked.engine, "--report", "{folder}/report"]
+    # gpu-torch is the newest that the driver there can run; with wheels, the one whose wheels they are.
+    command += [
+        "run",
+        *((env.name for env in envs) if wheels else asked.envs),
+        "--engine",
+        asked.engine,
+        "--report",
+        "{folder}/report",
+    ]
     command += ["--quick"] if asked.quick else []
     return Order(command=command, limit=asked.timeout, parts=(code, tools, *([wheels] if wheels else [])))

@@ -53,12 +53,12 @@ class Reading:
         if event in ("runner_on_failed", "runner_item_on_failed"):
             return self._failed(row, task, res)
         if event in ("runner_on_ok", "runner_retry") and task in ("start", "wait", "stop"):
-            return self._told(row, read_end(str(res.get("stdout") or "")))
+            return self._told(row, task, read_end(str(res.get("stdout") or "")))
         if event == "runner_on_ok" and task == "fetch":
             return settle(self._run, row, self._ended.get(row.name, {}))
         return None
 
-    def _told(self, row: Row, found: Mapping[str, Any]) -> Row | None:
+    def _told(self, row: Row, task: str, found: Mapping[str, Any]) -> Row | None:
         """What the supervisor there says of the checks."""
         attempt, machine = found.get("attempt"), found.get("machine")
         row = replace(
@@ -68,6 +68,8 @@ class Reading:
         )
         state = found.get("state")
         if state == "ended" and isinstance(found.get("ended"), dict):
+            if task == "stop":
+                return row.at(WAITING, said="its checks were ended, or had ended")
             self._ended[row.name] = found["ended"]
             return replace(row.at(RUNNING), step="fetch")
         if state not in _STATES:

@@ -158,11 +158,11 @@ def start(base: Path, folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "gate").open("a") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
-        other = twin(folder)
-        if other:
-            return {"state": "twin", "of": other, "machine": machine()}
+        if twin(folder):
+            return {"state": "twin", "of": twin(folder), "machine": machine()}
         found = look(folder)
-        again = {"none": True, "lost": order["again"], "ended": found["attempt"] <= order["seen"]}
+        stopped = order["again"] and found.get("ended", {}).get("stopped")
+        again = {"none": True, "lost": order["again"], "ended": stopped or found["attempt"] <= order["seen"]}
         if not again.get(found["state"]):
             return found
         command = [word.replace("{base}", str(base)).replace("{folder}", str(folder)) for word in order["command"]]

@@ -65,7 +65,7 @@ def lines(fleet: Fleet, folder: Path) -> Iterator[str]:
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in fleet.machines:
         if row.state not in ("passed", "skipped"):
-            groups.setdefault((row.words, row.next_step(str(folder)).replace(row.name, "MACHINE")), []).append(row)
+            groups.setdefault((row.words, row.next_step(str(folder), "MACHINE")), []).append(row)
     for (words, general), rows in groups.items():
         names = ", ".join(row.name for row in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
         step = rows[0].next_step(str(folder)) if len(rows) == 1 else general

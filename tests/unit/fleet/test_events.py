@@ -125,6 +125,13 @@ def test_a_machine_that_does_not(tmp_path: Path, events: list[dict[str, Any]], s
     assert (row.state, row.cause) == (state, cause)
 
 
+def test_checks_that_were_stopped_wait_to_be_started_again(tmp_path: Path) -> None:
+    row = read(
+        tmp_path, told("stop", state="ended", attempt=1, ended={"stopped": True}), row=Row(name="n1", attempts=1)
+    )
+    assert (row.state, row.attempts, row.seen) == ("waiting", 1, 0)
+
+
 def test_what_is_skipped_after_an_answer_changes_nothing(tmp_path: Path) -> None:
     row = read(tmp_path, told("start", state="lost", attempt=1), event("runner_on_start", "fetch"))
     assert row.state == "lost"

@@ -111,6 +111,9 @@ def test_what_runs_is_found_running_and_is_not_started_again(machine: Machine) -
     assert (found["state"], machine.started()["job"]) == ("running", pid)
     ended = machine.stop()["ended"]
     assert (ended["stopped"], ended["exit_code"]) == (True, -15)
+    assert machine.start(WRITES)["state"] == "ended"
+    assert machine.start(WRITES, again=True)["attempt"] == 2
+    assert machine.wait()["ended"]["stopped"] is False
 
 
 def test_at_the_limit_the_whole_group_is_ended_and_what_left_it(machine: Machine) -> None:
