@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,10 @@ HOSTS, INCOMING = "hosts", "incoming"
 #: Written by the supervisor of the machine, the last of all: how the checks ended, and the sums of what they wrote.
 END = "ended.json"
 LOG = "log"
+#: What comes home from a machine: dlmatrix/fleet/machine/supervisor.py.
+NAMES = {"result.json", "report.html", "document.json", LOG}
+#: Bytes that one of them may have.
+_LARGEST = 200_000_000
 #: Bytes of a log's end in which the reason is looked for.
 _TAIL = 20_000
 
@@ -30,6 +36,19 @@ _TAIL = 20_000
 def incoming(run: Path, machine: str) -> Path:
     """Where files of a machine arrive; nothing there is believed."""
     return run / INCOMING / folder_name(machine)
+
+
+def arrive(run: Path, machine: str, files: Mapping[str, Any]) -> None:
+    """Put files that a supervisor packed where files arrive; what is none, or grows without end, is left out."""
+    folder = incoming(run, machine)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in NAMES & files.keys():
+        with contextlib.suppress(ValueError, TypeError, zlib.error):
+            unpacked = zlib.decompressobj()
+            data = unpacked.decompress(base64.b64decode(files[name]), _LARGEST)
+            if not unpacked.unconsumed_tail:
+                (folder / name).write_bytes(data)
 
 
 def settle(run: Path, row: Row, ended: Mapping[str, Any]) -> Row:
@@ -42,9 +61,8 @@ def settle(run: Path, row: Row, ended: Mapping[str, Any]) -> Row:
     told = ended.get("attempt")
     attempt = told if isinstance(told, int) else row.attempts
     row = replace(row, seconds=_number(ended.get("seconds")), attempts=attempt)
-    with contextlib.suppress(OSError):
-        if torn := next(_torn(arrived, ended.get("files") or {}), ""):
-            return row.at("not-home", "torn", said=torn)
+    if torn := next(_torn(arrived, ended.get("files") or {}), ""):
+        return row.at("not-home", "torn", said=torn)
     row = replace(row, seen=attempt)
     try:
         found = _judged(arrived, row, ended)

@@ -24,7 +24,6 @@ _STEPS = {
     "unpack": "unpacking it",
     "start": "starting the checks",
     "wait": "checking",
-    "fetch": "sending its result",
 }
 #: Machines that a terminal shows at once; the others are counted.
 _SHOWN = 24

@@ -27,7 +27,7 @@ class Row:
     cause: str = ""
     #: what was said of it, in its own words: hostile text on one line
     said: str = ""
-    #: where it is, or was: reach, copy, start, wait, fetch, or what the checks say there
+    #: where it is, or was: reach, copy, start, wait, or what the checks say there
     step: str = ""
     #: of the machine's own result, where it has one
     code: int | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.fleet.home import read_end, settle
+from dlmatrix.fleet.home import arrive, read_end, settle
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import RUNNING, WAITING, cause_of
 from dlmatrix.system.markdown import one_line
@@ -28,8 +29,6 @@ class Reading:
         self.rows = dict(rows)
         #: machines whose state is an answer already: what is skipped for them later changes nothing
         self._answered: set[str] = set()
-        #: how the checks of a machine ended there, until they are home
-        self._ended: dict[str, Mapping[str, Any]] = {}
 
     def take(self, event: Mapping[str, Any]) -> Row | None:
         """The machine's row, where an event changes it."""
@@ -51,11 +50,9 @@ class Reading:
         if event == "runner_on_unreachable":
             return self._not_reached(row, _said(res))
         if event in ("runner_on_failed", "runner_item_on_failed"):
-            return self._failed(row, task, res)
+            return self._failed(row, res)
         if event in ("runner_on_ok", "runner_retry") and task in ("start", "wait", "stop"):
             return self._told(row, task, read_end(str(res.get("stdout") or "")))
-        if event == "runner_on_ok" and task == "fetch":
-            return settle(self._run, row, self._ended.get(row.name, {}))
         return None
 
     def _told(self, row: Row, task: str, found: Mapping[str, Any]) -> Row | None:
@@ -70,12 +67,20 @@ class Reading:
         if state == "ended" and isinstance(found.get("ended"), dict):
             if task == "stop":
                 return row.at(WAITING, said="its checks were ended, or had ended")
-            self._ended[row.name] = found["ended"]
-            return replace(row.at(RUNNING), step="fetch")
+            return self._come_home(row, found["ended"], found.get("home"))
         if state not in _STATES:
             return None
         said = {"twin": f"{found.get('of')} came first", "lost": "restarted since" if found.get("rebooted") else ""}
         return row.at(_STATES[state], said=said.get(state, ""), step=one_line(str(found.get("step") or row.step)))
+
+    def _come_home(self, row: Row, ended: Mapping[str, Any], files: Any) -> Row:
+        """Put what came aside, and see whether it is a result."""
+        try:
+            arrive(self._run, row.name, files if isinstance(files, dict) else {})
+            return settle(self._run, row, ended)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            return row.at("not-home", "disk-full-here" if full else "", said=str(error))
 
     @staticmethod
     def _not_reached(row: Row, said: str) -> Row:
@@ -87,13 +92,10 @@ class Reading:
         )
 
     @staticmethod
-    def _failed(row: Row, task: str, res: Mapping[str, Any]) -> Row:
+    def _failed(row: Row, res: Mapping[str, Any]) -> Row:
         said = _said(res)
         if _SILENT in said:
             return row.at("silent", said=said)
-        if task == "fetch":
-            full = cause_of(said, "unfit")
-            return row.at("not-home", "disk-full-here" if full and full.id == "disk-full" else "", said=said)
         cause = cause_of(said, "unfit")
         return row.at("unfit", cause.id if cause else "", said=said)
 

@@ -17,7 +17,6 @@ from typing import Any
 from dlmatrix.errors import EngineError
 from dlmatrix.fleet.ansible.events import Reading
 from dlmatrix.fleet.ansible.programs import check_installed, settings
-from dlmatrix.fleet.home import INCOMING
 from dlmatrix.fleet.order import Order
 from dlmatrix.fleet.row import Row, folder_name
 from dlmatrix.system.markdown import one_line
@@ -117,7 +116,6 @@ class Lab:
             "fleet_needed": _packed({part.key: part.size for part in self._order.parts}),
             "fleet_arrival": (_MACHINE / "arrival.py").read_text(encoding="utf-8"),
             "fleet_supervisor": (_MACHINE / "supervisor.py").read_text(encoding="utf-8"),
-            "fleet_incoming": str((self._run / INCOMING).absolute()),
             "fleet_step": _STEP,
             "fleet_patience": _PATIENCE,
             "fleet_looks": int(self._order.limit / _STEP) + 12,  # and what ending takes

@@ -28,6 +28,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,6 @@ PURPOSE = b"dlmatrix report"
 GRACE = 15.0
 #: Bytes kept free from the start, so that the end can be written on a disk that has become full.
 RESERVE = 1 << 18
-#: Letters of the checks' last line that are told.
-LINE = 300
 #: What comes home beside the log, where it is there, also out of ``report/``.
 HOME = ("result.json", "report.html", "document.json")
 #: PR_SET_CHILD_SUBREAPER of prctl(2)
@@ -99,7 +98,8 @@ def look(folder: Path, seconds: float = 0) -> dict[str, Any]:
     held = is_held(folder, seconds)
     ended = record(folder / "ended.json")  # after the lock: the end is written before it is let go
     if ended.get("attempt") == started["attempt"]:
-        return {**found, "state": "ended", "ended": ended, "machine": machine()}
+        home = {name: packed(folder / name) for name in ended["files"]}
+        return {**found, "state": "ended", "ended": ended, "machine": machine(), "home": home}
     if not held:
         return {**found, "state": "lost", "rebooted": started["boot"] != boot(), "machine": machine()}
     return {**found, "state": "running", "step": last_line(folder / "log"), "machine": machine()}
@@ -128,13 +128,15 @@ def is_held(folder: Path, seconds: float) -> bool:
 
 def last_line(log: Path) -> str:
     """What the checks said last."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 4096))
-            lines = stream.read().decode("utf-8", "replace").split("\n")
-    except OSError:
-        return ""
-    return next((line.strip()[:LINE] for line in reversed(lines) if line.strip()), "")
+    lines = log.read_bytes()[-4096:].decode("utf-8", "replace").split("\n")
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
+
+
+def packed(path: Path) -> str:
+    """A file as it travels; nothing where it cannot be read, which its sum will tell."""
+    with contextlib.suppress(OSError):
+        return base64.b64encode(zlib.compress(path.read_bytes())).decode()
+    return ""
 
 
 def twin(folder: Path) -> str:
@@ -284,16 +286,14 @@ def stop(folder: Path) -> dict[str, Any]:
 
 def main(verb: str, base: str, run: str, name: str, more: str = "") -> None:
     """Carry out one call."""
-    above = Path(base).expanduser()
-    folder = above / "runs" / run / name
+    above, folder = Path(base).expanduser(), Path(base).expanduser() / "runs" / run / name
     try:
         if verb == "start":
-            found = start(above, folder, json.loads(base64.b64decode(more)))
+            print(json.dumps(start(above, folder, json.loads(base64.b64decode(more)))))
         else:
-            found = look(folder, float(more)) if verb == "wait" else stop(folder)
+            print(json.dumps(look(folder, float(more)) if verb == "wait" else stop(folder)))
     except OSError as problem:
         sys.exit(f"{problem.strerror}: {problem.filename or ''}")
-    print(json.dumps(found))
 
 
 if __name__ == "__main__":

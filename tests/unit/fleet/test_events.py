@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import errno
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,6 @@ from dlmatrix.fleet import record
 from dlmatrix.fleet.ansible.events import Reading
 from dlmatrix.fleet.ansible.programs import check_options, machines
 from dlmatrix.fleet.drive import carry_on
-from dlmatrix.fleet.home import incoming
 from dlmatrix.fleet.row import Row
 from tests.unit.documents import check, document, env, result
 
@@ -23,6 +25,10 @@ REPORT = json.dumps(result(env("cpu-torch-2.13", document=document(check("traini
 
 def event(kind: str, task: str, host: str = "n1", **res: Any) -> dict[str, Any]:
     return {"event": kind, "event_data": {"host": host, "task": task, "res": res}}
+
+
+def packed(text: str) -> str:
+    return base64.b64encode(zlib.compress(text.encode())).decode()
 
 
 def told(task: str, **found: Any) -> dict[str, Any]:
@@ -41,9 +47,6 @@ CONNECT = "Task failed: Failed to connect to the host via ssh: "
 
 
 def test_a_machine_that_goes_well(tmp_path: Path) -> None:
-    folder = incoming(tmp_path, "n1")
-    folder.mkdir(parents=True)
-    (folder / "result.json").write_text(REPORT)
     files = {"result.json": hashlib.sha256(REPORT.encode()).hexdigest()}
     ended = {"attempt": 1, "exit_code": 0, "timed_out": False, "seconds": 3.5, "files": files}
     events = [
@@ -53,7 +56,7 @@ def test_a_machine_that_goes_well(tmp_path: Path) -> None:
         event("runner_retry", "wait", stdout=json.dumps({"state": "running", "attempt": 1, "step": "conv2d passed"})),
     ]
     assert read(tmp_path, *events).step == "conv2d passed"
-    events += [told("wait", state="ended", attempt=1, ended=ended), event("runner_on_ok", "fetch")]
+    events.append(told("wait", state="ended", attempt=1, ended=ended, home={"result.json": packed(REPORT)}))
     row = read(tmp_path, *events)
     assert (row.state, row.attempts, row.seen, row.seconds, row.machine) == ("passed", 1, 1, 3.5, "abc")
     assert (tmp_path / "hosts" / "n1" / "result.json").is_file()
@@ -113,11 +116,7 @@ def test_a_machine_that_goes_well(tmp_path: Path) -> None:
         ([event("runner_on_failed", "copy", msg="what nobody has seen before")], "unfit", ""),
         ([told("start", state="lost", attempt=1, rebooted=True)], "lost", ""),
         ([told("start", state="twin", of="n0"), event("runner_on_start", "wait")], "twin", ""),
-        (
-            [STARTED, event("runner_on_failed", "fetch", msg="[Errno 28] No space left on device: '/reports'")],
-            "not-home",
-            "disk-full-here",
-        ),
+        ([told("wait", state="ended", attempt=1, ended={"files": {"log": "0"}}, home=3)], "not-home", "torn"),
     ],
 )
 def test_a_machine_that_does_not(tmp_path: Path, events: list[dict[str, Any]], state: str, cause: str) -> None:
@@ -132,8 +131,28 @@ def test_checks_that_were_stopped_wait_to_be_started_again(tmp_path: Path) -> No
     assert (row.state, row.attempts, row.seen) == ("waiting", 1, 0)
 
 
+def test_a_disk_that_is_full_here_is_told_from_one_that_is_full_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    row = read(tmp_path, told("wait", state="ended", attempt=1, ended={"files": {}}, home={"log": packed("x")}))
+    assert (row.state, row.cause, row.seen) == ("not-home", "disk-full-here", 0)
+
+
+@pytest.mark.parametrize(
+    "home", [{"../../x": "eA=="}, {"log": "no base64!"}, {"log": "eHh4eA=="}, {"log": 3}, {"result.json": None}]
+)
+def test_what_no_supervisor_packed_is_left_out(tmp_path: Path, home: dict[str, Any]) -> None:
+    row = read(tmp_path, told("wait", state="ended", attempt=1, ended={"exit_code": 0, "files": {}}, home=home))
+    assert (row.state, row.cause) == ("error", "no-result")
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
 def test_what_is_skipped_after_an_answer_changes_nothing(tmp_path: Path) -> None:
-    row = read(tmp_path, told("start", state="lost", attempt=1), event("runner_on_start", "fetch"))
+    row = read(tmp_path, told("start", state="lost", attempt=1), event("runner_on_start", "wait"))
     assert row.state == "lost"
 
 

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,10 @@ def test_it_starts_once_and_writes_the_end_whole(machine: Machine) -> None:
     assert ended["files"] == {
         "result.json": hashlib.sha256(b"{}").hexdigest(),
         "log": hashlib.sha256(b"said\n").hexdigest(),
+    }
+    assert {name: zlib.decompress(base64.b64decode(text)) for name, text in found["home"].items()} == {
+        "result.json": b"{}",
+        "log": b"said\n",
     }
     assert machine.start("raise SystemExit(9)") == found
     assert (machine.folder / "result.json").read_text() == "{}"
