@@ -30,13 +30,13 @@ def differences(root: Path, manifest: Manifest) -> tuple[list[str], bool]:
         elif file.stat().st_size != member.size or hashlib.sha256(file.read_bytes()).hexdigest() != member.sha256:
             changed.append(member.path)
     lines.append(f"checkout: {len(carried) - len(changed) - len(missing):,} of {len(carried):,} files are the same")
-    lines += [f"changed: {path}" for path in _named(changed)] + [f"not here: {path}" for path in _named(missing)]
+    lines += [*_named("changed", changed), *_named("not here", missing)]
     if (here := metadata.version("uv")) != manifest.versions.get("uv"):
         lines.append(f"uv: {here} here, {manifest.versions.get('uv')} in the bundle")
         same = False
     return lines, same and not changed and not missing
 
 
-def _named(paths: list[str]) -> list[str]:
+def _named(word: str, paths: list[str]) -> list[str]:
     left = len(paths) - _NAMED
-    return [*paths[:_NAMED], *([f"and {left} more"] if left > 0 else [])]
+    return [f"{word}: {path}" for path in paths[:_NAMED]] + ([f"{word}: {left} more"] if left > 0 else [])

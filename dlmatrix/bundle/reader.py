@@ -23,7 +23,7 @@ class Bundle:
         self._bytes = Joined(file)
         self.name = self._bytes.name
         try:
-            self.manifest, self.signed, self.start = self._open()
+            self.manifest, self.signed = self._open()
         except BaseException:
             self._bytes.__exit__()
             raise
@@ -44,8 +44,8 @@ class Bundle:
         """The env of its main job: the first that was named when it was made."""
         return self.manifest.versions.get("main") or next(iter(self.manifest.envs), "")
 
-    def _open(self) -> tuple[Manifest, bytes, dict[str, bytes]]:
-        """The manifest, its bytes, and the files that ``python3 FILE`` runs."""
+    def _open(self) -> tuple[Manifest, bytes]:
+        """The manifest and its bytes."""
         end = self._bytes.read(max(0, self.size - 22), 22)
         tail = archive.tail_size(end, self.size, self.name)
         files = archive.read_tail(self._bytes.read(self.size - tail, tail), self.name)
@@ -59,7 +59,7 @@ class Bundle:
             raise BundleError(
                 f"{self.name}: its members take {self.size - tail:,} bytes, and its manifest declares {wanted:,}"
             )
-        return manifest, data, files
+        return manifest, data
 
     def members(self, progress: Progress = lambda done, all_of: None) -> Iterator[tuple[Member, Iterator[bytes]]]:
         """Each member with its bytes, which must be read before the next; raises BundleError where they are not its.

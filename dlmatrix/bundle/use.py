@@ -13,7 +13,7 @@ from dlmatrix.bundle.signature import unchecked
 from dlmatrix.bundle.start import tenths
 from dlmatrix.bundle.unpack import holds, unpack
 from dlmatrix.bundle.volumes import base_of
-from dlmatrix.errors import UsageError
+from dlmatrix.errors import BundleError, UsageError
 from dlmatrix.inspection.digests import Identity, Made, Record
 from dlmatrix.matrix.load import lock_of
 from dlmatrix.matrix.model import Env, Matrix
@@ -44,10 +44,15 @@ def use_bundle(matrix: Matrix, file: Path, envs: Iterable[Env], say: Say) -> Map
             say(f"unpacking {bundle.size / 1e6:,.0f} MB to {folder}")
             unpack(bundle, folder, tenths(say), checkout=False)
         os.environ[BUNDLE_VARIABLE] = str(folder)
-        return {name: _record(facts["record"]) for name, facts in bundle.manifest.envs.items() if "record" in facts}
+        return {
+            name: _record(file, facts["record"]) for name, facts in bundle.manifest.envs.items() if "record" in facts
+        }
 
 
-def _record(text: str) -> Record:
-    found = json.loads(text)
-    identity = Identity(**{**found["identity"], "layers": tuple(found["identity"]["layers"])})
-    return Record(identity=identity, made=Made(**found["made"]), inputs=found["inputs"])
+def _record(file: Path, text: str) -> Record:
+    try:
+        found = json.loads(text)
+        identity = Identity(**{**found["identity"], "layers": tuple(found["identity"]["layers"])})
+        return Record(identity=identity, made=Made(**found["made"]), inputs=dict(found["inputs"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BundleError(f"{file}: what it says of its images is not understood: {error}") from None

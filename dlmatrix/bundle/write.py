@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dlmatrix
@@ -105,7 +105,7 @@ def _add(output: Output, source: Source) -> Member:
     if size != source.size or (source.sha256 and found != source.sha256):
         raise BuildError(f"{source.path}: changed while the bundle was made", "run it again")
     output.write(archive.padding(member))
-    return Member(path=source.path, size=size, sha256=found, origin=source.origin, executable=source.executable)
+    return replace(member, sha256=found)
 
 
 def _pieces(source: Source) -> Iterator[bytes]:

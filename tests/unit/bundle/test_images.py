@@ -92,7 +92,7 @@ def bundle_with(plan: Plan, key: str | None = None) -> Layout:
     base = layout(folder / "images", {plan.base.debian_tag: {}})
     digest = json.loads((base / "index.json").read_text())["manifests"][0]["digest"]
     own = {KEY: key or plan.key(debian(plan.base, digest))}
-    return Layout(layout(folder / "images", {plan.base.debian_tag: {}, plan.env.tag: own, "other:1": {}}))
+    return Layout(layout(folder / "images", {plan.base.debian_tag: {}, plan.env.tag: own, "dlmatrix:other": {}}))
 
 
 def test_base_and_image_are_loaded_and_count_as_built_here(plan: Plan) -> None:
@@ -137,18 +137,49 @@ def test_without_a_bundle_nothing_is_done(plan: Plan) -> None:
 
 
 def test_only_what_is_wanted_is_given_to_the_engine_and_each_layer_once(tmp_path: Path) -> None:
-    found = Layout(layout(tmp_path, {"a:1": {}, "b:1": {}, "c:1": {}}))
-    files = found.files(["a:1", "b:1"])
+    found = Layout(layout(tmp_path, {f"dlmatrix:{name}": {} for name in "abc"}))
+    files = found.files(["dlmatrix:a", "dlmatrix:b"])
     names = [one["annotations"]["dlmatrix.tag"] for one in json.loads(files["index.json"])["manifests"]]  # type: ignore[arg-type]
-    assert names == ["a:1", "b:1"]
-    assert [one["RepoTags"] for one in json.loads(files["manifest.json"])] == [["a:1"], ["b:1"]]  # type: ignore[arg-type]
+    assert names == ["dlmatrix:a", "dlmatrix:b"]
+    assert [one["RepoTags"] for one in json.loads(files["manifest.json"])] == [["dlmatrix:a"], ["dlmatrix:b"]]  # type: ignore[arg-type]
     assert len([name for name in files if name.startswith("blobs/")]) == 2 * 3 + 1
-    assert "c:1" in found
+    assert "dlmatrix:c" in found
 
 
 def test_what_is_no_layout_is_told(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is no layout of a bundle"):
         Layout(tmp_path)
+
+
+def renamed(folder: Path, change: Any) -> None:
+    for name in ("index.json", "manifest.json"):
+        file = folder / name
+        found = json.loads(file.read_text())
+        change(found["manifests"] if name == "index.json" else found, name)
+        file.write_text(json.dumps(found))
+
+
+HOSTILE = {
+    "a name of another's image": lambda found, name: (
+        name == "manifest.json" and found[0]["RepoTags"].append("python:3.11")
+    ),
+    "the same for containerd": lambda found, name: (
+        name == "index.json" and found[0]["annotations"].update({"io.containerd.image.name": "x/library/python:3.11"})
+    ),
+    "a digest that leads out": lambda found, name: name == "index.json" and found[0].update(digest="sha256:../../../x"),
+    "a digest of nothing": lambda found, name: name == "index.json" and found[0].update(digest=f"sha256:{'0' * 64}"),
+    "no names": lambda found, name: found[0].pop("annotations" if name == "index.json" else "RepoTags"),
+    "nothing at all": lambda found, name: found.append(None),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_layout_that_would_reach_other_files_or_other_images_is_refused(what: str, tmp_path: Path) -> None:
+    folder = layout(tmp_path / "images", {"dlmatrix:a": {}})
+    Layout(folder)
+    renamed(folder, HOSTILE[what])
+    with pytest.raises(BundleError, match="is no layout of a bundle"):
+        Layout(folder)
 
 
 class Saving:

@@ -17,7 +17,7 @@ import pytest
 
 from dlmatrix.bundle.manifest import Manifest
 from dlmatrix.bundle.use import use_bundle
-from dlmatrix.errors import UsageError
+from dlmatrix.errors import BundleError, UsageError
 from dlmatrix.inspection.digests import Identity, Made, Record
 from dlmatrix.matrix.load import lock_of, select
 from dlmatrix.matrix.model import Matrix
@@ -199,6 +199,12 @@ def test_what_images_are_is_told_to_whoever_rebuilds_them(
     text = Manifest(envs={env.name: facts}, versions={}, members=(), start=sums(MAIN)).text()
     (tmp_path / "x.bundle").write_bytes(body([], []) + tail(text))
     assert use_bundle(matrix, tmp_path / "x.bundle", [env], lambda line: None) == {env.name: record}
+    for wrong in ("{", "[]", "{}", '{"identity": {}, "made": {}, "inputs": 1}'):
+        facts["record"] = wrong
+        text = Manifest(envs={env.name: facts}, versions={}, members=(), start=sums(MAIN)).text()
+        (tmp_path / "x.bundle").write_bytes(body([], []) + tail(text))
+        with pytest.raises(BundleError, match="what it says of its images is not understood"):
+            use_bundle(matrix, tmp_path / "x.bundle", [env], lambda line: None)
 
 
 def test_a_bundle_s_bases_are_not_rebuilt(cli: Cli, tmp_path: Path) -> None:
