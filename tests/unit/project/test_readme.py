@@ -28,6 +28,7 @@ IN_CI = {
     "python -m dlmatrix run cpu-torch-2.13 --engine venv --report DIR": "run cpu-torch-2.13 --engine venv --report ",
     "python -m dlmatrix closure cpu-torch-2.13": "-m dlmatrix closure cpu-torch-2.13",
     "python -m dlmatrix guides": "-m dlmatrix guides",
+    "python -m dlmatrix replay tests/guides/renamed-en.md": "-m dlmatrix replay tests/guides/renamed-en.md",
     "python -m dlmatrix audit cpu-torch-2.13": "-m dlmatrix audit cpu-torch-2.13",
     "python -m dlmatrix reproduce base-3.11": "-m dlmatrix reproduce base-3.11",
     "python -m dlmatrix cache": ".venv/bin/python -m dlmatrix cache\n",
