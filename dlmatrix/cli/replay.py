@@ -111,6 +111,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     import uv
 
     from dlmatrix.engines.pythons import Pythons
+    from dlmatrix.guides.at_hand import as_written
     from dlmatrix.guides.branches import other_branches
     from dlmatrix.guides.dates import held_to
     from dlmatrix.guides.exports import nearest_env
@@ -168,6 +169,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
             verdict=verdict(played),
             search=found,
             env=nearest_env(matrix, played),
+            written=tuple(as_written(setting, read, steps, matrix.envs)) if found and engine == "venv" else (),
             branches=() if played.blind else tuple(other_branches(setting, steps, chosen)),
             date=date,
         )

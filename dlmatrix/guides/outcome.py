@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlmatrix.errors import shown
+from dlmatrix.guides.at_hand import Written
 from dlmatrix.guides.branches import Branch
 from dlmatrix.guides.classify import RUN
 from dlmatrix.guides.edits import Edit
@@ -33,6 +34,8 @@ class Outcome:
     env: str
     #: the ways that were not gone
     branches: tuple[Branch, ...] = ()
+    #: envs of the matrix in which its programs were tried as they are written
+    written: tuple[Written, ...] = ()
     #: the day whose versions installations were held to; empty where it was today's
     date: str = ""
 
@@ -79,6 +82,9 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
         mark = {True: "it resolves", False: "it resolves to nothing", None: "not asked"}[branch.works]
         yield f"other branch, line {branch.line}: {shown(branch.step)[:100]}"
         yield f"    {mark}: {shown(branch.words)}"
+    for one in outcome.written:
+        words = "its programs run as they are written" if one.works else shown(one.words)[:150]
+        yield f"in {one.env}: {words}"
     if outcome.env:
         yield f"env of the matrix: {outcome.env}"
 
@@ -107,6 +113,7 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
         "pip": replay.pip,
         "env": outcome.env,
         "as_of": outcome.date,
+        "as_written": [{"env": one.env, "works": one.works, "words": one.words} for one in outcome.written],
         "branches": [{"line": b.line, "step": b.step, "works": b.works, "words": b.words} for b in outcome.branches],
         "first_break": _break(broken) if broken else None,
         "substitution": [

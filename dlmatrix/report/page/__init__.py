@@ -95,8 +95,8 @@ def report_html(result: str, history: History | None = None, folder: Path | None
 def replay_html(result: str) -> str:
     """The page of a guide's replay. ``result`` is its result.json, as text."""
     data = json.loads(result)
-    known = {"change": data["diff"], "steps": True, "tried": data["tried"], "branches": data.get("branches")}
-    known |= {"repairs": data["repairs"], "files": True}
+    known = {"change": data["diff"], "steps": True, "tried": data["tried"], "written": data.get("as_written")}
+    known |= {"branches": data.get("branches"), "repairs": data["repairs"], "files": True}
     return render(
         "replay.html",
         "replay_title",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dlmatrix.errors import UsageError
+from dlmatrix.guides.at_hand import as_written
 from dlmatrix.guides.branches import other_branches
 from dlmatrix.guides.dates import caps, fewest, held_to, named_first
 from dlmatrix.guides.model import Step
-from tests.unit.guides.test_replay import PYTHON, setting, wheel
+from dlmatrix.guides.read.guide import read_guide
+from dlmatrix.guides.steps import read_steps
+from dlmatrix.matrix.model import Matrix
+from tests.unit.guides.test_replay import PYTHON, contained, setting, wheel  # noqa: F401 - a fixture
 
 NAMES = [f"p{number}" for number in range(22)]
 
@@ -62,6 +69,22 @@ def test_a_day_on_which_the_index_had_nothing_is_said(tmp_path: Path, root: Path
     steps = [Step(text="pip install alpha", kind="install", line=1)]
     with pytest.raises(UsageError, match="--date 2020-01-01: the index had no wheels of alpha for Python"):
         held_to(setting(root, tmp_path / "index", []), steps, PYTHON, "2020-01-01")
+
+
+@pytest.mark.usefixtures("contained")
+def test_an_env_of_the_matrix_runs_its_programs_as_written(checkout: Path, tmp_path: Path, matrix: Matrix) -> None:
+    newer, older = [
+        replace(env, python=PYTHON) for env in matrix.envs if env.series == "torch" and env.variant == "cpu"
+    ][:2]
+    for env, code in ((newer, "def two(): raise RuntimeError('no longer')"), (older, "def two(): return 2")):
+        venv = checkout / ".dlmatrix" / "venvs" / env.name
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)
+        (venv / "lib" / f"python{PYTHON}" / "site-packages" / "torch.py").write_text(code, encoding="utf-8")
+    (tmp_path / "a.md").write_text("```python\nimport torch\nprint(torch.two())\n# 2\n```\n", encoding="utf-8")
+    guide = read_guide(tmp_path / "a.md")
+    found = list(as_written(setting(checkout, None, []), guide, read_steps(guide).steps, (newer, older, *matrix.envs)))
+    assert [(one.env, one.works) for one in found[:2]] == [(newer.name, False), (older.name, True)]
+    assert found[0].words == "broken at line 3: RuntimeError: no longer"
 
 
 def test_a_day_is_a_day(cli: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

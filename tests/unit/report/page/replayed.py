@@ -44,6 +44,7 @@ def replay(**more: Any) -> Json:
         "pip": "23.2.1",
         "env": "cpu-torch-2.13",
         "as_of": "2019-06-30",
+        "as_written": [{"env": "cpu-tf1-1.15", "works": True, "words": "works"}],
         "branches": [
             {"line": 16, "step": "pip install alpha-gpu", "works": True, "words": "alpha-gpu 1.0; 3 packages"},
             {"line": 17, "step": "pip install beta", "works": False, "words": "no wheels of it for Python 3.11"},
