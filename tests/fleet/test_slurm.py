@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -182,6 +183,19 @@ def test_checks_are_ended_by_stop_and_what_had_ended_comes_home(lab: Lab, tmp_pa
     assert programs.jobs_named(["dlmatrix-R2-n05"])["dlmatrix-R2-n05"].state in ("CANCELLED", "COMPLETING")
 
 
+def test_a_limit_that_the_partition_does_not_allow_is_an_answer_and_no_wait(lab: Lab, tmp_path: Path) -> None:
+    run = tmp_path / "R3"
+    run.mkdir()
+    fleet = record.beginning("R3", "slurm", ["gpu-torch"], {}, ["n01"])
+    long = Cluster(run, lab.shared, Order(command=["true"], limit=7200), gpus=False)
+    (row,) = carry_on(run, fleet, long, lambda fleet, changed: None).machines
+    assert (row.words, row.said) == (
+        "unavailable: Slurm's limits or rights do not allow its job",
+        "Slurm: PartitionTimeLimit",
+    )
+    assert programs.jobs_named(["dlmatrix-R3-n01"])["dlmatrix-R3-n01"].state == "CANCELLED"
+
+
 def test_nodes_that_slurm_does_not_understand_are_refused(lab: Lab) -> None:
     with pytest.raises(UsageError, match="Slurm does not take this for nodes"):
         programs.hostnames("n[01-")
@@ -189,7 +203,8 @@ def test_nodes_that_slurm_does_not_understand_are_refused(lab: Lab) -> None:
 
 def test_a_controller_that_does_not_answer_is_the_engine_s_failure(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     file = lab.folder / "etc" / "away.conf"
-    file.write_text((lab.folder / "etc" / "slurm.conf").read_text().replace("SlurmctldPort=16917", "SlurmctldPort=9"))
+    conf = (lab.folder / "etc" / "slurm.conf").read_text()
+    file.write_text(re.sub("SlurmctldPort=.*", "SlurmctldPort=9", conf))
     monkeypatch.setenv("SLURM_CONF", str(file))
     monkeypatch.setattr(programs, "_PATIENCE", 5.0)
     with pytest.raises(EngineError) as failed:

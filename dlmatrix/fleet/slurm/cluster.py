@@ -68,7 +68,9 @@ class Cluster:
             if not under_way and (not started or (again and not whole) or (whole and known)):
                 refused = self._begin(row, nodes.get(row.name), _number(started) + 1)
                 if refused:
-                    self._rows[row.name] = self._refused[row.name] = row.at("unavailable", said=refused)
+                    self._rows[row.name] = self._refused[row.name] = row.at(
+                        "unavailable", "job-refused" if row.name in nodes else "", said=refused
+                    )
 
     def look(self) -> Mapping[str, Row]:
         """What has changed; waits for a moment."""
@@ -118,6 +120,9 @@ class Cluster:
             if node is None or node.closed or job.reason.startswith("ReqNodeNotAvail"):
                 cancel([job])  # nothing is to begin there days later, unasked
                 return row.at("unavailable", said=node.said if node else job.reason)
+            if job.never:
+                cancel([job])
+                return row.at("unavailable", "job-refused", said=f"Slurm: {job.reason}")
             return replace(row.at(WAITING), step=f"in Slurm's queue: {job.reason}")
         if job and job.state in _GOING:
             return replace(row.at(RUNNING), step=_last_line(self._folder(row.name) / "log"), attempts=attempt)

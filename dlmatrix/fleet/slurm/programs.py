@@ -50,6 +50,12 @@ class Job:
     state: str
     reason: str
 
+    @property
+    def never(self) -> bool:
+        """Whether it waits for what no time brings: a limit, a right, an operator."""
+        limits = ("PartitionTimeLimit", "InvalidAccount", "InvalidQOS", "JobHeld")
+        return self.reason.startswith(limits) or self.reason.endswith(("NotAllowed", "MaxWallDurationPerJobLimit"))
+
 
 def hostnames(nodes: str) -> tuple[str, ...]:
     """The names that an expression of Slurm's (``gpu[01-30]``) stands for. Raises UsageError."""

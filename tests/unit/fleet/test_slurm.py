@@ -74,6 +74,7 @@ JOB = "dlmatrix-R-n01"
     [
         (f"1|{JOB}|PENDING|Priority", "allocated", False, "waiting", ""),
         (f"1|{JOB}|PENDING|ReqNodeNotAvail, May be reserved", "maint", False, "unavailable", "maint"),
+        (f"1|{JOB}|PENDING|PartitionTimeLimit", "idle", False, "unavailable", "Slurm: PartitionTimeLimit"),
         (f"1|{JOB}|RUNNING|None", "allocated", True, "running", ""),
         (f"1|{JOB}|TIMEOUT|TimeLimit", "idle", True, "hung", "Slurm: TIMEOUT: TimeLimit"),
         (f"1|{JOB}|NODE_FAIL|NodeDown", "down*", True, "lost", "Slurm: NODE_FAIL: NodeDown"),
