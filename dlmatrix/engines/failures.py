@@ -43,6 +43,13 @@ _SIGNS = (
         "free some space (`docker system df`, `df -h`), then run it again",
     ),
     _sign(
+        # What a disk of Linux turns into that finds itself broken; of NVIDIA's hook it is the image's own root.
+        r"(?m)^(?!.*nvidia).*(?:read-only file system|structure needs cleaning|input/output error)",
+        DiskFullError,
+        "the disk is read-only, or broken, where {where} writes",
+        "look for the reason (`dmesg | tail -50`, `df -h`) and mend it, then run it again",
+    ),
+    _sign(
         r"hash mismatch for `?(?P<what>[^`\n]+)`?",
         IntegrityError,
         "{what}: the file is not the one the lock names, and was refused",

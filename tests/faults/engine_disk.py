@@ -116,7 +116,7 @@ def faults(engine: str) -> Iterator[Fault]:
             stage=staged,
             engine=engine,
             codes=(9,),
-            says="the Docker engine.*(is full|read-only)|the Docker engine's disk",
+            says="the disk is (full|read-only, or broken,) where the Docker engine writes",
             own_engine=True,
             killed=True,
         )

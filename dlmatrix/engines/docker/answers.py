@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 import docker
@@ -26,7 +27,7 @@ def engine_errors() -> Iterator[None]:
         said = str(error.explanation or error)
         raise (
             explain(said, "container", "the Docker engine")
-            if "space left" in said
+            if re.search("space left|^(?!.*nvidia).*(read-only file system|input/output error)", said, re.I)
             else BuildError(f"the Docker engine refused: {said}", "`docker version` and `docker info` show its state")
         ) from None
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:

@@ -20,6 +20,8 @@ from dlmatrix.errors import BuildError, DiskFullError, DlmatrixError, EngineErro
         (docker.errors.DockerException("no socket"), EngineError, "went away: no socket", "start it again"),
         (docker.errors.APIError("no such image"), BuildError, "refused: no such image", "docker info"),
         (docker.errors.APIError("write /x: no space left on device"), DiskFullError, "full", ""),
+        (docker.errors.APIError("mkdir /x: read-only file system"), DiskFullError, "read-only", ""),
+        (docker.errors.APIError("nvidia-container-cli: /x: read-only file system"), BuildError, "refused", ""),
     ],
 )
 def test_what_it_means_that_an_answer_is_none(

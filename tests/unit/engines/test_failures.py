@@ -110,6 +110,10 @@ BUILDX_FULL = """\
 #12 ERROR: failed to copy: write /var/lib/containerd/ingest/data: no space left on device
 ERROR: failed to build: failed to solve: failed to copy: write /var/lib/containerd/ingest/data: no space left on device
 """
+BUILDX_READ_ONLY = """\
+#2 ERROR: failed to create lease: open /var/lib/docker/buildkit/metadata.db: read-only file system
+ERROR: failed to build: failed to solve: failed to read dockerfile: read-only file system
+"""
 NO_BUILDX = (
     "unknown flag: --builder\n\nUsage:  docker [OPTIONS] COMMAND [ARG...]\n\nRun 'docker --help' for more information\n"
 )
@@ -150,6 +154,7 @@ ynlqwq::u1qtbe: "/nothere": not found
         (BUILDX_KILLED, EngineError, "the Docker engine went away", "docker version"),
         (BUILDX_CLOSING, EngineError, "the Docker engine went away", "docker version"),
         (BUILDX_FULL, DiskFullError, "the disk is full where the engine writes", "docker system df"),
+        (BUILDX_READ_ONLY, DiskFullError, "the disk is read-only, or broken, where the engine writes", "dmesg"),
         (NO_BUILDX, EngineError, "the docker command has no buildx", "install"),
     ],
 )
