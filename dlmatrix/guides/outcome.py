@@ -71,8 +71,8 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
         yield f"    {shown(broken.reason)}"
     if outcome.search:
         for tried in outcome.search.tried:
-            mark = "works" if tried.works else "not enough"
-            yield f"tried, {mark}: {shown('; '.join(e.words for e in tried.edits))}"
+            mark = "tried, works" if tried.works else "could not be tried" if tried.lost else "tried, not enough"
+            yield f"{mark}: {shown('; '.join(e.words for e in tried.edits))}"
             if not tried.works:
                 yield f"    {shown(tried.words)[:200]}"
     if outcome.edits:
@@ -94,7 +94,8 @@ def words_of(outcome: Outcome) -> str:
     if outcome.edits:
         return f"{outcome.verdict.words}; mended by {', '.join(edit.words for edit in outcome.edits)}"
     if outcome.search is not None and outcome.verdict.kind == "broken":
-        return f"{outcome.verdict.words}; nothing that was tried mends it"
+        lost = any(one.lost for one in outcome.search.tried)
+        return f"{outcome.verdict.words}; nothing that {'could be' if lost else 'was'} tried mends it"
     return outcome.verdict.words
 
 
@@ -121,7 +122,7 @@ def as_data(outcome: Outcome) -> dict[str, Any]:
         ],
         "diff": diff(guide, outcome.steps, outcome.edits) if outcome.edits else "",
         "tried": [
-            {"words": "; ".join(e.words for e in t.edits), "works": t.works, "said": t.words}
+            {"words": "; ".join(e.words for e in t.edits), "works": t.works, "lost": t.lost, "said": t.words}
             for t in (outcome.search.tried if outcome.search else [])
         ],
         "steps": [

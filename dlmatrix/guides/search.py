@@ -31,6 +31,8 @@ class Tried:
     edits: tuple[Edit, ...]
     words: str
     works: bool
+    #: whether it did not come as far as the break, for a full disk or the like: nothing is known of the change then
+    lost: bool = False
 
 
 @dataclass(kw_only=True)
@@ -81,12 +83,13 @@ class Searching:
                 with player(self.setting, self.guide) as fresh:
                     replay = fresh.play(steps, python, self.pip)
             except DlmatrixError as error:  # what is known of the guide is not to be lost for one try
-                self.result.tried.append(Tried(edits=edits, words=error.message, works=False))
+                self.result.tried.append(Tried(edits=edits, words=error.message, works=False, lost=True))
                 return None
         words = verdict(replay).words
         works = self.works(replay)
         self.setting.say(f"        {'it works' if works else words[:160]}")
-        self.result.tried.append(Tried(edits=edits, words=words, works=works))
+        lost = not works and replay.first_break is None
+        self.result.tried.append(Tried(edits=edits, words=words, works=works, lost=lost))
         if works:
             self.result.found, self.result.replay = edits, replay
         return None if replay.blind else replay

@@ -24,7 +24,7 @@ from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.jail import limit
 from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.outcome import Outcome, diff, summary
+from dlmatrix.guides.outcome import Outcome, diff, outcome_lines, summary, words_of
 from dlmatrix.guides.play import Player
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.replay import Setting, Verdict, player, seconds_from_now, verdict, with_implied
@@ -434,6 +434,12 @@ def test_a_try_that_cannot_be_made_loses_nothing(root: Path, tmp_path: Path, mon
     edit = Edit(name="a name", words="beta", size=1, source="", texts={0: "pip install beta"})
     assert work.attempt((edit,)) is None
     assert [(one.words, one.works) for one in work.result.tried] == [("the guide's environment: no such pip", False)]
+    assert work.result.tried[0].lost
+    found = Outcome(
+        guide=guide, steps=tuple(steps), replay=first, verdict=verdict(first), search=work.result, env=""
+    )  # fmt: skip
+    assert "could not be tried: beta" in list(outcome_lines(found))
+    assert words_of(found) == "broken at line 2: so it was; nothing that could be tried mends it"
 
 
 def test_names_are_those_that_indexes_compare(monkeypatch: pytest.MonkeyPatch) -> None:
