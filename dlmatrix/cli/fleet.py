@@ -193,10 +193,12 @@ def _asked_for(root: Path, options: Options) -> Path:
 
 
 def _named(root: Path, run: Path) -> Path:
-    """The folder of a run that is named by its folder, or by its name alone."""
+    """The folder of a run that is named by its folder, or by its name alone. Raises UsageError where there is none."""
     from dlmatrix.fleet import record
 
-    return run if run.is_dir() else record.runs_folder(root) / run
+    folder = run if run.is_dir() else record.runs_folder(root) / run
+    record.read(folder)
+    return folder
 
 
 def _carrier(root: Path, folder: Path, asked: Asked) -> Carrier:

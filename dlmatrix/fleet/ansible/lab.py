@@ -27,7 +27,7 @@ _MACHINE = _HERE.parent / "machine"
 BASE = "~/.cache/dlmatrix-fleet"
 #: Seconds of one wait for the checks of a machine, so that nothing outlives a command that is killed for longer; and
 #: those after which a step of a few of its own counts as silent.
-_STEP, _PATIENCE = 20, 30
+_STEP, _PATIENCE = 25, 30
 #: Machines that a part is copied to at a time.
 _THROTTLE = 8
 _KEYS = "ANSIBLE_HOST_KEY_CHECKING"
@@ -118,6 +118,7 @@ class Lab:
             "fleet_supervisor": (_MACHINE / "supervisor.py").read_text(encoding="utf-8"),
             "fleet_step": _STEP,
             "fleet_patience": _PATIENCE,
+            "fleet_wait_patience": _STEP + 20,
             "fleet_looks": int(self._order.limit / _STEP) + 12,  # and what ending takes
             "fleet_throttle": _THROTTLE,
             **more,

@@ -1,0 +1,159 @@
+"""The verb: what it asks of an inventory, which run it goes on with, and what it refuses before it touches anything."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dlmatrix.__main__ import main
+from dlmatrix.fleet import record
+from dlmatrix.fleet.row import Row
+from dlmatrix.fleet.site import Asked, make_order
+
+INVENTORY = {"_meta": {"hostvars": {}}, "all": {"children": ["gpu"]}, "gpu": {"hosts": ["n1", "n2"]}}
+
+
+@pytest.fixture
+def lab(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Calls the verb where ansible-inventory knows two machines, and nothing else of Ansible is there."""
+    programs = checkout.parent / "programs"
+    programs.mkdir()
+    known = programs / "ansible-inventory"
+    known.write_text(f"#!/bin/sh\ncat <<'E'\n{json.dumps(INVENTORY)}\nE\n")
+    known.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    (checkout / "lab.yml").write_text("all: {}\n")
+    return lambda *words: main(["fleet", *words])
+
+
+def runs(checkout: Path) -> list[record.Fleet]:
+    return [record.read(file.parent) for file in sorted(checkout.glob("reports/fleet/*/fleet.json"))]
+
+
+def begun(checkout: Path, *rows: Row, **asked: object) -> Path:
+    """A run of the question that the tests ask."""
+    words = Asked(envs=("cpu-torch",), inventory=str(checkout / "lab.yml"), smoke_only="python3")
+    folder = checkout / "reports" / "fleet" / "20261128-000000-1"
+    folder.mkdir(parents=True)
+    fleet = record.beginning(folder.name, "ansible", words.envs, {**words.as_json(), **asked}, [r.name for r in rows])
+    record.write(folder, fleet.with_rows({row.name: row for row in rows}))
+    return folder
+
+
+ASKED = ("lab.yml", "--env", "cpu-torch", "--smoke-only", "python3")
+
+
+def test_a_plan_tells_machines_and_bytes_and_leaves_no_run(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert lab("--plan", *ASKED) == 0
+    said = capsys.readouterr().out
+    assert "2 machines: n1, n2" in said
+    assert "MB to each machine that lacks it" in said
+    assert runs(checkout) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--env", "cpu-torch"), "no inventory is named"),
+        (("lab.yml",), "no env is named"),
+        (("none.yml", "--env", "cpu-torch"), "there is no inventory none.yml"),
+        ((*ASKED, "--timeout", "0"), "--timeout must be a positive number"),
+        ((*ASKED, "--", "--ask-pass"), "nobody is asked here"),
+        (("lab.yml", "--env", "cpu-torhc"), "cpu-torhc"),
+        (("--resume", "none"), "holds no fleet.json"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_leaves_nothing(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert lab(*words) == 2
+    assert said in capsys.readouterr().err
+    assert runs(checkout) == []
+
+
+def test_where_ansible_is_not_installed_every_machine_is_recorded_and_the_command_says_what_to_install(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ansible_runner", None)
+    assert lab(*ASKED) == 4
+    assert "envs/locks/fleet.txt" in capsys.readouterr().err
+    assert [row.state for row in runs(checkout)[0].machines] == ["waiting", "waiting"]
+
+
+def test_the_same_question_goes_on(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ansible_runner", None)
+    folder = begun(checkout, Row(name="n1", state="passed"), Row(name="n2").at("unreachable", "refused"))
+    lab(*ASKED)
+    assert f"goes on with {folder}" in capsys.readouterr().out
+    assert len(runs(checkout)) == 1
+    assert [row.state for row in runs(checkout)[0].machines] == ["passed", "unreachable"]
+
+
+@pytest.mark.parametrize("more", [("--limit", "gpu"), ("--new",), ("--", "--become")])
+def test_another_question_or_new_begins_afresh(
+    lab: Callable[..., int],
+    checkout: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
+) -> None:
+    monkeypatch.setitem(sys.modules, "ansible_runner", None)
+    begun(checkout, Row(name="n1").at("unreachable", "refused"))
+    lab(*ASKED, *more)
+    assert "goes on" not in capsys.readouterr().out
+    assert len(runs(checkout)) == 2
+
+
+def test_a_finished_run_is_not_gone_on_with(
+    lab: Callable[..., int], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ansible_runner", None)
+    begun(checkout, Row(name="n1", state="passed"))
+    lab(*ASKED)
+    assert len(runs(checkout)) == 2
+
+
+def test_a_finished_run_is_shown_without_ansible_and_every_file_is_written(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = begun(checkout, Row(name="n1", state="passed"), Row(name="n2", state="hung"))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert lab("--resume", str(folder)) == 13
+    assert "2 machines: 1 passed, 1 hung" in capsys.readouterr().out
+    assert {"summary.md", "fleet.csv", "junit.xml"} <= {file.name for file in folder.iterdir()}
+    assert lab("--resume", folder.name) == 13
+
+
+def test_a_run_that_another_command_is_at_is_left_alone(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = begun(checkout, Row(name="n1", state="passed"))
+    with record.held(folder):
+        assert lab("--resume", str(folder)) == 10
+
+
+def test_what_is_sent_has_the_same_key_wherever_and_whenever_it_is_made(root: Path, checkout: Path) -> None:
+    asked = Asked(envs=("cpu-torch",), smoke_only="python3")
+    here, there = (make_order(folder, asked).parts[0] for folder in (root, checkout))
+    assert here.key == there.key
+    (checkout / "smoke" / "model.py").write_text("changed = True\n")
+    assert make_order(checkout, asked).parts[0].key != here.key
+
+
+def test_smoke_only_checks_one_interpreter(root: Path) -> None:
+    asked = Asked(envs=("gpu-torch",), smoke_only="/opt/venv/bin/python", quick=True)
+    command = make_order(root, asked).command
+    assert command[:2] == ["env", "-C"]
+    assert command[3] == "/opt/venv/bin/python"
+    assert json.loads(command[-1])["variant"] == "gpu"
+    with pytest.raises(Exception, match="one env"):
+        make_order(root, replace(asked, envs=("cpu-torch", "cpu-tf2")))
