@@ -29,7 +29,7 @@ from dlmatrix.fleet.record import Fleet
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.site import Asked
 from dlmatrix.report.fleet.write import write_fleet
-from tests.fleet.controller import all_controllers
+from tests.fleet.controller import all_controllers, stopped
 from tests.fleet.faults import FAULTS, Fault
 from tests.fleet.hosts import Lab, lab, missing
 from tests.unit.documents import check, document, env, result
@@ -183,7 +183,7 @@ def befallen(made: Lab) -> list[str]:
     for host in made.hosts:
         (host.home / "behaves").unlink(missing_ok=True)
     made.inventory()
-    return all_controllers(made, order(8.0, 60.0))
+    return all_controllers(made, order(8.0, 60.0)) + stopped(made, order(300.0, 400.0), order(2.0, 60.0))
 
 
 def main() -> int:

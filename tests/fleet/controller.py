@@ -17,7 +17,7 @@ from pathlib import Path
 from dlmatrix.errors import DlmatrixError
 from dlmatrix.fleet import record
 from dlmatrix.fleet.ansible.lab import Lab as Carrier
-from dlmatrix.fleet.drive import carry_on
+from dlmatrix.fleet.drive import carry_on, end
 from dlmatrix.fleet.order import Order
 from dlmatrix.fleet.record import Fleet
 from dlmatrix.fleet.row import Row
@@ -51,6 +51,22 @@ def all_controllers(made: Lab, order: Order) -> list[str]:
         if set(rows.values()) != {("passed", 1)}:
             wrong.append(f"controller {name}: not each machine passed in its only attempt: {rows}")
     return wrong
+
+
+def stopped(made: Lab, long: Order, order: Order) -> list[str]:
+    """The checks of a run are ended on its machines, and the same command starts them again."""
+    folder = made.folder / "stopped"
+    folder.mkdir()
+    names = [host.name for host in made.hosts]
+    record.write(folder, record.beginning("stopped", "ansible", ["cpu-torch-2.13"], {}, names))
+    _signalled(folder, made, long, signal.SIGINT)
+    inventory = made.folder / "lab.yml"
+    ended = {row.name: row.state for row in end(folder, record.read(folder), Carrier(folder, inventory, long))}
+    left = [command for host in made.hosts for _, command in host.processes() if "conv2d" in command]
+    rows = {row.name: (row.state, row.attempts) for row in go_on(folder, inventory, order).machines}
+    print(f"stopped: {ended}; left: {left}; then {rows}", flush=True)
+    right = set(ended.values()) == {"waiting"} and not left and set(rows.values()) == {("passed", 2)}
+    return [] if right else ["--stop: not each machine's checks were ended, and started again by the same command"]
 
 
 #: Lets it befall the command, and says how that ended.
