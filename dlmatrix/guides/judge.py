@@ -11,7 +11,7 @@ from dlmatrix.guides.agree import VARIES, disagreement, raises
 from dlmatrix.guides.classify import NEEDS, RUN
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_PERSON, cause, line_of
+from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_MACHINE, OF_PERSON, OF_ROOT, cause, line_of
 
 #: Modules that Pythons had or brought once: a guide that needs one is of its time.
 _ONCE = sys.stdlib_module_names | {"asynchat", "asyncore", "distutils", "imp", "pkg_resources", "setuptools", "smtpd"}
@@ -82,6 +82,10 @@ def judged(  # noqa: PLR0917 - all that a step's end is of
 
 def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:
     """What a step that failed needs and has not here; empty where the guide itself is what failed."""
+    if found := OF_MACHINE.search(said):
+        return f"it needs more than this machine lets it have: {line_of(said, found)}"
+    if OF_ROOT.search(cause(said)):
+        return f"it needs {NEEDS['system']}"
     if step.kind != "install":
         for pattern, what in ((OF_DATA, "the network, for data"), (OF_GPU, "a GPU"), (OF_PERSON, "a person")):
             if found := pattern.search(said):
@@ -94,7 +98,7 @@ def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:
         return f"it needs {found[1]}, which the guide does not install"
     if ended.exit_code == 127 and "command not found" in said:
         return f"it needs {NEEDS['unknown']}: {cause(said)}"
-    killed = ended.exit_code in (137, 139) and "Traceback" not in said
+    killed = ended.exit_code in (137, 139, 153) and "Traceback" not in said
     return "it was killed, by the system or by itself" if killed else ""
 
 

@@ -30,6 +30,17 @@ ASKS_GPU = re.compile(
 OF_PERSON = re.compile(
     r"EOFError: EOF when reading|no display name|cannot connect to X|could not connect to display|getpass", re.I
 )
+#: What a machine, or this world's limits, say of no guide.
+OF_MACHINE = re.compile(
+    r"No space left on device|Disk quota exceeded|File too large|File size limit exceeded|Cannot allocate memory"
+    r"|MemoryError|std::bad_alloc|DefaultCPUAllocator: can't allocate|Too many open files"
+    r"|Input/output error|fork: (?:retry: )?Resource temporarily"
+)
+#: What only root may write to, and here nobody.
+OF_ROOT = re.compile(
+    r"Read-only file system|Permission denied: '/(?:usr|etc|opt|srv|var|lib|boot)\b"
+    r"|/(?:usr|etc|opt|srv|var|lib|boot)\b\S*: Permission denied"
+)
 OF_FILE = re.compile(
     r"No such file or directory:? ?'?([^\s']+)|can't open file '?([^\s']+)|([\w./-]+): No such file or directory"
 )

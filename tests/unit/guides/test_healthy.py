@@ -156,3 +156,29 @@ def test_pushd_and_popd_are_carried_over_steps(root: Path, tmp_path: Path, index
     replay, _, _ = played(root, tmp_path, index, text)
     assert outcomes(replay) == ["passed"] * 6, [(one.step.text, one.reason, one.said) for one in replay.played]
     assert replay.played[-1].said == "home"
+
+
+@pytest.mark.usefixtures("contained")
+@pytest.mark.parametrize("kind", ["program", "install"])
+def test_a_full_disk_and_a_limit_are_no_break(
+    root: Path,
+    tmp_path: Path,
+    index: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    text = "```python\nopen('big', 'wb').write(bytes(30_000_000))\n```\n"
+    if kind == "install":
+        full = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device"
+        text = f"```bash\npip install alpha; echo '{full}' >&2; (exit 1)\n```\n"
+    monkeypatch.setattr("dlmatrix.guides.contained.MOST_FILE", 20_000_000)
+    replay, _, _ = played(root, tmp_path, index, text)
+    assert verdict(replay).words.startswith("not judged: it needs more than this machine lets it have: ")
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_guide_that_asks_for_root_is_not_broken_for_that(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+    text = "```bash\nsudo mkdir -p /usr/local/share/alpha\nmkdir -p here\n```\n"
+    replay, _, _ = played(root, tmp_path, index, text)
+    assert outcomes(replay)[0] == "unjudged"
+    assert replay.played[0].reason == "it needs an administrator: it changes the system"
