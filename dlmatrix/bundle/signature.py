@@ -16,6 +16,11 @@ _WHO = "bundle"
 _ENDINGS = {"ssh-keygen": ".sig", "minisign": ".minisig"}
 
 
+def check_key(key: Path) -> None:
+    """Whether there is such a key, and the tool that it is for: before a bundle is written. Raises UsageError."""
+    _tool(key)
+
+
 def sign(manifest: bytes, bundle: Path, key: Path) -> Path:
     """Sign with a secret key, of ssh-keygen or of minisign; the tool asks for its password. Returns the file."""
     tool = _tool(key)

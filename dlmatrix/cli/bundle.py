@@ -64,6 +64,12 @@ def bundle(options: Options) -> int:
     _pythons(options)
     if options.key:
         raise UsageError("--key is for --verify", "--sign KEY signs")
+    if options.out.is_dir():
+        raise UsageError(f"{options.out} is a folder", "name a file in it: --out FILE")
+    if options.sign:
+        from dlmatrix.bundle.signature import check_key
+
+        check_key(options.sign)
     return _make(options, options.out.absolute())
 
 

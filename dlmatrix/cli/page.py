@@ -29,10 +29,11 @@ def write_page(*, report: Path) -> int:
         if result.kind == REPLAY:
             page = replay_html(result.text)
         else:
-            page = report_html(result.text, history.read(find_root()), report)
+            page = report_html(result.text, history.read(find_root()), result.folder)
     except Exception as error:  # noqa: BLE001 - whatever the libraries that draw make of a figure
         # What smoke wrote is of as many forms as it had versions.
-        raise ReportError(f"{report / FILE}: cannot be drawn ({error!r})", "run it again") from None
-    replace(report / "report.html", page)
-    make_console(soft_wrap=True).print(f"page: {report / 'report.html'}")
+        raise ReportError(f"{result.folder / FILE}: cannot be drawn ({error!r})", "run it again") from None
+    file = (report if report.is_dir() else report.parent) / "report.html"
+    replace(file, page)
+    make_console(soft_wrap=True).print(f"page: {file}")
     return 0

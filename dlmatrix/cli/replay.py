@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,11 @@ def replay(
     from dlmatrix.guides.show import reading_json, reading_lines
     from dlmatrix.guides.steps import read_steps
 
-    if budget <= 0:
+    if not budget > 0:  # nan
         raise UsageError(f"--budget {budget:g}: nothing can be done in no time", "leave it out, or give more seconds")
+    for option, version in (("--python", python), ("--pip", pip)):
+        if version and not re.fullmatch(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?", version):
+            raise UsageError(f"{option} {version}: is no version", "name one as in 3.11")
     if date:
         _check_day(date)
     read = read_guide(guide)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.document.result import FILE, Result, read_result, wrong_in
+from dlmatrix.document.result import FILE, ReplayError, Result, read_result, wrong_in
 from dlmatrix.document.sizes import COMPRESSED, UNPACKED, sizes
 from dlmatrix.errors import ReportError
 
@@ -89,19 +89,30 @@ def read(path: Path, schema: Mapping[str, Any]) -> Report:
 def read_all(paths: Iterable[Path], schema: Mapping[str, Any]) -> tuple[list[Report], list[ReportError]]:
     """The reports of all paths, where a folder of reports stands for each of them; no two have one name.
 
-    With them, what is wrong with those that cannot be read. Raises UsageError where there is none.
+    A report that is named twice is one, and a guide's replay in a folder of reports is none. With them, what is wrong
+    with those that cannot be read. Raises UsageError where there is none.
     """
-    folders: list[Path] = []
+    folders: dict[Path, Path] = {}
+    inside: set[Path] = set()
     for path in paths:
         inner = sorted(file.parent for file in path.glob(f"*/{FILE}")) if not (path / FILE).is_file() else []
-        folders += inner or [path]
+        inside.update(inner)
+        for folder in inner or [path]:
+            folders.setdefault((folder.parent if folder.name == FILE else folder).resolve(), folder)
     found: list[tuple[Path, Report]] = []
     wrong: list[ReportError] = []
-    for folder in folders:
+    replays: list[ReplayError] = []
+    for folder in folders.values():
         try:
             found.append((folder, read(folder, schema)))
         except ReportError as error:
             wrong.append(error)
+        except ReplayError as error:
+            if folder not in inside:
+                raise
+            replays.append(error)
+    if replays and not found and not wrong:
+        raise replays[0]
     names = Counter(report.name for _, report in found)
     return [replace(r, name=str(path)) if names[r.name] > 1 else r for path, r in found], wrong
 
@@ -157,6 +168,7 @@ def _cell(env: Mapping[str, Any], engine: Mapping[str, Any], schema: Mapping[str
     machine, rows = found["machine"], found["rows"]
     surroundings = {"Python": document.get("python"), "governor": machine.get("governor")}
     surroundings |= {key: facts.get(key) for key in ("base", "base kind", "key")}
+    ended = f"{env['outcome']}: {env['reason']}"
     size = sizes(env, engine)
     costs = {"unpacked image": size[UNPACKED], "compressed image": size[COMPRESSED]}
     costs["build"] = env["seconds"].get("prepare") if env["built"] else None
@@ -166,9 +178,9 @@ def _cell(env: Mapping[str, Any], engine: Mapping[str, Any], schema: Mapping[str
         roof={f"{r['name']} {r['detail']}": _rate(r) for r in found["roof"] if r["value"]["median"]},
         terms=terms(document),
         surroundings=_texts(surroundings),
-        marks=tuple(machine.get("marks", ())),
+        marks=(*machine.get("marks", ()), *([ended] if rows and env["outcome"] in {"failed", "error"} else [])),
         costs=_numbers(costs),
-        reason=f"{env['outcome']}: {env['reason']}" if not rows else "",
+        reason=ended if not rows else "",
         gpu=any(row["device"] == "cuda" for row in rows),
     )
 

@@ -28,7 +28,12 @@ _SCHEMAS = {RUN: "result.schema.json", REPLAY: "replay.schema.json"}
 _LARGEST = 200_000_000
 #: Of so many errors the most telling is told.
 _ERRORS = 50
+_NAME = "name a folder that run wrote (reports/TIME)"
 _AGAIN = "it is of another version: leave it out, or run it again"
+
+
+class ReplayError(UsageError):
+    """It is a guide's replay where a run is wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +53,9 @@ def read_result(path: Path, kinds: Collection[str] = (RUN,)) -> Result:
     """
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
-        what = f"{path} holds no {FILE}" if path.is_dir() else f"there is no {path}"
-        raise UsageError(what, "name a folder that run wrote (reports/TIME)")
+        what = f"there is no {path}" if not path.exists() else f"{path} is no file"
+        what = f"{path} holds no {FILE}" if path.is_dir() else what
+        raise UsageError(what, _NAME)
     try:
         text = _text(file)
         data = json.loads(text, parse_constant=_no_number)
@@ -57,7 +63,7 @@ def read_result(path: Path, kinds: Collection[str] = (RUN,)) -> Result:
         raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
     kind = _kind(data)
     if kind not in kinds:
-        raise UsageError(f"{file}: is of a guide's replay, not of a run", "name a folder that run wrote (reports/TIME)")
+        raise ReplayError(f"{file}: is of a guide's replay, not of a run", _NAME)
     _validate(file, data, kind)
     return Result(folder=file.resolve().parent, text=text, data=data, kind=kind)
 

@@ -74,7 +74,7 @@ def read(folder: Path) -> Fleet:
     """
     file = folder / FILE
     if not file.is_file():
-        raise UsageError(f"{folder} holds no {FILE}", "name the folder of a fleet's run (reports/fleet/RUN)")
+        raise _none(folder)
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -88,6 +88,10 @@ def read(folder: Path) -> Fleet:
     known = {one.name for one in fields(Fleet)}
     own = {key: _frozen(value) for key, value in data.items() if key in known - {"machines"}}
     return Fleet(machines=tuple(_row(machine) for machine in data["machines"]), **own)
+
+
+def _none(folder: Path) -> UsageError:
+    return UsageError(f"{folder} holds no {FILE}", "name the folder of a fleet's run (reports/fleet/RUN)")
 
 
 def runs_folder(root: Path) -> Path:
@@ -107,7 +111,9 @@ def unfinished(above: Path, asked: Mapping[str, Any]) -> Path | None:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold a run for one command. Raises BusyError where another is at it."""
+    """Hold a run for one command. Raises BusyError where another is at it, UsageError where there is no such run."""
+    if not (folder / FILE).is_file():
+        raise _none(folder)
     with (folder / ".held").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

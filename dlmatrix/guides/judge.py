@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dlmatrix.guides.agree import VARIES, disagreement, raises
@@ -15,6 +15,12 @@ from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_MACHINE
 
 #: Modules that Pythons had or brought once: a guide that needs one is of its time.
 _ONCE = sys.stdlib_module_names | {"asynchat", "asyncore", "distutils", "imp", "pkg_resources", "setuptools", "smtpd"}
+#: What pip ends with where it installs nothing; others of its errors are warnings.
+_PIP_FAILED = re.compile(
+    r"^ERROR: (?:No matching distribution found|Could not install packages|Cannot install |ResolutionImpossible)"
+    r"|^error: subprocess-exited-with-error",
+    re.M,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,8 @@ def judged(  # noqa: PLR0917 - all that a step's end is of
         if promised in said or "Traceback (most recent call last)" not in said:
             return one
         return replace(one, outcome="failed", reason=cause(said), line=_line(step, said, name))
+    if ended.exit_code == 0 and step.form == "shell" and _hides(step.text, said, (printed, ended.stderr)):
+        ended = replace(ended, exit_code=1)
     if ended.exit_code == 0:
         told = step.expected if step.kind != "install" and not VARIES.search(step.text) else ""
         differs = disagreement(told, printed) if told else ""
@@ -78,6 +86,24 @@ def judged(  # noqa: PLR0917 - all that a step's end is of
     if why := _not_its_fault(step, ended, said, installs):
         return replace(one, outcome="unjudged", reason=why)
     return replace(one, outcome="failed", reason=cause(said), line=_line(step, said, name))
+
+
+def _hides(command: str, said: str, streams: Iterable[str]) -> bool:
+    """Whether a part of a command failed, and another part tells its end: ``python x.py; ls``, ``pip install | tail``.
+
+    What stands before ``||`` may fail, and a reader that had enough (``pip list | head``) is no failure either.
+    """
+    bare = re.sub(r"\"(?:\\.|[^\"\\])*\"|'[^']*'", "", command)
+    if "||" in bare or not re.search(r"[;|]", bare):
+        return False
+    return bool(_PIP_FAILED.search(said)) or any(map(_raised, streams))
+
+
+def _raised(text: str) -> bool:
+    """Whether Python ended by an exception: nothing stands behind it."""
+    last = text.rstrip().rpartition("\n")[2]
+    ends = re.match(r"(?!BrokenPipe|Keyboard)[\w.]*(?:Error|Exception)\b", last)
+    return bool(ends and re.search(r"^  File \".*\", line \d+", text, re.M))
 
 
 def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:

@@ -15,6 +15,8 @@ from dlmatrix.system.process import Finished, run_lines
 _PATIENCE = 60.0
 #: What they say where it is the controller that cannot be reached, and not the question that is wrong.
 _AWAY = ("Unable to contact slurm controller", "Connection refused", "Zero Bytes were transmitted", "Socket timed out")
+#: What they say where the machine itself belongs to no cluster.
+_UNSET = ("Could not establish a configuration source", "fetch_config")
 #: A node's state begins with one of these where no job starts on it.
 _CLOSED = ("down", "drain", "fail", "error", "inval", "maint", "reboot", "unknown")
 
@@ -136,6 +138,11 @@ def _call(*command: str) -> Finished:
         raise EngineError(
             f"{command[0]} is not on this machine", "run it where Slurm's commands are: a login node"
         ) from None
+    if done.exit_code != 0 and any(word in done.said for word in _UNSET):
+        raise EngineError(
+            f"{command[0]}: Slurm has no configuration on this machine",
+            "run it where Slurm's commands work: a login node",
+        )
     if done.timed_out or (done.exit_code != 0 and any(word in done.said for word in _AWAY)):
         what = "no answer" if done.timed_out else _said(done)
         raise EngineError(f"{command[0]}: {what}", "see whether Slurm answers: scontrol ping")

@@ -98,3 +98,14 @@ def test_a_signature_for_something_else_is_none(file: Path, tmp_path: Path, cli:
 def test_a_key_that_is_none(file: Path, tmp_path: Path, cli: Cli) -> None:
     code, _, err = cli("unbundle", str(file), str(tmp_path / "new"), "--key", str(tmp_path / "none"))
     assert (code, "No such file" in err) == (2, True)
+
+
+def test_a_key_that_is_none_is_told_before_anything_is_collected(tmp_path: Path, cli: Cli) -> None:
+    out = tmp_path / "x.bundle"
+    code, said, err = cli("bundle", "cpu-torch", "--no-images", "--out", str(out), "--sign", str(tmp_path / "none"))
+    assert (code, said, f"{tmp_path / 'none'}: No such file" in err) == (2, "", True)
+
+
+def test_a_folder_is_no_file_to_write(tmp_path: Path, cli: Cli) -> None:
+    code, said, err = cli("bundle", "cpu-torch", "--no-images", "--out", str(tmp_path))
+    assert (code, said, f"{tmp_path} is a folder" in err) == (2, "", True)

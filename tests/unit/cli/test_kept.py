@@ -92,6 +92,7 @@ def test_a_kill_in_the_second_env_keeps_the_first(root: Path, checkout: Path, py
     assert [file.name for file in (checkout / "r").iterdir()] == ["result.json"]
     assert kept(checkout) == [("passed", 0, "passed"), ("error", 130, "passed")]
     assert cli("page", "r")[0] == 0
+    assert cli("page", "r/result.json")[:2] == (0, "page: r/report.html\n")
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])

@@ -275,6 +275,34 @@ def test_the_marks_of_many_machines_are_one_line(cli: Cli, checkout: Path, folde
     ]
 
 
+def test_a_report_that_is_named_twice_is_one(cli: Cli, checkout: Path, folder: Path) -> None:
+    names = [str(folder / f"node{number:02}") for number in range(4)]
+    twice = [f"{names[0]}/", f"{names[1]}/result.json"]
+    code, _, err = cli("compare", *names, *twice)
+    assert (code, "4 reports are too few to tell" in err) == (2, True), err
+    assert cli("compare", str(folder), *names)[1] == cli("compare", str(folder))[1]
+    code, _, err = cli("compare", names[0], twice[0])
+    assert (code, "one report has nothing to be compared with" in err) == (2, True), err
+
+
+def test_a_guide_s_replay_in_a_folder_of_reports_is_none(cli: Cli, checkout: Path, folder: Path) -> None:
+    before = cli("compare", str(folder))
+    write(folder / "replay", {"schema_version": 1, "kind": "replay"})
+    assert cli("compare", str(folder)) == before
+    code, _, err = cli("compare", str(folder / "replay"), str(folder / "node00"))
+    assert (code, "is of a guide's replay, not of a run" in err) == (2, True)
+
+
+def test_an_env_that_failed_is_told_although_it_is_as_fast(cli: Cli, checkout: Path, folder: Path) -> None:
+    for number in (7, 11, 20, 21):
+        (folder / f"node{number:02}" / "result.json").unlink()
+    assert "no machine stands out" in cli("compare", str(folder))[1]
+    changed(folder, "node03", lambda one: one["envs"][0].update(outcome="failed", reason="conv2d is wrong"))
+    out = cli("compare", str(folder))[1]
+    assert "marked: node03: cpu-torch-2.13: failed: conv2d is wrong\n" in out
+    assert "no machine stands out" not in out
+
+
 def machine_of(one: Data) -> Data:
     """The machine of its throughput; one that nobody keeps where nothing was measured."""
     return throughput(one)["machine"] if one["envs"][0]["document"] else {"marks": []}

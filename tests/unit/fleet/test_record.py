@@ -70,7 +70,15 @@ def test_a_torn_file_is_refused_and_none_is_a_question_of_the_path(tmp_path: Pat
         record.read(tmp_path)
 
 
+def test_a_run_that_is_none_is_not_made_by_holding_it(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nope"):
+        with pytest.raises(UsageError, match="holds no fleet"), record.held(folder):
+            pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_is_held_by_one_command(tmp_path: Path) -> None:
+    record.write(tmp_path, fleet(Row(name="a")))
     with record.held(tmp_path), pytest.raises(BusyError), record.held(tmp_path):
         pass
     with record.held(tmp_path):

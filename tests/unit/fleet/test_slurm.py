@@ -52,6 +52,15 @@ def test_nodes_with_their_gpus_and_why_they_are_closed(says: Callable[[str, str]
     }
 
 
+def test_a_machine_of_no_cluster_is_no_fault_of_the_names(
+    says: Callable[[str, str], None], script: Callable[..., Path]
+) -> None:
+    said = "scontrol: error: fetch_config: DNS SRV lookup failed"
+    script(f"echo '{said}' >&2; exit 1", "bin/scontrol")
+    with pytest.raises(EngineError, match="no configuration on this machine"):
+        programs.hostnames("gpu[01-30]")
+
+
 @pytest.mark.parametrize(
     ("state", "closed"),
     [("idle", False), ("mixed-", False), ("idle~", False), ("idle*", True), ("draining", True), ("down", True)],

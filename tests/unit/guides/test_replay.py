@@ -22,7 +22,7 @@ from dlmatrix.errors import BuildError, SkippedEnv
 from dlmatrix.guides.contained import Ended, Surroundings, masked, run_contained
 from dlmatrix.guides.edits import Edit
 from dlmatrix.guides.jail import limit
-from dlmatrix.guides.judge import Played, Replay
+from dlmatrix.guides.judge import Played, Replay, judged
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.outcome import Outcome, diff, outcome_lines, summary, words_of
 from dlmatrix.guides.play import Player
@@ -318,6 +318,18 @@ def test_an_installation_that_was_lost_from_the_page_is_not_made_up(tmp_path: Pa
     assert with_implied(guide, reading) == reading.steps
 
 
+@pytest.mark.parametrize(
+    "option", [("--python", "banana"), ("--python", "../x"), ("--pip", "the newest"), ("--budget", "nan")]
+)
+def test_what_is_no_version_or_time_is_refused_by_its_name(tmp_path: Path, cli: Cli, option: tuple[str, str]) -> None:
+    guide = tmp_path / "guide.md"
+    guide.write_text("# A\n", encoding="utf-8")
+    code, out, err = cli("replay", "--report", str(tmp_path / "r"), str(guide), *option)
+    assert (code, out) == (2, "")
+    assert f"{option[0]} {option[1]}: " in err
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path, cli: Cli) -> None:
     guide = tmp_path / "guide.md"
     guide.write_text("```bash\necho here\n```\n", encoding="utf-8")
@@ -516,3 +528,27 @@ def test_an_old_kernel_is_not_told_to_allow_namespaces(tmp_path: Path, monkeypat
             ["/bin/true"], cwd=tmp_path, environ={}, around=Surroundings(writable=(tmp_path,)), timeout_seconds=30
         )
     assert raised.value.next_step == "use a machine whose kernel is Linux 5.12 or newer"
+
+
+TRACE = 'Traceback (most recent call last):\n  File "<string>", line 1, in <module>\n'
+
+
+@pytest.mark.parametrize(
+    ("command", "printed", "stderr", "outcome"),
+    [
+        ('python -c "import no"; echo done', "done\n", f"{TRACE}ModuleNotFoundError: No module named 'no'\n", "failed"),
+        ("python x.py 2>&1 | cat", f"1\n{TRACE}ZeroDivisionError: division by zero\n", "", "failed"),
+        ("pip install no | tail", "", "ERROR: No matching distribution found for no\n[notice] upgrade pip\n", "failed"),
+        ("python x.py | cat", "", f"{TRACE}urllib.error.URLError: <urlopen error timed out>\n", "unjudged"),
+        ("pip install no || true", "", "ERROR: No matching distribution found for no\n", "passed"),
+        ("python x.py | head -1", "1\n", f"{TRACE}BrokenPipeError: [Errno 32] Broken pipe\n", "passed"),
+        ("python x.py | tee log", f"{TRACE}ValueError: told, and gone on\n2\n", "", "passed"),
+        ('python -c "import a; print(1)"', f"{TRACE}ValueError: printed alone\n", "", "passed"),
+    ],
+)
+def test_what_the_end_of_a_command_hides_is_found(command: str, printed: str, stderr: str, outcome: str) -> None:
+    kind = "install" if command.startswith("pip") else "program"
+    step = Step(line=1, kind=kind, form="shell", text=command)
+    ended = Ended(exit_code=0, stdout=printed, stderr=stderr, seconds=1.0)
+    found = judged(step, ended, printed, f"{printed}\n{stderr}".strip(), "guide.md", installs=True)
+    assert found.outcome == outcome
