@@ -29,6 +29,8 @@ def set_up(root: Path) -> Path:
         return python
     manifest = read_manifest((root / MANIFEST).read_bytes(), str(root / MANIFEST))
     here, known = f"{sys.version_info[0]}.{sys.version_info[1]}", manifest.versions.get("pythons", "").split()
+    if not known:
+        raise BuildError(f"{root}: this bundle was made without wheels", "with an index at hand: make setup")
     if here not in known:
         raise BuildError(
             f"{sys.executable} is Python {here}, and the bundle's tools are for {', '.join(known)}",

@@ -157,7 +157,13 @@ def test_a_python_that_the_bundle_has_no_tools_for_is_told(root: Path, tmp_path:
     assert "Traceback" not in done.stderr
 
 
-def test_a_bundle_without_wheels_is_told(root: Path, tmp_path: Path) -> None:
+def test_a_bundle_that_was_made_without_wheels_is_told(root: Path, tmp_path: Path) -> None:
+    done = set_up(root, unpacked(tmp_path / "room", ""))
+    assert done.returncode == 1
+    assert "was made without wheels" in done.stderr
+
+
+def test_a_bundle_whose_uv_is_gone_is_told(root: Path, tmp_path: Path) -> None:
     folder = unpacked(tmp_path / "room", f"{sys.version_info[0]}.{sys.version_info[1]}")
     next((folder / "bundle" / "wheels").iterdir()).unlink()
     done = set_up(root, folder)
