@@ -157,3 +157,40 @@ def test_smoke_only_checks_one_interpreter(root: Path) -> None:
     assert json.loads(command[-1])["variant"] == "gpu"
     with pytest.raises(Exception, match="one env"):
         make_order(root, replace(asked, envs=("cpu-torch", "cpu-tf2")))
+
+
+class Interrupted:
+    """A lab in which one machine has an answer when Ctrl-C comes."""
+
+    name = "ansible"
+
+    def __init__(self, *_: object) -> None:
+        self.looks = 0
+
+    def submit(self, rows: object, *, again: bool) -> None:
+        """Nothing is done."""
+
+    def look(self) -> dict[str, Row]:
+        self.looks += 1
+        if self.looks > 1:
+            raise KeyboardInterrupt
+        return {"n1": Row(name="n1").at("unreachable", "login-refused")}
+
+    def over(self) -> bool:
+        return False
+
+    def leave(self) -> None:
+        """Nothing runs."""
+
+
+def test_ctrl_c_leaves_a_whole_report_and_says_how_to_go_on(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dlmatrix.fleet.ansible.lab.Lab", Interrupted)
+    assert lab(*ASKED) == 130
+    said = capsys.readouterr()
+    (fleet,) = runs(checkout)
+    assert f"python -m dlmatrix fleet --resume {checkout / 'reports' / 'fleet' / fleet.run}" in said.err
+    assert "n1  unreachable  the login was refused" in said.out
+    assert [row.state for row in fleet.machines] == ["unreachable", "waiting"]
+    assert "| n2 |" in (checkout / "reports" / "fleet" / fleet.run / "summary.md").read_text()
