@@ -165,7 +165,7 @@ class Lab:
         """Raise EngineError where Ansible itself failed: then nothing is known of machines that are moving."""
         if self._left.is_set() or (self._told_all and self._ended.get("code") in _CARRIED_OUT):
             return
-        said = one_line(str(self._ended.get("said") or ""))[-600:]
+        said = one_line(str(self._ended.get("said") or ""))[:600]
         raise EngineError(
             f"ansible-playbook itself failed (exit code {self._ended.get('code')}): {said}",
             f"try it by hand: ansible all -i {shlex.quote(str(self._inventory))} -m ping",
@@ -185,7 +185,7 @@ def _packed(found: Mapping[str, Any]) -> str:
 def _tail(folder: Path | None) -> str:
     """What ansible-playbook printed last."""
     files = sorted(folder.glob("artifacts/*/stdout"), key=os.path.getmtime) if folder else []
-    text = files[-1].read_text(encoding="utf-8", errors="replace")[-4000:] if files else ""
+    text = files[-1].read_text(encoding="utf-8", errors="replace")[-20_000:] if files else ""
     lines = [line for line in text.splitlines() if line.strip()]
-    wrong = [number for number, line in enumerate(lines) if "ERROR" in line]
+    wrong = [number for number, line in enumerate(lines) if "ERROR" in line or ": error: " in line]
     return " ".join(lines[wrong[0] :] if wrong else lines[-5:])
