@@ -321,20 +321,21 @@ def test_what_is_no_report(compared: Cli, content: Data | str, code: int, says: 
 
 
 def test_paths_that_hold_no_report(cli: Cli, checkout: Path, tmp_path: Path) -> None:
-    a, empty = write(tmp_path / "a", run()), tmp_path / "empty"
+    a, b, c = (write(tmp_path / name, run()) for name in "abc")
+    empty = tmp_path / "empty"
     empty.mkdir()
     for paths, says in (
         ([a, tmp_path / "gone"], "there is no "),
         ([a, empty], f"{empty} holds no result.json"),
         ([a], "one report has nothing to be compared with"),
-        ([a, a, a], "3 reports are too few to tell what is usual among siblings"),
+        ([a, b, c], "3 reports are too few to tell what is usual among siblings"),
         (["--baseline", empty, a], f"{empty} holds no result.json"),
     ):
         code, out, err = cli("compare", *map(str, paths))
         assert (code, out) == (2, "")
         assert says in err
         assert err.count("\n") == 2
-    assert cli("compare", str(a / "result.json"), str(a))[0] == 0
+    assert cli("compare", str(a / "result.json"), str(b))[0] == 0
 
 
 def test_the_rows_of_a_gpu_are_compared_by_medians(compared: Cli) -> None:
