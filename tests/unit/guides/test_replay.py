@@ -494,7 +494,7 @@ def test_the_summary_holds_no_html_of_a_guide(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("contained")
 def test_a_replay_s_report_has_the_files_of_a_run_s(tmp_path: Path, cli: Cli) -> None:
     guide, folder = tmp_path / "guide.md", tmp_path / "r"
-    guide.write_text("```bash\necho here\npython -c 'import alpha'\n```\n", encoding="utf-8")
+    guide.write_text("```bash\necho here\npython -c 'import math; math.alpha'\n```\n", encoding="utf-8")
     code, out, _ = cli("replay", str(guide), "--no-search", "--report", str(folder))
     assert code == 1
     assert "verdict: broken at line 3" in out
@@ -505,7 +505,7 @@ def test_a_replay_s_report_has_the_files_of_a_run_s(tmp_path: Path, cli: Cli) ->
     xmlschema.XMLSchema(Path(__file__).parents[1] / "report" / "junit.xsd").validate(folder / "junit.xml")
     (folder / "report.html").unlink()
     assert cli("page", str(folder))[0] == 0
-    assert "import alpha" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "math.alpha" in (folder / "report.html").read_text(encoding="utf-8")
     code, _, err = cli("compare", str(folder), str(folder))
     assert (code, "is of a guide's replay, not of a run" in err) == (2, True)
 
