@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import queue
 import shlex
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -44,6 +46,8 @@ class Lab:
         self._run, self._inventory, self._order, self._options = run, inventory.absolute(), order, tuple(options)
         self._base = base
         self._programs = check_installed()
+        #: how the folders of this run's playbooks begin, and so the words of their processes
+        self._mark = Path(tempfile.gettempdir(), f"dlmatrix-fleet-{run.name}-")
         self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
         self._reading = Reading(run, {})
         self._thread: threading.Thread | None = None
@@ -96,6 +100,7 @@ class Lab:
         if self._thread:
             self._thread.join()
             self._thread = None
+        end_left(self._mark)
         self._clear()
 
     def _own(self, row: Row, again: bool) -> dict[str, str]:
@@ -180,6 +185,19 @@ class Lab:
 def _packed(found: Mapping[str, Any]) -> str:
     """JSON in base64: what looks like JSON, older Ansible takes apart."""
     return base64.b64encode(json.dumps(found).encode()).decode()
+
+
+def end_left(mark: Path) -> None:
+    """End the processes whose words have a path that begins so, and remove those paths.
+
+    Ansible's workers are in sessions of their own. They outlive it, and one that has much to tell waits for ever.
+    """
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(f"@{mark}") in (place / "cmdline").read_bytes():
+                os.kill(int(place.name), signal.SIGKILL)
+    for folder in mark.parent.glob(f"{mark.name}*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tail(folder: Path | None) -> str:

@@ -6,6 +6,8 @@ import base64
 import errno
 import hashlib
 import json
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from dlmatrix.errors import EngineError, UsageError
 from dlmatrix.fleet import record
 from dlmatrix.fleet.ansible.events import Reading
+from dlmatrix.fleet.ansible.lab import end_left
 from dlmatrix.fleet.ansible.programs import check_options, machines
 from dlmatrix.fleet.drive import carry_on
 from dlmatrix.fleet.row import Row
@@ -248,6 +251,20 @@ def test_ctrl_c_keeps_each_answer_there_was(tmp_path: Path) -> None:
     assert [row.state for row in fleet.machines] == ["unreachable", "waiting"]
     assert not fleet.ended
     assert carrier.over()
+
+
+def test_what_an_interrupted_playbook_left_is_ended_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import signal; signal.pause()"]
+    with (
+        subprocess.Popen([*command, f"@{tmp_path / 'run-one-x1' / 'limit'}"], start_new_session=True) as worker,
+        subprocess.Popen([*command, f"@{tmp_path / 'run-two-x1' / 'limit'}"], start_new_session=True) as other,
+    ):
+        (tmp_path / "run-one-x1").mkdir()
+        end_left(tmp_path / "run-one-")
+        assert not (tmp_path / "run-one-x1").exists()
+        assert worker.wait(60) == -9
+        assert other.poll() is None
+        other.kill()
 
 
 @pytest.mark.parametrize("option", ["-K", "--ask-pass", "--ask-vault-pass", "-i", "--limit=x"])
