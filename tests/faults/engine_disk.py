@@ -15,8 +15,8 @@ from tests.faults.judge import Fault
 from tests.faults.stage import FIRST, ROOT, Run, Stage, fill, poll
 
 _SCRIPT = str(ROOT / ".ci" / "engine")
-#: Bytes beside what the engine holds already: enough for the env, were they not filled.
-_ROOM = 400_000_000
+#: Bytes beside what the engine holds already: more than a run wants to see free before it builds.
+_ROOM = 2_000_000_000
 
 
 @contextmanager

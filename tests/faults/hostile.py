@@ -103,7 +103,7 @@ def password(stage: Stage) -> Run:
     find = {
         "UV_FIND_LINKS": "",
         "UV_CACHE_DIR": str(stage.folder / "cache"),
-        "XDG_CACHE_HOME": str(stage.folder / "no"),
+        "DLMATRIX_CACHE_DIR": str(stage.folder / "no"),
     }
     return lock(stage, lambda text: f"{text}# {stage.runs}\n", UV_DEFAULT_INDEX=index, **find)
 

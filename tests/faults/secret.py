@@ -24,6 +24,7 @@ class _Index(http.server.BaseHTTPRequestHandler):
     """A package index that knows one wheel, and gives it to who has the password."""
 
     wheel: Path
+    given: list[str]
 
     def do_GET(self) -> None:
         wanted = "Basic " + base64.b64encode(f"{_USER}:{SECRET}".encode()).decode()
@@ -38,6 +39,7 @@ class _Index(http.server.BaseHTTPRequestHandler):
             digest = hashlib.sha256(content).hexdigest()
             content = f'<a href="/{self.wheel.name}#sha256={digest}">{self.wheel.name}</a>'.encode()
         else:
+            self.given.append(self.path)
             self.send_response(200 if self.path.endswith(".whl") else 404)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -50,9 +52,9 @@ class _Index(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def _index(wheel: Path) -> Iterator[str]:
-    """The address of an index that has the wheel, with the password."""
-    handler = type("Index", (_Index,), {"wheel": wheel})
+def _index(wheel: Path, given: list[str]) -> Iterator[str]:
+    """The address of an index that has the wheel, with the password; ``given`` is told of what it gave."""
+    handler = type("Index", (_Index,), {"wheel": wheel, "given": given})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://{_USER}:{SECRET}@127.0.0.1:{server.server_port}/simple"
@@ -84,14 +86,19 @@ def answers(stage: Stage) -> Run:
     """The env is made from this index alone; then all that is left of the run is searched."""
     wheel = next((stage.folder / "wheels").glob("*-1.0.0-*.whl"))
     shown: set[str] = set()
-    caches = {"UV_CACHE_DIR": str(stage.folder / "cache-of-secret"), "XDG_CACHE_HOME": str(stage.folder / "cache-home")}
-    with _index(wheel) as address, _watched(shown):
+    given: list[str] = []
+    caches = {
+        "UV_CACHE_DIR": str(stage.folder / "cache-of-secret"),
+        "DLMATRIX_CACHE_DIR": str(stage.folder / "cache-home"),
+    }
+    with _index(wheel, given) as address, _watched(shown):
         run = lock(stage, lambda text: f"{text}# {stage.runs}\n", UV_DEFAULT_INDEX=address, UV_FIND_LINKS="", **caches)
     shown |= {str(file) for file in stage.state.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()}
     cached = stage.folder / "cache-home"
     shown |= {str(file) for file in cached.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()}
     if stage.engine == "docker" and run.code == 0:
         shown |= _in_image(stage)
+    run.text += "" if given else "Traceback: nobody asked the index\n"
     run.text += "".join(f"Traceback: the password is in {where}\n" for where in sorted(shown))
     return run
 
