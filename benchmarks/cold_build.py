@@ -81,13 +81,14 @@ def measure(build: Callable[[], None], disk: Path) -> dict[str, float]:
     return {"seconds": round(seconds, 2), "peak_mb": round(peak[0] / 1e6)}
 
 
-def clear(engine: DockerEngine, disk: Path) -> None:
+def clear(engine: DockerEngine, tag: str, disk: Path) -> None:
     """Remove the images of both ways, and the layers of all builds; the installers' caches stay.
 
-    The engine deletes files after it has answered, which would slow down the next build: that is waited for.
+    The env's own image goes too, since its layers are the same. The engine deletes files after it has answered, which
+    would slow down the next build: that is waited for.
     """
-    for way in ("plain", "dlmatrix"):
-        engine.images.remove(f"{NAME}:{way}")
+    for image in (tag, f"{NAME}:plain", f"{NAME}:dlmatrix"):
+        engine.images.remove(image)
     prune = ["docker", "buildx", "prune", "--builder", "default", "--all", "--force", "--filter", "type=regular"]
     subprocess.run(prune, check=True, stdout=subprocess.DEVNULL)
     used: list[int] = []
@@ -178,12 +179,13 @@ def main() -> None:
         for number in range(options.rounds + 1):
             for way, build in ways.items():
                 if way != PIN:
-                    clear(engine, options.disk)
+                    clear(engine, env.tag, options.disk)
                 measured = measure(lambda b=build, n=number: b(n), options.disk)  # type: ignore[misc]
+                print(f"round {number}, {way}: {measured}", file=sys.stderr, flush=True)
                 if number:  # the first fills the installers' caches
                     found[way].append(measured)
     finally:
-        clear(engine, options.disk)
+        clear(engine, env.tag, options.disk)
         engine.images.prune_cache(NAME)
         shutil.rmtree(folder, ignore_errors=True)
     medians = {way: middle(rounds) for way, rounds in found.items()}
