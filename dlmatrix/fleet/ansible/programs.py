@@ -54,7 +54,9 @@ def settings(machines: int) -> dict[str, str]:
         "ANSIBLE_PYTHON_INTERPRETER": "auto_silent",
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
     }
-    return {name: os.environ.get(name, value) for name, value in usual.items()}
+    # Ansible's programs call each other by name: where those of this environment are not on the PATH, they stand last.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
+    return {name: os.environ.get(name, value) for name, value in usual.items()} | {"PATH": path}
 
 
 def check_options(options: Sequence[str]) -> None:
