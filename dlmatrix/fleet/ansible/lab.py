@@ -110,6 +110,7 @@ class Lab:
 
     def _play(self, play: str, rows: Sequence[Row], machines: Mapping[str, Any], **more: Any) -> None:
         self._reading = Reading(self._run, {row.name: row for row in rows})
+        end_left(self._mark)  # of a command that was killed
         # Not where results arrive: that disk may be full.
         self._folder = Path(tempfile.mkdtemp(prefix=self._mark.name, dir=self._mark.parent))
         (self._folder / "limit").write_text("".join(f"{row.name}\n" for row in rows), encoding="utf-8")
