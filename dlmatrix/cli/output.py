@@ -24,10 +24,12 @@ def make_console(soft_wrap: bool = False, stderr: bool = False) -> ShowingConsol
 def tell(console: Console, line: str) -> None:
     """Print one line whole: on a terminal broken between words, what goes on indented; elsewhere as it is.
 
-    What is to be typed next is left to the terminal, so that it can be copied in one piece.
+    What is to be typed next is left to the terminal, so that it can be copied in one piece. A line break in a text from
+    elsewhere (a machine's name) is shown as its escape: what follows it would read as a line of ours.
     """
     from dlmatrix.system.console import wrapped
 
+    line = line.replace("\n", "\\n")
     console.print(line if ": next: " in line else wrapped(console, line), soft_wrap=True)
 
 

@@ -94,6 +94,16 @@ class Siblings:
     unlike: tuple[Unlike, ...]
 
 
+def _nothing_in_common(group: Sequence[Report]) -> tuple[str, str]:
+    """What is wrong, and what to do: envs that failed before they were measured say more than the lack of figures."""
+    what = f"no figure is in most of the {len(group)} reports"
+    ended = Counter(f"{cell.env} {cell.reason}" for report in group for cell in report.cells.values() if cell.reason)
+    if not ended:
+        return what, "compare runs of the same envs, with throughput"
+    words = "; ".join(f"{text} ({count} of {len(group)})" for text, count in ended.most_common(3))
+    return f"{what}: {words}", "mend what failed, or compare runs of the same envs, with throughput"
+
+
 def siblings(reports: Sequence[Report], baseline: Sequence[Report] | None = None, kinds: int = 1) -> Siblings:
     """Hold each report against all of them, or against those of a baseline that are not among them.
 
@@ -113,9 +123,7 @@ def siblings(reports: Sequence[Report], baseline: Sequence[Report] | None = None
     usual = [key for key, count in counts.items() if 2 * count > len(group)]
     centres = {key: centre([found[key] for found in metrics if key in found]) for key in usual}
     if not usual:
-        raise UnlikeError(
-            f"no figure is in most of the {len(group)} reports", "compare runs of the same envs, with throughput"
-        )
+        raise UnlikeError(*_nothing_in_common(group))
     for env in dict.fromkeys(env for env, _ in usual):
         overall = [distance for found in metrics if (distance := _overall(env, found, centres)) is not None]
         if 2 * len(overall) > len(group):

@@ -86,11 +86,17 @@ def machines(inventory: Path, limit: str, options: Sequence[str]) -> tuple[str, 
     said = _telling(done)
     if done.exit_code != 0:
         raise UsageError(f"{inventory}: ansible-inventory: {said}", "correct it, or --limit")
+    show = f"{program('ansible-inventory')} -i {inventory} --graph"
+    # It ends with 0 all the same (2.17, 2.19), and of a folder it gives the machines of the files that it could read.
+    if "Unable to parse" in " ".join(done.said.split()):
+        raise UsageError(
+            f"{inventory}: Ansible cannot read all of it: {said}", f"correct it; to see what is read: {show}"
+        )
     found = json.loads(done.stdout)
     names = dict.fromkeys(name for group in found.values() for name in group.get("hosts", ()) if group)
     if not names:
         what = f"has no machine that fits {limit}" if limit else "has no machine"
-        raise UsageError(f"{inventory} {what}{f': {said}' if said else ''}", "ansible-inventory -i INVENTORY --graph")
+        raise UsageError(f"{inventory} {what}", f"see what is in it: {show}")
     return tuple(names)
 
 

@@ -303,6 +303,21 @@ def test_an_env_that_failed_is_told_although_it_is_as_fast(cli: Cli, checkout: P
     assert "no machine stands out" not in out
 
 
+def test_machines_whose_envs_all_failed_are_told_with_what_failed(folder: Path, cli: Cli) -> None:
+    for name in sorted(path.name for path in folder.iterdir()):
+        changed(folder, name, lambda one: one["envs"][0].update(outcome="error", reason="no driver", document=None))
+    code, out, err = cli("compare", str(folder))
+    assert code == 16
+    assert "cpu-torch-2.13 error: no driver (30 of 30)" in out + err
+
+
+def test_a_name_of_two_lines_writes_no_line_of_ours(folder: Path, cli: Cli) -> None:
+    changed(folder, "node03", lambda one: one["host"].update(name="vm\nno machine stands out"))
+    out = cli("compare", str(folder / "node00"), str(folder / "node03"))[1]
+    assert "no machine stands out" in out
+    assert "no machine stands out" not in out.splitlines()
+
+
 def machine_of(one: Data) -> Data:
     """The machine of its throughput; one that nobody keeps where nothing was measured."""
     return throughput(one)["machine"] if one["envs"][0]["document"] else {"marks": []}
