@@ -107,7 +107,7 @@ def _plan(root: Path, options: Options) -> int:
     from dlmatrix.fleet.site import make_order
 
     asked, names = _asked(options)
-    order = make_order(root, asked)
+    order = make_order(root, asked, say)
     size = sum(part.size for part in order.parts)
     say(f"{len(names)} machines: {', '.join(names)}")
     where, copies = ("the shared folder, if it lacks", 1) if asked.slurm else ("each machine that lacks", len(names))
@@ -202,15 +202,16 @@ def _named(root: Path, run: Path) -> Path:
 
 
 def _carrier(root: Path, folder: Path, asked: Asked) -> Carrier:
+    from dlmatrix.cli.output import say
     from dlmatrix.fleet.ansible.lab import Lab
     from dlmatrix.fleet.site import make_order
     from dlmatrix.fleet.slurm.cluster import Cluster
 
     if asked.slurm:
         gpus = any(env.startswith("gpu-") for env in asked.envs)
-        order = make_order(root, asked)
+        order = make_order(root, asked, say)
         return Cluster(folder, Path(asked.shared), order, gpus=gpus, options=asked.options, drain=asked.drain)
-    return Lab(folder, Path(asked.inventory), make_order(root, asked), asked.options)
+    return Lab(folder, Path(asked.inventory), make_order(root, asked, say), asked.options)
 
 
 def _carry_on(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:

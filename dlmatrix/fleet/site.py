@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,13 +51,16 @@ def of_json(asked: Mapping[str, Any]) -> Asked:
         raise UsageError("fleet.json: asked: is of another version", "begin afresh with --new") from None
 
 
-def make_order(root: Path, asked: Asked) -> Order:
-    """The command of each machine, and the parts that it needs. Raises UsageError for an env that is none."""
+def make_order(root: Path, asked: Asked, say: Callable[[str], None]) -> Order:
+    """The command of each machine, and the parts that it needs; ``say`` is told of what takes long.
+
+    Raises UsageError for an env that is none, NetworkError where wheels cannot be had.
+    """
     matrix = load_sound(root)
     envs = select(matrix, asked.envs)
     if asked.smoke_only:
         return _smoke_only(root, asked, envs)
-    return _whole(matrix, asked, envs)
+    return _whole(matrix, asked, envs, say)
 
 
 def _smoke_only(root: Path, asked: Asked, envs: Sequence[Env]) -> Order:
@@ -69,9 +72,9 @@ def _smoke_only(root: Path, asked: Asked, envs: Sequence[Env]) -> Order:
     return Order(command=command, limit=asked.timeout, parts=(part,))
 
 
-def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env]) -> Order:
-    code, tools = code_part(matrix.root), tools_part(matrix.root)
-    wheels = envs_part(matrix, envs) if asked.offline else None
+def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env], say: Callable[[str], None]) -> Order:
+    code, tools = code_part(matrix.root), tools_part(matrix.root, say)
+    wheels = envs_part(matrix, envs, say) if asked.offline else None
     command = ["{python}", f"{{base}}/parts/{code.key}/dlmatrix/fleet/machine/checks.py"]
     command += [f"{{base}}/parts/{tools.key}", "{base}/state", f"{{base}}/parts/{wheels.key}" if wheels else ""]
     # gpu-torch is the newest that the driver there can run; with wheels, the one whose wheels they are.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -20,6 +20,7 @@ from dlmatrix.matrix.model import Env, Lock, Matrix
 from dlmatrix.matrix.site import read_site
 from dlmatrix.system.process import run_lines
 from dlmatrix.system.state import state_dir
+from dlmatrix.system.words import listed
 
 #: The Pythons that a machine may have for dlmatrix: most of its wheels are the same for all of them.
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -27,36 +28,37 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux1_x86_64")
 
 
-def tools_part(root: Path) -> Part:
+def tools_part(root: Path, say: Callable[[str], None]) -> Part:
     """Wheels of all that dlmatrix imports, for every Python that it runs on, and their lock."""
     file = root / "envs" / "locks" / "machine.txt"
     lock = read_lock(file, "nox -s lock -- machine --write")
     folder = state_dir(root) / "fleet" / f"wheels-{lock.sha256[:16]}"
     if not folder.is_dir():
-        _download(file, PYTHONS, folder)
+        _download(file, PYTHONS, folder, say)
     return wheels_part(root, "tools", sorted(folder.glob("*.whl")), {"requirements.txt": file})
 
 
-def envs_part(matrix: Matrix, envs: Iterable[Env]) -> Part:
+def envs_part(matrix: Matrix, envs: Iterable[Env], say: Callable[[str], None]) -> Part:
     """Wheels of all that the locks of envs ask for: those of the find-links folders, or all from an index."""
     found: dict[str, Path] = {}
     for env in envs:
         lock = lock_of(matrix, env)
         local = Local(read_site(os.environ), lock, env.python)
-        for wheel in local.usable if local.whole else _from_index(matrix.root, env, lock):
+        for wheel in local.usable if local.whole else _from_index(matrix.root, env, lock, say):
             found.setdefault(wheel.name, wheel)
     return wheels_part(matrix.root, "wheels", found.values(), {})
 
 
-def _from_index(root: Path, env: Env, lock: Lock) -> list[Path]:
+def _from_index(root: Path, env: Env, lock: Lock, say: Callable[[str], None]) -> list[Path]:
     folder = state_dir(root) / "fleet" / f"wheels-{lock.sha256[:16]}"
     if not folder.is_dir():
-        _download(lock.file, [env.python], folder)
+        _download(lock.file, [env.python], folder, say)
     return sorted(folder.glob("*.whl"))
 
 
-def _download(lock: Path, pythons: Sequence[str], folder: Path) -> None:
+def _download(lock: Path, pythons: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
     """Fill a folder, whole or not at all. Raises NetworkError."""
+    say(f"downloading the wheels of {lock.name} for Python {listed(pythons)}, once, to send them to the machines")
     aside = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.__main__ import main
-from dlmatrix.fleet import record
+from dlmatrix.fleet import record, wheels
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.site import Asked, make_order
 
@@ -143,20 +143,20 @@ def test_a_run_that_another_command_is_at_is_left_alone(
 
 def test_what_is_sent_has_the_same_key_wherever_and_whenever_it_is_made(root: Path, checkout: Path) -> None:
     asked = Asked(envs=("cpu-torch",), smoke_only="python3")
-    here, there = (make_order(folder, asked).parts[0] for folder in (root, checkout))
+    here, there = (make_order(folder, asked, print).parts[0] for folder in (root, checkout))
     assert here.key == there.key
     (checkout / "smoke" / "model.py").write_text("changed = True\n")
-    assert make_order(checkout, asked).parts[0].key != here.key
+    assert make_order(checkout, asked, print).parts[0].key != here.key
 
 
 def test_smoke_only_checks_one_interpreter(root: Path) -> None:
     asked = Asked(envs=("gpu-torch",), smoke_only="/opt/venv/bin/python", quick=True)
-    command = make_order(root, asked).command
+    command = make_order(root, asked, print).command
     assert command[:2] == ["env", "-C"]
     assert command[3] == "/opt/venv/bin/python"
     assert json.loads(command[-1])["variant"] == "gpu"
     with pytest.raises(Exception, match="one env"):
-        make_order(root, replace(asked, envs=("cpu-torch", "cpu-tf2")))
+        make_order(root, replace(asked, envs=("cpu-torch", "cpu-tf2")), print)
 
 
 class Interrupted:
@@ -194,3 +194,18 @@ def test_ctrl_c_leaves_a_whole_report_and_says_how_to_go_on(
     assert "n1  unreachable  the login was refused" in said.out
     assert [row.state for row in fleet.machines] == ["unreachable", "waiting"]
     assert "| n2 |" in (checkout / "reports" / "fleet" / fleet.run / "summary.md").read_text()
+
+
+def test_what_takes_long_is_told_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first fleet of a checkout downloads wheels for a minute, and said nothing."""
+    (lock := tmp_path / "machine.txt").write_text("one==1 --hash=sha256:0\n")
+    told: list[str] = []
+
+    def ask(lock: Path, python: str, asked: Path) -> None:
+        assert told == [
+            "downloading the wheels of machine.txt for Python 3.10, 3.11, once, to send them to the machines"
+        ]
+
+    monkeypatch.setattr(wheels, "_pip", ask)
+    wheels._download(lock, ["3.10", "3.11"], tmp_path / "kept", told.append)
+    assert told
