@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from dlmatrix.bundle.manifest import FOLDER, MANIFEST, read_manifest
@@ -13,10 +14,12 @@ from dlmatrix.errors import UsageError
 from dlmatrix.inspection.sbom import make_sbom
 from dlmatrix.matrix.locks import read_lock
 from dlmatrix.matrix.plan import Plan
-from dlmatrix.system.process import Say
+from dlmatrix.system.process import Say, in_threads
 
 #: The Pythons that the tools are carried for: those that a machine may start a bundle with.
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+#: Questions to uv, and downloads, that wait for a network together.
+AT_ONCE = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,22 +73,34 @@ def distributions(plans: Sequence[Plan], collector: Collector, pythons: Iterable
             wanted.append((read_lock(plan.build_lock, f"nox -s lock -- {plan.env.name} --write"), [plan.env.python]))
     tools = read_lock(root / "envs" / "locks" / "tools.txt", "nox -s lock -- tools --write")
     wanted.append((tools, list(pythons)))
+    asked = [(lock, python) for lock, versions in wanted for python in versions]
+    answers: dict[int, list[Distribution]] = {}
+
+    def ask(number: int) -> None:
+        answers[number] = collector.files(*asked[number])
+
+    in_threads([partial(ask, number) for number in range(len(asked))], AT_ONCE)
     found: dict[Distribution, list[str]] = {}
-    for lock, versions in wanted:
-        for python in versions:
-            for one in collector.files(lock, python):
-                locks = found.setdefault(one, [])
-                if lock.file.stem not in locks:
-                    locks.append(lock.file.stem)
+    for number, (lock, _) in enumerate(asked):
+        for one in answers[number]:
+            locks = found.setdefault(one, [])
+            if lock.file.stem not in locks:
+                locks.append(lock.file.stem)
     return found
 
 
 def wheels(found: Mapping[Distribution, Sequence[str]], collector: Collector) -> list[Source]:
     """The same as members, once they are here."""
+    here: dict[str, Path] = {}
+
+    def bring(one: Distribution, number: int) -> None:
+        here[one.name] = collector.bring(one, f"{number} of {len(found)}")
+
+    jobs = [partial(bring, one, number) for number, one in enumerate(found, 1)]
+    in_threads(jobs, AT_ONCE, stopping=collector.stopped.set)
     sources = []
-    for number, (one, locks) in enumerate(found.items(), 1):
-        file = collector.bring(one, f"{number} of {len(found)}")
-        path, origin = f"{FOLDER}/wheels/{one.name}", f"locks {' '.join(locks)}"
+    for one, locks in found.items():
+        path, origin, file = f"{FOLDER}/wheels/{one.name}", f"locks {' '.join(locks)}", here[one.name]
         sources.append(Source(path=path, origin=origin, content=file, size=file.stat().st_size, sha256=one.sha256))
     return sources
 

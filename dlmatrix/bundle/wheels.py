@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import hashlib
 import os
 import ssl
+import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import uv
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
+from dlmatrix.bundle import answers
+from dlmatrix.bundle.addresses import bare, request
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, IntegrityError, NetworkError
 from dlmatrix.matrix.local import Local
@@ -54,23 +60,53 @@ class Collector:
     root: Path
     site: Site
     say: Say
+    #: set by an interrupt, which reaches no thread that downloads
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def files(self, lock: Lock, python: str) -> list[Distribution]:
         """The one file of each distribution that an installer on a Python (``3.11``) takes, in the lock's order.
 
-        A marker may tell releases of a Python apart: what the first needs is there, and what the last.
+        Where a marker tells releases of a Python apart, what the first needs is there, and what the last.
         """
         found: dict[str, Distribution] = {}
-        for release in (f"{python}.0", f"{python}.99"):
+        apart = "python_full_version" in lock.file.read_text(encoding="utf-8")
+        for release in (f"{python}.0", f"{python}.99")[: 2 if apart else 1]:
             for one in self._locked(lock, release):
                 found[one.name] = one
         return sorted(found.values(), key=lambda one: one.name)
 
-    def _locked(self, lock: Lock, release: str) -> Iterable[Distribution]:
+    def _locked(self, lock: Lock, release: str) -> list[Distribution]:
+        """What was answered before, where all of it is at hand; else what uv says, which is kept."""
         python = release.rpartition(".")[0]
         local = Local(self.site, lock, python)
+        hashes = {(entry.name, entry.version): set(entry.hashes) for entry in lock.entries}
+        tags = _tags(release)
+
+        def best(packages: Sequence[dict[str, Any]]) -> list[Distribution]:
+            keys = [(normal_name(one["name"]), one["version"]) for one in packages]
+            return [
+                _best(one, hashes.get(key, set()), tags, lock.file) for one, key in zip(packages, keys, strict=True)
+            ]
+
+        file = answers.place(self.root, [version("uv"), release, PLATFORM, lock.sha256, *self._sources(local)])
+        with contextlib.suppress(BuildError):
+            known = best(answers.recall(file))
+            if known and all(one.url or (self._downloads / one.sha256).is_file() for one in known):
+                return known
+        packages = self._ask(lock, release, local)
+        found = best(packages)
+        answers.keep(file, packages)
+        return found
+
+    def _sources(self, local: Local) -> list[str]:
+        """Where files may come from: addresses without who asks, and the local files as they are."""
+        indexes = [bare(one) for one in (self.site.index or "", *self.site.extra_indexes)]
+        stats = [(file, file.stat()) for file in local.files]
+        return [*indexes, *(f"{file} {stat.st_size} {stat.st_mtime_ns}" for file, stat in stats)]
+
+    def _ask(self, lock: Lock, release: str, local: Local) -> list[dict[str, Any]]:
         with scratch(self.root) as folder:
-            (folder / "uv.toml").write_text(uv_config(self.site, lock, python), encoding="utf-8")
+            (folder / "uv.toml").write_text(uv_config(self.site, lock, local.python), encoding="utf-8")
             command = [uv.find_uv_bin(), "--config-file", str(folder / "uv.toml"), "--no-progress", "pip", "compile"]
             command += ["--quiet", "--no-deps", "--format", "pylock.toml", "--output-file", str(folder / "pylock.toml")]
             command += ["--python-version", release, "--python-platform", PLATFORM, str(lock.file)]
@@ -78,12 +114,7 @@ class Collector:
             done = run_lines(command, say=lambda line: None, environ=uv_environment(self.site, os.environ))
             if done.exit_code != 0:
                 raise explain(done.said, lock.file.stem, "uv", done.exit_code, local)
-            packages = read_toml(folder / "pylock.toml").get("packages", [])
-        hashes = {(entry.name, entry.version): entry.hashes for entry in lock.entries}
-        tags = _tags(release)
-        for package in packages:
-            key = normal_name(package["name"]), package["version"]
-            yield _best(package, set(hashes.get(key, ())), tags, lock.file)
+            return list(read_toml(folder / "pylock.toml").get("packages", []))
 
     def bring(self, wanted: Distribution, number: str) -> Path:
         """The file on this machine, its sha256 as the lock has it. Raises NetworkError, or IntegrityError.
@@ -95,11 +126,13 @@ class Collector:
             if sha256(file) != wanted.sha256:
                 raise IntegrityError(f"{file}: is not the file that the lock names", "remove it from find-links")
             return file
-        folder = state_dir(self.root) / "downloads"
-        folder.mkdir(exist_ok=True)
-        kept = folder / wanted.sha256
-        if kept.is_file() and sha256(kept) == wanted.sha256:
-            return kept
+        kept = self._downloads / wanted.sha256
+        if kept.is_file():
+            if sha256(kept) == wanted.sha256:
+                return kept
+            kept.unlink(missing_ok=True)
+            if not wanted.url:
+                raise IntegrityError(f"{kept}: {wanted.name} was damaged, and is removed", "run it again")
         self.say(f"downloading {number}: {wanted.name}")
         with scratch(self.root) as temporary:
             made = temporary / "file"
@@ -107,19 +140,30 @@ class Collector:
             made.replace(kept)
         return kept
 
-    def _download(self, wanted: Distribution, target: Path) -> None:
+    @cached_property
+    def _downloads(self) -> Path:
+        folder = state_dir(self.root) / "downloads"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    @cached_property
+    def _opener(self) -> urllib.request.OpenerDirector:
         context = ssl.create_default_context(cafile=str(self.site.ca_bundle) if self.site.ca_bundle else None)
         proxies = {name.removesuffix("_proxy"): value for name, value in self.site.proxies.items()}
         handlers = [urllib.request.HTTPSHandler(context=context)]
         if self.site.proxies:
             handlers.append(urllib.request.ProxyHandler(proxies))  # type: ignore[arg-type]
-        opener = urllib.request.build_opener(*handlers)
+        return urllib.request.build_opener(*handlers)
+
+    def _download(self, wanted: Distribution, target: Path) -> None:
         why = ""
         for _ in range(_TRIES):
             try:
-                with opener.open(_request(wanted.url), timeout=_SECONDS) as answer, target.open("wb") as stream:
+                with self._opener.open(request(wanted.url), timeout=_SECONDS) as answer, target.open("wb") as stream:
                     digest = hashlib.sha256()
                     while piece := answer.read(1 << 20):
+                        if self.stopped.is_set():
+                            raise KeyboardInterrupt
                         digest.update(piece)
                         stream.write(piece)
             except (urllib.error.URLError, TimeoutError, ConnectionError, ssl.SSLError) as error:
@@ -137,10 +181,9 @@ def _best(package: dict[str, object], hashes: set[str], tags: Sequence[Tag], loc
     sdist = package.get("sdist")
     wheels = package.get("wheels", [])
     for one in [*wheels, *([sdist] if sdist else [])]:  # type: ignore[misc]
-        url = one.get("url") or Path(one["path"]).absolute().as_uri()
-        name = one.get("name") or unquote(urlsplit(url).path).rpartition("/")[2]
         if (sha256 := one["hashes"].get("sha256", "")) in hashes:
-            files.append(Distribution(name=name, url=url, sha256=sha256, size=one.get("size")))
+            url = answers.url_of(one)
+            files.append(Distribution(name=answers.name_of(one), url=url, sha256=sha256, size=one.get("size")))
     order = {tag: number for number, tag in enumerate(tags)}
 
     def rank(one: Distribution) -> int:
@@ -165,13 +208,3 @@ def _tags(release: str) -> list[Tag]:
 def _aliases(platform: str) -> list[str]:
     old = _OLD.get(int(platform.split("_")[2]))
     return [platform, old] if old else [platform]
-
-
-def _request(url: str) -> urllib.request.Request:
-    """A request; a name and a password in the address go where they belong."""
-    parts = urlsplit(url)
-    request = urllib.request.Request(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))  # noqa: S310
-    if parts.username:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(pair).decode()}")
-    return request
