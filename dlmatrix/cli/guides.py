@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlmatrix.cli.parser import Verbs
+from dlmatrix.cli.parser import Verbs, check_version
 from dlmatrix.errors import EXIT_SKIPPED
 
 
@@ -18,6 +18,7 @@ def check_guides(*, python: str) -> int:
     from dlmatrix.cli.output import make_console
     from dlmatrix.guides.resolve import check_extra_index, check_installs
 
+    check_version("--python", python)
     console = make_console(soft_wrap=True)
     findings = (*check_installs(python), *check_extra_index(python))
     for finding in findings:

@@ -47,3 +47,9 @@ def add_bases(parser: Parser) -> None:
         default="auto",
         help="auto: the official image, unless only the Debian one is on the engine",
     )
+
+
+def check_version(option: str, version: str | None) -> None:
+    """Raise UsageError where an option that was given names no version."""
+    if version is not None and not re.fullmatch(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?", version):
+        raise UsageError(f"{option} {version}: is no version", "name one as in 3.11")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlmatrix.cli.parser import Verbs
+from dlmatrix.cli.parser import Verbs, check_version
 from dlmatrix.errors import EXIT_SKIPPED, UsageError, shown
 
 if TYPE_CHECKING:
@@ -65,9 +64,8 @@ def replay(
 
     if not budget > 0:  # nan
         raise UsageError(f"--budget {budget:g}: nothing can be done in no time", "leave it out, or give more seconds")
-    for option, version in (("--python", python), ("--pip", pip)):
-        if version and not re.fullmatch(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?", version):
-            raise UsageError(f"{option} {version}: is no version", "name one as in 3.11")
+    check_version("--python", python)
+    check_version("--pip", pip or None)
     if date:
         _check_day(date)
     read = read_guide(guide)

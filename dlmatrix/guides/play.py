@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from shlex import quote
 
-from dlmatrix.errors import NetworkError
+from dlmatrix.errors import NetworkError, UsageError
 from dlmatrix.guides.agree import raises
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
@@ -17,7 +17,7 @@ from dlmatrix.guides.judge import Played, Replay, judged
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.signs import CONTROL, OF_INDEX
 from dlmatrix.guides.translate import cpu_torch, translate
-from dlmatrix.guides.world import CONDA_PIP, World
+from dlmatrix.guides.world import CONDA_PIP, NoPip, World
 from dlmatrix.matrix.model import Site
 
 #: Why an installation is a step that the guide has not.
@@ -49,6 +49,10 @@ class Player:
             return self._through(steps, [], python)
         except NetworkError:  # an old Python's pip is had from the index
             return Replay(played=(), asked=python, python=python, pip="", blind="no package index answers")
+        except NoPip as error:
+            if pip:
+                raise UsageError(f"--pip: {error.message}", "name another, or leave it out") from None
+            raise
 
     def quiet(self) -> None:
         """Tell no more of each step."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,11 +18,12 @@ from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.engine import DockerEngine, connect
 from dlmatrix.engines.docker.room import File, Room
 from dlmatrix.engines.pythons import Pythons
-from dlmatrix.errors import BuildError, SkippedEnv, UsageError
+from dlmatrix.errors import NetworkError, SkippedEnv, UsageError
 from dlmatrix.guides.contained import MOST_OUTPUT, MOST_PROCESSES, Ended, ends_of
 from dlmatrix.guides.gateway import has_password
 from dlmatrix.guides.replay import Setting
-from dlmatrix.guides.world import World
+from dlmatrix.guides.signs import OF_INDEX
+from dlmatrix.guides.world import NoPip, World, not_made
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import Limits
 from dlmatrix.system.process import Say
@@ -88,8 +90,12 @@ class RoomWorld(World):
         if made.exit_code == 0 and pip:
             wanted = [f"{place}/bin/python", "-m", "pip", "install", "-q", f"pip=={pip}"]
             made = self._run(wanted, 300, index=True)
+            if re.search(r"from versions: (?!none)", made.stderr):
+                raise NoPip(pip, version)
+            if OF_INDEX.search(made.stderr):
+                raise NetworkError("the package index cannot be reached", "")
         if made.exit_code != 0:
-            raise BuildError(f"the guide's environment could not be made: {self.told(made.stderr)[-300:]}", "")
+            raise not_made(self.told(made.stderr))
 
     def _bundle(self) -> str:
         return str(FOLDER / "ca.pem") if self._site.ca_bundle else ""

@@ -14,7 +14,7 @@ from packaging.version import Version
 
 from dlmatrix.engines.failures import explain
 from dlmatrix.engines.pythons import Pythons
-from dlmatrix.errors import SkippedEnv
+from dlmatrix.errors import BuildError, DlmatrixError, SkippedEnv
 from dlmatrix.guides.contained import Ended, Surroundings, run_contained
 from dlmatrix.guides.jail import NOBODY
 from dlmatrix.matrix.model import Site, normal_name
@@ -41,6 +41,14 @@ _SUDO = """\
 while :; do case "$1" in -u|-g) shift 2;; -*) shift;; *=*) export "$1"; shift;; *) break;; esac; done
 exec "$@"
 """
+
+
+class NoPip(SkippedEnv):
+    """The index has no such pip for this Python."""
+
+    def __init__(self, pip: str, python: str) -> None:
+        named = f"no pip {pip}" if pip else "no pip"
+        super().__init__(f"the index has {named} for Python {python}", "name one that it has with --pip")
 
 
 class World:
@@ -90,7 +98,8 @@ class World:
     def make_env(self, name: str, version: str, pip: str) -> None:
         """A virtual environment of a Python, with the pip that this Python brings or the one named, and go into it.
 
-        Raises SkippedEnv where this machine has no such Python, and what the engines raise where uv fails.
+        Raises SkippedEnv where this machine has no such Python or cannot make one, NoPip where the index has no such
+        pip, and what the engines raise where no index answers or the disk is full.
         """
         if name in self.envs:
             return
@@ -103,22 +112,30 @@ class World:
         bundled = _newest(python.resolve().parents[1].glob(f"lib/python{version}/ensurepip/_bundled/*.whl"))
         self._uv("venv", "--python", str(python), str(place))
         if pip or not bundled:
-            self._uv("pip", "install", "--python", f"{place}/bin/python", f"pip=={pip}" if pip else "pip", "setuptools")
+            wanted = (f"pip=={pip}" if pip else "pip", "setuptools")
+            self._uv("pip", "install", "--python", f"{place}/bin/python", *wanted, none=NoPip(pip, version))
         else:
             self._uv("pip", "install", "--python", f"{place}/bin/python", "--no-index", "--no-deps", *bundled)
         if os.getuid() == 0:
             for one in (self.folder / "env", place, *place.rglob("*")):
                 os.chown(one, NOBODY, NOBODY, follow_symlinks=False)
 
-    def _uv(self, *words: str) -> None:
-        """Have uv make or fill an environment, before anything of the guide is in it."""
+    def _uv(self, *words: str, none: DlmatrixError | None = None) -> None:
+        """Have uv make or fill an environment, before anything of the guide is in it.
+
+        ``none`` is what to raise where the index answers and has nothing that fits.
+        """
         config = self.folder.with_name(f"{self.folder.name}.toml")
         config.write_text(index_config(self._site), encoding="utf-8")
         command = [self._pythons.uv, "--config-file", str(config), "--no-progress", *words]
         done = run_lines(command, say=lambda line: None, environ=uv_environment(self._site, os.environ))
         config.unlink()
-        if done.exit_code != 0:
-            raise explain(done.said, "the guide's environment", str(self.folder))
+        if done.exit_code == 0:
+            return
+        if none and re.search("no solution found", done.said, re.I):
+            raise none
+        error = explain(done.said, "the guide's environment", str(self.folder), done.exit_code)
+        raise not_made(done.said) if isinstance(error, BuildError) else error
 
     def activate(self, name: str) -> None:
         """Go into an environment that ``make_env`` made, as ``activate`` does."""
@@ -235,6 +252,13 @@ class World:
         if self.constraints:
             found["PIP_CONSTRAINT"] = self._put("constraints.txt", "\n".join(self.constraints) + "\n").as_uri()
         return found
+
+
+def not_made(said: str) -> SkippedEnv:
+    """A world that this machine does not make, which says nothing of the guide."""
+    return SkippedEnv(
+        f"the guide's environment could not be made: {said.strip()[-300:]}", "mend what it says, then run it again"
+    )
 
 
 def _newest(wheels: Iterable[Path]) -> list[str]:

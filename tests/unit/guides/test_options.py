@@ -1,0 +1,87 @@
+"""What a user names that a guide, an index or a machine has not: told by its name, and never gone another way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import uv
+
+from dlmatrix.engines.pythons import Pythons
+from dlmatrix.errors import DlmatrixError, NetworkError, SkippedEnv, UsageError
+from dlmatrix.guides.contained import Ended
+from dlmatrix.guides.read.guide import read_guide
+from dlmatrix.guides.replay import player
+from dlmatrix.guides.room import RoomWorld
+from dlmatrix.guides.steps import read_steps
+from dlmatrix.guides.world import World
+from dlmatrix.matrix.model import Site
+from tests.unit.guides.test_replay import PYTHON, contained, index, setting  # noqa: F401 - fixtures
+
+Cli = Callable[..., tuple[int, str, str]]
+GUIDE = "```bash\necho here\n```\n"
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_pip_that_the_index_has_not_is_no_fault_of_a_lock(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+    (tmp_path / "guide.md").write_text(GUIDE, encoding="utf-8")
+    guide = read_guide(tmp_path / "guide.md")
+    with player(setting(root, index, []), guide) as live, pytest.raises(UsageError) as raised:
+        live.play(read_steps(guide).steps, PYTHON, "99.9")
+    assert raised.value.message == f"--pip: the index has no pip 99.9 for Python {PYTHON}"
+
+
+def test_a_pip_that_nobody_named_is_no_mistake_of_the_user(
+    root: Path,
+    tmp_path: Path,
+    index: Path,
+    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+) -> None:
+    monkeypatch.setattr("dlmatrix.guides.play.CONDA_PIP", {PYTHON: "99.8"})
+    (tmp_path / "guide.md").write_text("```bash\nconda create -n mine\n```\n", encoding="utf-8")
+    guide = read_guide(tmp_path / "guide.md")
+    with player(setting(root, index, []), guide) as live, pytest.raises(SkippedEnv, match=r"no pip 99\.8 for Python"):
+        live.play(read_steps(guide).steps, PYTHON, "")
+
+
+def test_an_environment_that_uv_cannot_make_is_no_build_that_failed(
+    root: Path, tmp_path: Path, script: Callable[..., Path]
+) -> None:
+    tool = script("echo 'error: so it is' >&2; exit 2", "uv")
+    world = World(
+        tmp_path / "world", root=root, site=Site(), pythons=Pythons(site=Site(), uv=uv.find_uv_bin()), say=print
+    )
+    world._pythons = Pythons(site=Site(), uv=str(tool))
+    with pytest.raises(SkippedEnv, match="the guide's environment could not be made: error: so it is"):
+        world._uv("venv", "there")
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ("ERROR: Could not find a version … (from versions: 23.0, 24.0)", SkippedEnv, "no pip 99.9 for Python 3.11"),
+        ("ERROR: Could not find a version … (from versions: none)", NetworkError, "cannot be reached"),
+        ("killed", SkippedEnv, "could not be made: killed"),
+    ],
+)
+def test_a_container_says_the_same_of_a_pip(
+    said: str, error: type[DlmatrixError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = iter(
+        [Ended(exit_code=0, stdout="", stderr="", seconds=0), Ended(exit_code=1, stdout="", stderr=said, seconds=0)]
+    )
+    monkeypatch.setattr(RoomWorld, "_enter", lambda *_: None)
+    monkeypatch.setattr(RoomWorld, "_run", lambda *_, **__: next(ends))
+    world = object.__new__(RoomWorld)
+    world.folder, world.home, world._site = Path("/guide"), Path("/guide/home"), Site()
+    with pytest.raises(error, match=words) as raised:
+        world._fill_env(Path("/guide/env/base"), "3.11", "99.9")
+    assert type(raised.value).exit_code in (7, 77)
+
+
+@pytest.mark.parametrize("version", ["banana", "../x", ""])
+def test_guides_wants_a_version_of_python(cli: Cli, version: str) -> None:
+    code, out, err = cli("guides", "--python", version)
+    assert (code, out) == (2, "")
+    assert f"--python {version}: is no version" in err
