@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from dlmatrix.errors import UsageError
 from dlmatrix.guides.classify import NO_STEP, RUN, project, requirements
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.shell import first_word
+from dlmatrix.system.words import listed
 
 _CPU = re.compile(
     r"\bCPUs?\b|处理器|(?:no|without(?: an?)?|don't have an?|not have an?) (?:NVIDIA )?GPU"
@@ -43,13 +45,28 @@ def other_system(path: Sequence[str], lead: str) -> bool:
 
 
 def choose(steps: Sequence[Step], labels: Sequence[str], leads: Sequence[str], branch: str) -> list[Step]:
-    """The steps, those of other branches left out: ``branch`` is ``cpu``, ``gpu`` or part of a tab's name."""
+    """The steps, those of other branches left out: ``branch`` is ``cpu``, ``gpu`` or part of a tab's name.
+
+    Raises UsageError where no tab has that in its name: another way than the one asked for would be gone.
+    """
+    branch = _known(branch, {tab.strip("{}"): None for step in steps for _, tab in _tabs_of(step)})
     kept = _tabs(steps, branch)
     kept = [_other(step) if _is_other(n, kept, labels, branch) else step for n, step in enumerate(kept)]
     for number, step in enumerate(kept):
         if step.kind == "install" and _OR.search(leads[number]) and _same_before(kept, number):
             kept[number] = _other(step)
     return kept
+
+
+def _known(branch: str, tabs: Iterable[str]) -> str:
+    """A branch as it is compared."""
+    wanted = branch.strip().lower()
+    if wanted in ("cpu", "gpu") or (wanted and any(wanted in tab.lower() for tab in tabs)):
+        return wanted
+    *first, last = ("cpu", "gpu", *tabs)
+    raise UsageError(
+        f"--branch {branch}: no tab of the guide has that in its name", f"name one of {listed(first, 20)} or {last}"
+    )
 
 
 def _tabs(steps: Sequence[Step], branch: str) -> list[Step]:
@@ -67,9 +84,9 @@ def _tabs_of(step: Step) -> list[tuple[tuple[str, ...], str]]:
 
 def _liking(tab: str, branch: str) -> int:
     liking = sum(points for pattern, points in _LIKED if re.search(pattern, tab, re.I))
-    if branch == "gpu":
+    if label(branch) == "gpu":
         liking += 14 * bool(_GPU.search(tab)) - 8 * bool(re.search(r"\bcpu\b", tab, re.I))
-    elif branch != "cpu" and branch.lower() in tab.lower():
+    if branch not in ("cpu", "gpu") and branch in tab.lower():
         liking += 100
     return liking
 
@@ -78,7 +95,7 @@ def _is_other(number: int, steps: Sequence[Step], labels: Sequence[str], branch:
     """Whether a step installs for a GPU what another installs for a CPU, or the other way round."""
     step = steps[number]
     mine = labels[number]
-    unwanted = "cpu" if branch == "gpu" else "gpu"
+    unwanted = "cpu" if label(branch) == "gpu" else "gpu"
     if mine != unwanted or step.kind not in ("install", "hole"):
         return False
     names = {project(one) for one in requirements(step.text)}

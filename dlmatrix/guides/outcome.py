@@ -64,7 +64,7 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     """The verdict, the first break, and the change with which it works."""
     replay = outcome.replay
     yield ""
-    yield f"Python {replay.asked}, pip {replay.pip}" + (f", as of {outcome.date}" if outcome.date else "")
+    yield _reader(replay) + (f", as of {outcome.date}" if outcome.date else "")
     yield f"verdict: {shown(words_of(outcome))}"
     if broken := replay.first_break:
         yield f"first break: line {broken.line or broken.step.line}: {shown(broken.step.text.strip().splitlines()[0])}"
@@ -87,6 +87,11 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
         yield f"in {one.env}: {words}"
     if outcome.env:
         yield f"env of the matrix: {outcome.env}"
+
+
+def _reader(replay: Replay) -> str:
+    """What the guide's reader has; where nothing was carried out nobody asked for the pip."""
+    return f"Python {replay.asked}" + (f", pip {replay.pip}" if replay.pip else "")
 
 
 def words_of(outcome: Outcome) -> str:
@@ -144,7 +149,7 @@ def _break(broken: Played) -> dict[str, Any]:
 def summary(outcome: Outcome) -> str:
     """The same as Markdown, to paste."""
     lines = [f"# {cell(outcome.guide.file.name)}", "", f"**{cell(words_of(outcome))}**", ""]
-    lines += [f"Python {outcome.replay.asked}, pip {outcome.replay.pip}.", ""]
+    lines += [f"{_reader(outcome.replay)}.", ""]
     lines += ["| line | step | outcome | |", "|---|---|---|---|"]
     for one in outcome.replay.played:
         if one.step.kind in RUN or one.outcome == "unjudged":

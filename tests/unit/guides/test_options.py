@@ -35,8 +35,8 @@ def test_a_pip_that_the_index_has_not_is_no_fault_of_a_lock(root: Path, tmp_path
 def test_a_pip_that_nobody_named_is_no_mistake_of_the_user(
     root: Path,
     tmp_path: Path,
-    index: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    index: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dlmatrix.guides.play.CONDA_PIP", {PYTHON: "99.8"})
     (tmp_path / "guide.md").write_text("```bash\nconda create -n mine\n```\n", encoding="utf-8")
@@ -85,3 +85,60 @@ def test_guides_wants_a_version_of_python(cli: Cli, version: str) -> None:
     code, out, err = cli("guides", "--python", version)
     assert (code, out) == (2, "")
     assert f"--python {version}: is no version" in err
+
+
+def test_where_nothing_was_played_no_pip_is_named(tmp_path: Path, cli: Cli) -> None:
+    guide, folder = tmp_path / "guide.md", tmp_path / "r"
+    guide.write_text("# Words\n\nnothing to do\n", encoding="utf-8")
+    code, out, _ = cli("replay", "--python", PYTHON, "--report", str(folder), str(guide))
+    assert code == 77
+    assert f"\nPython {PYTHON}\n" in out
+    assert f"\nPython {PYTHON}.\n" in (folder / "summary.md").read_text(encoding="utf-8")
+
+
+TABS = """\
+# Install
+
+*   {conda}
+
+    ```bash
+    conda install alpha
+    ```
+
+*   {pip}
+
+    ```bash
+    pip install alpha
+    ```
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "branch", "there"),
+    [
+        (TABS, "quantum", "cpu, gpu, conda or pip"),
+        (TABS, "", "cpu, gpu, conda or pip"),
+        (GUIDE, "conda", "cpu or gpu"),
+        ("# Install it\n\n" + GUIDE, "Install", "cpu or gpu"),
+    ],
+)
+def test_a_branch_that_the_guide_has_not_is_refused_with_those_that_it_has(
+    tmp_path: Path, cli: Cli, text: str, branch: str, there: str
+) -> None:
+    guide = tmp_path / "guide.md"
+    guide.write_text(text, encoding="utf-8")
+    for steps in ([], ["--steps"]):
+        code, out, err = cli("replay", *steps, "--branch", branch, "--report", str(tmp_path / "r"), str(guide))
+        assert (code, out) == (2, "")
+        assert f"--branch {branch}: no tab of" in err
+        assert f"next: name one of {there}" in err
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("branch", ["conda", "CONDA", "CPU", "GPU"])
+def test_a_branch_is_known_however_it_is_written(tmp_path: Path, cli: Cli, branch: str) -> None:
+    guide = tmp_path / "guide.md"
+    guide.write_text(TABS.replace("{pip}", "{pip for a GPU}"), encoding="utf-8")
+    code, out, _ = cli("replay", "--steps", "--branch", branch, str(guide))
+    assert code == 0
+    assert ("other branch  pip install alpha" in out) == (branch != "GPU")
