@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from dlmatrix.guides.classify import project, requirements
+from dlmatrix.guides.classify import ONLY_GPU, project, requirements
 from dlmatrix.guides.dates import asked_in, resolved
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.replay import Setting
@@ -31,7 +31,8 @@ def other_branches(setting: Setting, steps: Sequence[Step], python: str) -> Iter
     """Each different installation of another branch, resolved for a Python: nothing is fetched or built."""
     seen: set[tuple[str, ...]] = {tuple(sorted(asked_in(step))) for step in steps if step.kind == "install"}
     for step in steps:
-        asked = asked_in(step) if step.kind == "other branch" and " install " in f"{step.text} " else []
+        left = step.kind == "other branch" or step.why == ONLY_GPU
+        asked = asked_in(step) if left and " install " in f"{step.text} " else []
         if not asked or tuple(sorted(asked)) in seen or time.monotonic() > setting.until or len(seen) > _MOST:
             continue
         seen.add(tuple(sorted(asked)))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from dlmatrix.errors import UsageError
-from dlmatrix.guides.classify import NO_STEP, RUN, project, requirements
+from dlmatrix.guides.classify import NO_STEP, ONLY_GPU, RUN, project, requirements
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.shell import first_word
 from dlmatrix.system.words import listed
@@ -55,7 +55,7 @@ def choose(steps: Sequence[Step], labels: Sequence[str], leads: Sequence[str], b
     for number, step in enumerate(kept):
         if step.kind == "install" and _OR.search(leads[number]) and _same_before(kept, number):
             kept[number] = _other(step)
-    return kept
+    return [replace(one, kind="gpu", why=ONLY_GPU) if _for_gpu_alone(one, branch) else one for one in kept]
 
 
 def _known(branch: str, tabs: Iterable[str]) -> str:
@@ -116,6 +116,14 @@ def _same_before(steps: Sequence[Step], number: int) -> bool:
         and names == {project(r) for r in requirements(before.text)}
         and (first_word(before.text) != first_word(steps[number].text) or before.text != steps[number].text)
     )
+
+
+def _for_gpu_alone(step: Step, branch: str) -> bool:
+    """Whether a step that is left stands in a tab for a GPU, which nobody asked for."""
+    if step.kind not in RUN or label(branch) == "gpu":
+        return False
+    tabs = (re.sub("rocm", "GPU", tab, flags=re.I) for _, tab in _tabs_of(step) if branch not in tab.lower())
+    return any(label(tab) == "gpu" for tab in tabs)
 
 
 def _other(step: Step) -> Step:

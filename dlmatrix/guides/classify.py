@@ -23,6 +23,8 @@ NEEDS = {
     "unknown": "a program that the guide does not install",
     "unreadable": "a reader who can make sense of it",
 }
+#: Why a step is of kind ``gpu`` that could be carried out: only a tab for a GPU says it.
+ONLY_GPU = "it needs a GPU: only a tab for one says it"
 #: Kinds that are no step for this reader.
 NO_STEP = {
     "synopsis": "the general form of a command, or a list to look things up in",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from dlmatrix.guides.agree import VARIES, disagreement, raises
-from dlmatrix.guides.classify import NEEDS, RUN
+from dlmatrix.guides.classify import NEEDS, ONLY_GPU, RUN
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_MACHINE, OF_PERSON, OF_ROOT, cause, line_of
@@ -60,7 +60,12 @@ class Replay:
     @property
     def unjudged(self) -> Played | None:
         """The first step that could not be judged and that the rest may need."""
-        return next((one for one in self.played if one.outcome == "unjudged" and one.step.kind in (*RUN, "get")), None)
+        left = [one for one in self.played if one.outcome == "unjudged"]
+        installed = any(one.outcome == "passed" and one.step.kind == "install" for one in self.played)
+        return next(
+            (one for one in left if one.step.kind in (*RUN, "get") or (one.step.why == ONLY_GPU and not installed)),
+            None,
+        )
 
 
 def judged(  # noqa: PLR0917 - all that a step's end is of

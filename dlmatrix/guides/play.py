@@ -11,7 +11,7 @@ from shlex import quote
 
 from dlmatrix.errors import NetworkError, UsageError
 from dlmatrix.guides.agree import raises
-from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, VALUED, words
+from dlmatrix.guides.classify import NEEDS, NO_STEP, ONLY_GPU, RUN, VALUED, words
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.judge import Played, Replay, judged
 from dlmatrix.guides.model import Step
@@ -106,7 +106,7 @@ class Player:
                     ended = replace(one, outcome="unjudged", reason=blind) if blind else one
                 if ended.outcome == "failed" and self._missing:
                     ended = replace(ended, outcome="unjudged", reason=f"{self._missing}, and then: {one.reason}")
-                if ended.outcome == "unjudged" and step.kind in ("get", "install", "hole"):
+                if ended.outcome == "unjudged" and (step.kind in ("get", "install", "hole") or step.why == ONLY_GPU):
                     self._missing = f"line {step.line} was not carried out"
                 self._tell(ended)
                 played.append(ended)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from dlmatrix.engines.pythons import Pythons
-from dlmatrix.guides.classify import RUN
+from dlmatrix.guides.classify import ONLY_GPU, RUN, requirements
 from dlmatrix.guides.gateway import without_passwords
 from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
@@ -74,7 +74,12 @@ def _in_a_folder(setting: Setting) -> Iterator[World]:
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
     """The steps, after an installation of what the programs import where the guide names none."""
     steps = reading.steps
-    told = any(step.kind == "install" or (step.kind == "hole" and step.form == "shell") for step in steps)
+    told = any(
+        step.kind == "install"
+        or (step.kind == "hole" and step.form == "shell")
+        or (step.why == ONLY_GPU and requirements(step.text))
+        for step in steps
+    )
     if told and guide.format != "notebook":
         return steps
     text = " ".join(step.text for step in steps if step.kind == "install")

@@ -13,6 +13,7 @@ import pytest
 from dlmatrix.errors import UsageError
 from dlmatrix.guides.at_hand import as_written
 from dlmatrix.guides.branches import other_branches
+from dlmatrix.guides.classify import ONLY_GPU
 from dlmatrix.guides.dates import caps, fewest, held_to, named_first
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.read.guide import read_guide
@@ -58,9 +59,10 @@ def test_other_branches_are_resolved_and_what_asks_elsewhere_is_not_asked(tmp_pa
         Step(text="pip install alpha", kind="other branch", line=4),
         Step(text="pip install -i https://cuda.example/simple alpha-cu118", kind="other branch", line=5),
         Step(text="nvidia-smi", kind="other branch", line=6),
+        Step(text="pip install alpha-gpu==2.0", kind="gpu", line=7, why=ONLY_GPU),
     ]
     found = list(other_branches(setting(root, folder, []), steps, PYTHON))
-    assert [(one.line, one.works) for one in found] == [(2, True), (3, False), (5, None)]
+    assert [(one.line, one.works) for one in found] == [(2, True), (3, False), (5, None), (7, True)]
     assert found[0].words == "alpha-gpu 2.0; 1 packages"
 
 

@@ -10,14 +10,15 @@ import uv
 
 from dlmatrix.engines.pythons import Pythons
 from dlmatrix.errors import DlmatrixError, NetworkError, SkippedEnv, UsageError
+from dlmatrix.guides.classify import ONLY_GPU
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.read.guide import read_guide
-from dlmatrix.guides.replay import player
+from dlmatrix.guides.replay import player, verdict, with_implied
 from dlmatrix.guides.room import RoomWorld
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Site
-from tests.unit.guides.test_replay import PYTHON, contained, index, setting  # noqa: F401 - fixtures
+from tests.unit.guides.test_replay import PYTHON, contained, index, outcomes, played, setting  # noqa: F401 - fixtures
 
 Cli = Callable[..., tuple[int, str, str]]
 GUIDE = "```bash\necho here\n```\n"
@@ -142,3 +143,72 @@ def test_a_branch_is_known_however_it_is_written(tmp_path: Path, cli: Cli, branc
     code, out, _ = cli("replay", "--steps", "--branch", branch, str(guide))
     assert code == 0
     assert ("other branch  pip install alpha" in out) == (branch != "GPU")
+
+
+ALONE = """\
+# Install
+
+```bash
+python -m pip --version
+```
+
+*   {Linux GPU}
+
+    ```bash
+    pip install alpha
+    ```
+
+*   {macOS}
+
+    ```bash
+    brew install alpha
+    ```
+
+## Afterwards
+
+```python
+import alpha
+print(alpha.two())
+```
+"""
+
+
+@pytest.mark.parametrize("tab", ["Linux GPU", "CUDA 12", "ROCm"])
+def test_what_a_tab_for_a_gpu_alone_says_needs_one(tmp_path: Path, tab: str) -> None:
+    (tmp_path / "guide.md").write_text(ALONE.replace("Linux GPU", tab), encoding="utf-8")
+    guide = read_guide(tmp_path / "guide.md")
+    reading = read_steps(guide)
+    assert [(step.kind, step.line, step.why) for step in reading.steps[1:3]] == [
+        ("gpu", 10, ONLY_GPU),
+        ("other system", 16, "for another operating system"),
+    ]
+    assert with_implied(guide, reading) == reading.steps  # the guide has an installation
+    for branch in ("gpu", tab) if tab != "ROCm" else (tab,):
+        assert read_steps(guide, branch).steps[1].kind == "install"
+
+
+@pytest.mark.parametrize("tab", ["GPU or CPU", "Linux", "pip"])
+def test_a_tab_for_all_is_carried_out(tmp_path: Path, tab: str) -> None:
+    (tmp_path / "guide.md").write_text(ALONE.replace("Linux GPU", tab), encoding="utf-8")
+    assert read_steps(read_guide(tmp_path / "guide.md")).steps[1].kind == "install"
+
+
+@pytest.mark.usefixtures("contained")
+@pytest.mark.parametrize("rest", [True, False])
+def test_a_guide_for_a_gpu_alone_is_not_judged(root: Path, tmp_path: Path, index: Path, rest: bool) -> None:  # noqa: F811
+    text = ALONE if rest else ALONE.partition("## Afterwards")[0]
+    replay, found, _ = played(root, tmp_path, index, text)
+    assert outcomes(replay) == ["passed", "unjudged", "skipped", "unjudged"][: 3 + rest]
+    assert verdict(replay).words == f"not judged beyond line 10: {ONLY_GPU}"
+    assert found is None
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_tab_for_a_gpu_beside_an_installation_for_all_is_named(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+    text = f"# All\n\n```bash\npip install alpha\n```\n\n{ALONE}"
+    replay, _, _ = played(root, tmp_path, index, text)
+    assert outcomes(replay) == ["passed", "passed", "skipped", "skipped", "passed"]  # the same for another reader
+    assert verdict(replay).words == "works"
+    replay, _, _ = played(root, tmp_path, index, text.replace("    pip install alpha", "    pip install six"))
+    assert outcomes(replay) == ["passed", "passed", "unjudged", "skipped", "passed"]
+    assert verdict(replay).words == "works, but for what could not be judged at line 16"
