@@ -36,26 +36,31 @@ class Source:
 
 
 def checkout(root: Path, say: Say) -> tuple[list[Source], str]:
-    """The files of the checkout as they are now, less what git ignores, and the commit they are of.
+    """The files of the checkout as they are now, less links and what git ignores, and the commit they are of.
 
-    Of an unpacked bundle, those that it came with.
+    What lies behind a link is not of the checkout. Of an unpacked bundle, the files that it came with.
     """
-    new: list[str] = []
+    new: set[str] = set()
+    links: list[str] = []
     if (root / ".git").exists():
-        new = _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
-        names = sorted({*_git(root, "ls-files", "-z").split("\0"), *new})
+        new = set(filter(None, _git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")))
+        names = sorted({*filter(None, _git(root, "ls-files", "-z").split("\0")), *new})
+        links = [name for name in names if (root / name).is_symlink()]
         commit = _git(root, "rev-parse", "HEAD").strip()
-        commit += " and changes" if _git(root, "status", "--porcelain") else ""
+        changed = new - {*links} or _git(root, "status", "--porcelain", "--untracked-files=no")
+        commit += " and changes" if changed else ""
     elif (root / MANIFEST).is_file():
         manifest = read_manifest((root / MANIFEST).read_bytes(), str(root / MANIFEST))
         names = [member.path for member in manifest.members if not member.path.startswith(f"{FOLDER}/")]
         commit = manifest.versions.get("commit", "")
     else:
         raise UsageError(f"{root} is no checkout, and a bundle carries one", "run it in a clone, or an unpacked bundle")
-    found = []
-    for name in filter(None, names):
+    if links:
+        say(f"links are left out: {', '.join(links)}")
+    found, place = [], root.resolve()
+    for name in names:
         file = root / name
-        if file.is_file() and not file.is_symlink():
+        if file.is_file() and file.resolve() == place / name:
             stat = file.stat()
             executable = bool(stat.st_mode & 0o100)
             if name in new:
