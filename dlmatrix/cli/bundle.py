@@ -157,7 +157,7 @@ def _images(options: Options, plans: Sequence[Plan]) -> Pictured | None:
     try:
         engine = connect(read_site(os.environ), options.bases)
     except EngineError as error:
-        raise EngineError(error.message, f"{error.next_step}; or leave images out: --no-images") from None
+        raise EngineError(error.message, f"leave images out: add --no-images; or {error.next_step}") from None
     return pictured(engine, plans, say)
 
 

@@ -259,7 +259,7 @@ def connect(site: Site, bases: str) -> DockerEngine:
                 f"sudo usermod -aG {group} $USER, then log in again",
             ) from None
         raise NoEngineError(
-            f"no Docker engine answers on {at}", f"start one; the Docker SDK says: {first_line(error)}"
+            f"no Docker engine answers on {at}", f"start one (the Docker SDK says: {first_line(error)})"
         ) from None
     client.api.timeout = ANSWERS_WITHIN
     return DockerEngine(client, site, bases)

@@ -186,6 +186,16 @@ def test_options_that_mean_nothing_are_refused(cli: Cli, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_an_engine_the_command_that_needs_none_comes_first(checkout: Path, cli: Cli, tmp_path: Path) -> None:
+    (checkout / "bundle").mkdir()
+    (checkout / "bundle" / "manifest.json").write_bytes(Manifest(envs={}, versions={}, members=()).text())
+    code, _, err = cli("bundle", "cpu-torch", "cpu-tf2", "--out", str(tmp_path / "x.bundle"), "--pythons", "3.11")
+    message, _, last = err.partition("\n  next: ")
+    assert (code, "no Docker engine answers on unix://" in message) == (4, True)
+    assert last.startswith("leave images out: add --no-images; or start ")
+    assert not (tmp_path / "x.bundle").exists()
+
+
 def test_a_manifest_is_json_that_others_read(tmp_path: Path) -> None:
     file = bundle_of(tmp_path / "x.bundle", {"bundle/x": b"x"}, {"cpu-x-1": "0"})
     with zipfile.ZipFile(file) as packed:
