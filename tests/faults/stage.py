@@ -202,24 +202,28 @@ def fill(folder: Path) -> None:
 @contextlib.contextmanager
 def stage(engine: str) -> Iterator[Stage]:
     """A fresh stage on an engine, whose env has been built and passed once."""
-    folder = Path(tempfile.mkdtemp(prefix="dlmatrix-faults-"))
-    client = docker.from_env() if engine == "docker" else None
-    made = Stage(folder, engine, client)
-    try:
+    with contextlib.ExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="dlmatrix-faults-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        client = docker.from_env() if engine == "docker" else None
+        made = Stage(folder, engine, client)
+        if client:
+            stack.callback(client.close)
+            stack.callback(_clear, made)
         _furnish(made)
         first = made.run("run", FIRST)
         assert first.code == 0, first.text
         assert made.left() == []
         yield made
-    finally:
-        for one in made.containers():
-            one.remove(force=True)
-        if client:
-            for name in (FIRST, SECOND):
-                with contextlib.suppress(docker.errors.DockerException):
-                    client.images.remove(f"dlmatrix:{name}")
-            client.close()
-        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(made: Stage) -> None:
+    """Remove what is on the engine."""
+    for one in made.containers():
+        one.remove(force=True)
+    for name in (FIRST, SECOND):
+        with contextlib.suppress(docker.errors.DockerException):
+            made.client.images.remove(f"dlmatrix:{name}")
 
 
 def _furnish(made: Stage) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
+from tests.faults import stage
 from tests.faults.__main__ import MODULES
 from tests.faults.judge import SECRET, Fault, judge
 from tests.faults.stage import Run
@@ -45,6 +48,40 @@ def judged(
     fault = Fault(title="x", stage=lambda stage: run, engine="venv", codes=(9,), says="is full", keeps=keeps)
     stage: Any = Stage(folder, list(left), again)
     return judge(fault, stage, run)
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary folders are made."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_where_no_engine_answers_no_stage_is_left(temporary: Path) -> None:
+    with pytest.raises(docker.errors.DockerException), stage.stage("docker"):
+        pass
+    assert list(temporary.iterdir()) == []
+
+
+def test_where_the_engine_goes_away_no_stage_is_left(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone:
+        """An engine that has answered once."""
+
+        closed = False
+
+        def __getattr__(self, name: str) -> Any:
+            raise docker.errors.DockerException("went away")
+
+        def close(self) -> None:
+            Gone.closed = True
+
+    monkeypatch.setattr(docker, "from_env", Gone)
+    monkeypatch.setattr(stage, "_furnish", lambda made: None)
+    monkeypatch.setattr(stage.Stage, "run", lambda *words: Run(None, temporary, code=0))  # type: ignore[arg-type]
+    with pytest.raises(docker.errors.DockerException, match="went away"), stage.stage("docker"):
+        pass
+    assert Gone.closed
+    assert list(temporary.iterdir()) == []
 
 
 def test_what_is_right_is_held(tmp_path: Path) -> None:
