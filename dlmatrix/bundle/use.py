@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dlmatrix.bundle.reader import Bundle
-from dlmatrix.bundle.signature import unchecked
+from dlmatrix.bundle.signature import check, unchecked
 from dlmatrix.bundle.start import tenths
 from dlmatrix.bundle.unpack import holds, unpack
 from dlmatrix.bundle.volumes import base_of
@@ -22,10 +22,13 @@ from dlmatrix.system.process import Say
 from dlmatrix.system.state import state_dir
 
 
-def use_bundle(matrix: Matrix, file: Path, envs: Iterable[Env], say: Say) -> Mapping[str, Record]:
+def use_bundle(
+    matrix: Matrix, file: Path, envs: Iterable[Env], say: Say, key: Path | None = None
+) -> Mapping[str, Record]:
     """Unpack what a bundle has beside its checkout, once, and let this process use it; returns its images' digests.
 
-    Raises UsageError for an env that it has not, or has by another lock than the checkout.
+    Raises UsageError for an env that it has not, or has by another lock than the checkout, and BundleError where it is
+    not signed by the owner of ``key``.
     """
     with Bundle(file) as bundle:
         for env in envs:
@@ -37,7 +40,7 @@ def use_bundle(matrix: Matrix, file: Path, envs: Iterable[Env], say: Say) -> Map
                     f"{file}: has {env.name} by another lock than this checkout",
                     f"use the checkout that it carries: python -m dlmatrix unbundle {file}",
                 )
-        say(unchecked(base_of(file)))
+        say(check(bundle.signed, base_of(file), key) if key else unchecked(base_of(file)))
         name = hashlib.sha256(bundle.signed).hexdigest()[:16]
         folder = state_dir(matrix.root) / "bundles" / name
         if not holds(folder, bundle):

@@ -31,6 +31,9 @@ def add(verbs: Verbs) -> None:
     way.add_argument(
         "--against-bundle", type=Path, metavar="FILE", help="build once of a bundle's wheels, compare with its images"
     )
+    parser.add_argument(
+        "--key", type=Path, metavar="FILE", help="with --against-bundle: the public key of whoever signed it"
+    )
     add_bases(parser)
     parser.set_defaults(verb=reproduce)
 
@@ -42,6 +45,7 @@ def reproduce(
     against_image: bool,
     against_record: bool,
     against_bundle: Path | None,
+    key: Path | None,
     bases: str,
 ) -> int:
     """Rebuild the named envs, one verdict a line; returns the first failure's exit code, else 77 for a skip."""
@@ -54,12 +58,14 @@ def reproduce(
     from dlmatrix.system.working import working
     from dlmatrix.upkeep.reproduce import Rebuilding, things_of, write_proven
 
+    if key and not against_bundle:
+        raise UsageError("--key is for --against-bundle", "name the bundle: --against-bundle FILE")
     matrix = load_sound(own_checkout(find_root()) if write else find_root())
     named = [thing for name in things for thing in things_of(matrix, name)]
     console = make_console(soft_wrap=True)
     records: Mapping[str, Record] = digests.read_records(matrix.root)
     if against_bundle:
-        records = _of_bundle(matrix, against_bundle, named, console.print)
+        records = _of_bundle(matrix, against_bundle, key, named, console.print)
     engine = connect(read_site(os.environ), bases)
     made = engine.images.made_with()
     console.print(f"builder: BuildKit {made.buildkit}, {made.store} image store, {made.platform}")
@@ -77,7 +83,7 @@ def reproduce(
     return next((code for code in codes if code not in (0, EXIT_SKIPPED)), max(codes))
 
 
-def _of_bundle(matrix: Matrix, file: Path, named: Sequence[Thing], say: Say) -> Mapping[str, Record]:
+def _of_bundle(matrix: Matrix, file: Path, key: Path | None, named: Sequence[Thing], say: Say) -> Mapping[str, Record]:
     """Have builds take a bundle's wheels; returns what the images in it are."""
     from dlmatrix.bundle.use import use_bundle
     from dlmatrix.matrix.model import Env
@@ -85,7 +91,7 @@ def _of_bundle(matrix: Matrix, file: Path, named: Sequence[Thing], say: Say) -> 
     envs = [thing for thing in named if isinstance(thing, Env)]
     if len(envs) < len(named):
         raise UsageError("--against-bundle: a bundle has what envs are built of, and bases only whole", "name envs")
-    return use_bundle(matrix, file, envs, say)
+    return use_bundle(matrix, file, envs, say, key)
 
 
 def _load_bases(engine: DockerEngine, matrix: Matrix, named: Sequence[Thing], say: Say) -> None:

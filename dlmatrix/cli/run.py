@@ -51,6 +51,8 @@ class Options:
     bases: str
     #: the file of a bundle whose wheels and images are used
     bundle: Path | None
+    #: the public key of whoever signed it
+    key: Path | None
 
 
 def add(verbs: Verbs) -> None:
@@ -74,6 +76,7 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--json", action="store_true", help="write result.json to stdout, everything else to stderr")
     add_bases(parser)
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="use wheels and images of a bundle, verified first")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="with --bundle: the public key of whoever signed it")
     parser.set_defaults(verb=lambda **options: run_envs(Options(**options)))
 
 
@@ -107,7 +110,7 @@ def run_envs(options: Options) -> int:
     envs, remarks = (select(matrix, options.envs), ()) if options.newest else outside.pick(options.envs)
     _check_gpus(options, envs)
     console = make_console(stderr=options.json)
-    _use(options.bundle, matrix, envs, console)
+    _use(options, matrix, envs, console)
     folder = report_folder(matrix.root, options.report, started)
     engine, why = choose_engine(options.engine, bases=options.bases, python=options.python)
     console.print(f"engine: {engine.name} ({why})", soft_wrap=True)
@@ -173,6 +176,8 @@ def _check(options: Options) -> None:
         raise UsageError("--timeout must be a positive number of seconds", "leave it out for 600")
     if options.throughput is not None and not 0 <= options.throughput < float("inf"):
         raise UsageError("--throughput must be a number of seconds from 0 on", "leave it out for 120")
+    if options.key and not options.bundle:
+        raise UsageError("--key is for --bundle", "name the bundle: --bundle FILE")
 
 
 def _check_gpus(options: Options, envs: Sequence[Env]) -> None:
@@ -206,14 +211,14 @@ def _check_engine(options: Options, engine: Engine) -> None:
         environment(options.gpus or (), os.environ)
 
 
-def _use(bundle: Path | None, matrix: Matrix, envs: Sequence[Env], console: Console) -> None:
+def _use(options: Options, matrix: Matrix, envs: Sequence[Env], console: Console) -> None:
     """Have the engines take what a bundle has, where one is named."""
     from functools import partial
 
     from dlmatrix.bundle.use import use_bundle
 
-    if bundle:
-        use_bundle(matrix, bundle, envs, partial(console.print, soft_wrap=True))
+    if options.bundle:
+        use_bundle(matrix, options.bundle, envs, partial(console.print, soft_wrap=True), options.key)
 
 
 def _left_out(matrix: Matrix) -> list[str]:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dlmatrix.bundle.reader import Bundle
 from dlmatrix.bundle.signature import NAMESPACE, sign
+from dlmatrix.bundle.use import use_bundle
+from dlmatrix.matrix.load import lock_of, select
+from dlmatrix.matrix.model import Matrix
+from dlmatrix.system.checkout import BUNDLE_VARIABLE
 from tests.unit.bundle.forge import FILES, sound
+from tests.unit.bundle.test_using import bundle_of
 
 Cli = Callable[..., tuple[int, str, str]]
 Key = tuple[Path, Path]
@@ -51,6 +57,35 @@ def test_the_owner_s_signature_is_taken(keys: Callable[[str], Key], file: Path, 
     code, out, _ = cli("unbundle", str(file), str(tmp_path / "new"), "--key", str(public))
     assert code == 0
     assert f"signed by the owner of {public}" in out
+
+
+@pytest.mark.parametrize("verb", [["run", "--bundle"], ["reproduce", "--against-bundle"]])
+def test_a_bundle_of_another_is_not_used(
+    verb: list[str], keys: Callable[[str], Key], checkout: Path, matrix: Matrix, cli: Cli
+) -> None:
+    (env,) = select(matrix, ["cpu-torch-2.13"])
+    file = bundle_of(checkout / "y.bundle", {"bundle/x": b"x"}, {env.name: lock_of(matrix, env).sha256})
+    signed(file, keys("mine")[0])
+    code, _, err = cli(*verb, str(file), "cpu-torch-2.13", "--key", str(keys("other")[1]))
+    assert code == 20
+    assert "the signature is not this key's over this bundle" in err
+    assert not (checkout / ".dlmatrix" / "bundles").exists(), "nothing of it was unpacked"
+    code, _, err = cli(verb[0], "cpu-torch-2.13", "--key", str(keys("more")[1]))
+    assert (code, f"--key is for {verb[1]}" in err) == (2, True)
+
+
+def test_a_bundle_of_the_owner_is_used(
+    keys: Callable[[str], Key], checkout: Path, tmp_path: Path, matrix: Matrix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(BUNDLE_VARIABLE, "")
+    (env,) = select(matrix, ["cpu-torch-2.13"])
+    file = bundle_of(tmp_path / "y.bundle", {"bundle/x": b"x"}, {env.name: lock_of(matrix, env).sha256})
+    secret, public = keys("mine")
+    signed(file, secret)
+    said: list[str] = []
+    use_bundle(replace(matrix, root=checkout), file, [env], said.append, key=public)
+    assert said[0].startswith(f"signed by the owner of {public}")
+    assert not any("none was checked" in line or "was not checked" in line for line in said)
 
 
 def test_another_s_signature_is_refused(keys: Callable[[str], Key], file: Path, tmp_path: Path, cli: Cli) -> None:
