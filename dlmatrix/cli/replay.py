@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dlmatrix.matrix.model import Matrix
     from dlmatrix.system.process import Say
 
+#: Seconds for all of a replay.
+BUDGET_SECONDS = 3600.0
+
 
 def add(verbs: Verbs) -> None:
     """Add it to the command line's verbs."""
@@ -36,7 +39,9 @@ def add(verbs: Verbs) -> None:
         "--engine", choices=("venv", "docker"), default="venv", help="where its steps are carried out (default: venv)"
     )
     parser.add_argument("--no-search", action="store_true", help="stop at the first break")
-    parser.add_argument("--budget", type=float, default=3600.0, metavar="SECONDS", help="for all of it (default: 3600)")
+    parser.add_argument(
+        "--budget", type=float, default=BUDGET_SECONDS, metavar="SECONDS", help="for all of it (default: 3600)"
+    )
     parser.add_argument("--report", type=Path, metavar="DIR", help="a new folder for the report (default: in reports/)")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.set_defaults(verb=replay)
@@ -75,12 +80,17 @@ def replay(
             say(line)
         return 0
     tell: Say = (lambda line: None) if json else say
-    outcome, data, folder = _carried_out(read, reading, python, date, pip, engine, no_search, budget, report, tell)
+    outcome, data, folder = carried_out(read, reading, python, date, pip, engine, no_search, budget, report, tell)
     if json:
         from dlmatrix.report.write import dumps
 
         say(dumps(data).rstrip())
     tell(f"report: {folder}")
+    return exit_code(outcome)
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 where a guide works, 1 where it is broken, 77 where that could not be judged."""
     return {"works": 0, "works in translation": 0}.get(outcome.kind, 1 if "broken" in outcome.kind else EXIT_SKIPPED)
 
 
@@ -93,7 +103,7 @@ def _check_day(date: str) -> None:
         raise UsageError(f"--date {date}: no day", "write it as 2022-05-25") from None
 
 
-def _carried_out(  # noqa: PLR0917 - the verb's own options
+def carried_out(  # noqa: PLR0917 - the verb's own options
     read: Guide,
     reading: Reading,
     python: str | None,
@@ -105,6 +115,7 @@ def _carried_out(  # noqa: PLR0917 - the verb's own options
     report: Path | None,
     tell: Say,
 ) -> tuple[Outcome, dict[str, Any], Path]:
+    """Replay a guide that was read, and write its report: what came of it, the same as data, and the folder."""
     import contextlib
     import dataclasses
     import datetime

@@ -11,7 +11,8 @@ from dlmatrix.errors import UsageError
 
 #: Bytes that a guide may have; a page of words is a thousandth of it, a notebook full of pictures a half.
 MOST_BYTES = 64 * 2**20
-_SUFFIXES = {
+#: Names that end so say what a file is.
+SUFFIXES = {
     ".md": "markdown", ".markdown": "markdown", ".mdx": "markdown", ".rst": "rst", ".rest": "rst", ".html": "html",
     ".htm": "html", ".xhtml": "html", ".ipynb": "notebook",
 }  # fmt: skip
@@ -27,7 +28,10 @@ def read_text(file: Path) -> tuple[str, str]:
     """The text of a file and the encoding that it is in. Raises UsageError for what is no text."""
     try:
         if not file.is_file():
-            raise UsageError(f"{file}: " + ("is no file" if file.exists() else "no such file"), "name a guide's file")
+            raise UsageError(
+                f"{file}: " + ("is no file" if file.exists() else "no such file"),
+                "name a guide's file; a folder of them: python -m dlmatrix guides FOLDER",
+            )
         if file.stat().st_size > MOST_BYTES:
             raise UsageError(f"{file}: larger than {MOST_BYTES >> 20} MB", "name the page itself, without its pictures")
         data = file.read_bytes()
@@ -57,7 +61,7 @@ def format_of(file: Path, text: str) -> str:
                 return "notebook"
         except (ValueError, RecursionError):
             pass
-    named = _SUFFIXES.get(file.suffix.lower(), "")
+    named = SUFFIXES.get(file.suffix.lower(), "")
     if named == "notebook":
         raise UsageError(f"{file}: not a notebook: its JSON does not parse, or has no cells", "save the notebook again")
     if named:
