@@ -113,6 +113,19 @@ def test_another_question_or_new_begins_afresh(
     assert len(runs(checkout)) == 2
 
 
+def test_what_the_page_hands_on_is_kept_with_the_question(
+    lab: Callable[..., int], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ansible_runner", None)
+    (checkout / "key").write_text("x")
+    # fmt: off
+    lab("lab.yml", "--env", "gpu-torch", "--limit", "gpu:!room2", "--", "--become", "--vault-password-file", "key")
+    # fmt: on
+    (run,) = runs(checkout)
+    assert (run.asked["envs"], run.asked["limit"]) == (["gpu-torch"], "gpu:!room2")
+    assert run.asked["options"] == ["--become", "--vault-password-file", "key"]
+
+
 def test_a_finished_run_is_not_gone_on_with(
     lab: Callable[..., int], checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,24 @@ def test_without_slurm_here_it_is_said_where_it_is(monkeypatch: pytest.MonkeyPat
         programs.nodes_of(["n01"])
 
 
+def test_a_plan_tells_nodes_and_bytes_and_starts_nothing(
+    says: Callable[[str, str], None], cli: Cli, checkout: Path, tmp_path: Path
+) -> None:
+    says("scontrol", "gpu01\ngpu02\n")
+    # fmt: off
+    words = [
+        "--plan", "--slurm", "gpu[01-30]", "--shared", str(tmp_path), "--env", "gpu-torch", "--smoke-only", "python3",
+        "--", "--partition=all",
+    ]
+    # fmt: on
+    before = sorted(tmp_path.iterdir())
+    code, out, err = cli("fleet", *words)
+    assert (code, err) == (0, "")
+    assert "2 machines: gpu01, gpu02" in out
+    assert "to the shared folder, if it lacks it" in out
+    assert sorted(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

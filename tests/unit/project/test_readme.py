@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix import errors
+from dlmatrix.cli.verbs import make_parser
 from dlmatrix.matrix.cells import as_markdown
 from dlmatrix.matrix.model import Matrix
 
@@ -43,6 +44,29 @@ IN_CI = {
     "nox -s reproduce -- cpu-torch-2.13": ".venv/bin/nox -s reproduce -- cpu-torch-2.13",
     "nox -s lock -- cpu-torch-2.13": ".venv/bin/nox -s lock -- cpu-torch-2.13",
     "nox -s lock -- cpu-torch-2.13 --write": ".venv/bin/nox -s lock -- cpu-torch-2.13 --write",
+    "nox -s bundle -- cpu-torch cpu-tf2 --out room.bundle": 'nox -s bundle -- cpu-torch-2.13 --out "$work/room.bundle"',
+    "nox -s bundle -- cpu-torch --out room.bundle --sign ~/.ssh/id_ed25519": 'room.bundle" --sign "$work/key"',
+    "python3 room.bundle": 'in_room python3 "$work/room.bundle"',
+    "python -m dlmatrix unbundle room.bundle --key id_ed25519.pub": '-m dlmatrix unbundle "$work/room.bundle"',
+    # What these would start is staged by tests.fleet, with machines of its own and not by this command.
+    "nox -s fleet -- INVENTORY --env gpu-torch": 'nox -s fleet -- --plan "$work/inventory.ini" --env gpu-torch',
+    "python -m dlmatrix fleet --plan INVENTORY --env gpu-torch": '-- --plan "$work/inventory.ini" --env gpu-torch',
+}
+#: The same of commands that other tests run, in CI or here, by their file.
+IN_TESTS = {
+    "python -m dlmatrix fleet INVENTORY --env gpu-torch --limit 'gpu:!room2' -- --become --vault-password-file KEY": (
+        "tests/unit/fleet/test_command.py",
+        """lab("lab.yml", "--env", "gpu-torch", "--limit", "gpu:!room2", "--", "--become", "--vault-password-file", """,
+    ),
+    "python -m dlmatrix fleet --plan --slurm 'gpu[01-30]' --shared DIR --env gpu-torch -- --partition=all": (
+        "tests/unit/fleet/test_slurm.py",
+        """"--plan", "--slurm", "gpu[01-30]", "--shared", str(tmp_path), "--env", "gpu-torch",""",
+    ),
+    # In CI, on a real Slurm: what the command calls once it knows its nodes.
+    "python -m dlmatrix fleet --slurm 'gpu[01-30]' --shared DIR --env gpu-torch": (
+        "tests/fleet/test_slurm.py",
+        "carry_on(",
+    ),
 }
 #: The same for docs/images.md, whose other commands tests/image/test_images_page.py runs.
 BY_CI = {
@@ -58,9 +82,9 @@ HERE = (
 )
 
 
-#: The pages whose commands are run by a test; the other two are written by a command and by hand from what it measured.
-PAGES = ("README.md", *(f"docs/{name}.md" for name in
-         ("envs", "gpu", "same-bits", "reports", "comparing", "guides", "development")))  # fmt: skip
+#: The pages whose commands are run by a test. Those of images.md have one of their own, those of matrix.md need a GPU.
+_NAMES = ["envs", "gpu", "same-bits", "reports", "comparing", "guides", "development", "bundle", "fleet", "clusters"]
+PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
 #: Where the part of a page begins that only a machine with a GPU can run.
 NEEDS_A_GPU = "## On a machine with a GPU"
 
@@ -73,16 +97,9 @@ def readme(root: Path) -> str:
 
 
 def test_every_link_leads_somewhere(root: Path) -> None:
-    for name in (
-        *PAGES,
-        "ARCHITECTURE.md",
-        "docs/images.md",
-        "docs/matrix.md",
-        "docs/gpu-causes.md",
-        "docs/clusters.md",
-    ):
-        for link in re.findall(r"\]\(([^)#]+)\)", (root / name).read_text(encoding="utf-8")):
-            assert "://" in link or (root / name).parent.joinpath(link).exists(), f"{name}: {link}"
+    for file in (root / "README.md", root / "ARCHITECTURE.md", *(root / "docs").glob("*.md")):
+        for link in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
+            assert "://" in link or file.parent.joinpath(link).exists(), f"{file}: {link}"
 
 
 def test_the_first_screen_has_the_two_commands_before_anything_else(root: Path) -> None:
@@ -119,9 +136,26 @@ def test_every_exit_code_is_explained(readme: str) -> None:
 def test_every_command_is_run_by_a_test(readme: str, root: Path) -> None:
     ci = (root / ".ci" / "run").read_text(encoding="utf-8")
     found = set(commands(readme))
-    assert found == set(IN_CI) | set(HERE)
+    assert found == set(IN_CI) | set(HERE) | set(IN_TESTS)
     for command, line in IN_CI.items():
         assert line in ci, f"{command} is in the README, and .ci/run does not run it"
+    for command, (file, line) in IN_TESTS.items():
+        assert line in (root / file).read_text(encoding="utf-8"), f"{command} is on a page, and {file} does not run it"
+
+
+def test_every_command_of_every_page_is_understood(root: Path, matrix: Matrix) -> None:
+    """Also those in sentences and tables: verbs, options and their order, not what stands for a name."""
+    sessions = {env.session for env in matrix.envs}
+    count = 0
+    for file in (root / "README.md", *(root / "docs").glob("*.md")):
+        text = file.read_text(encoding="utf-8")
+        found = re.findall(r"(?:^\$ |`)\.venv/bin/python -m dlmatrix ([^`\n]+)", text, re.M)
+        for session, words in re.findall(r"(?:^\$ |`)\.venv/bin/nox -s ([\w-]+)(?: -- ([^`\n]+))?", text, re.M):
+            found.append(f"{'run ' if session in sessions else ''}{session} {words}")
+        for command in found:
+            make_parser().parse_args(shlex.split(command))
+        count += len(found)
+    assert count > 40
 
 
 def test_every_command_for_an_image_is_run_by_a_test(root: Path) -> None:
