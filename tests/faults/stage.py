@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import docker
 from dlmatrix.system.checkout import find_root
 from dlmatrix.system.state import checkout_id
 from tests.image.tiny import add_tiny
+from tests.signals import heard
 from tests.unit import documents
 
 ROOT = find_root(Path(__file__).parent)
@@ -125,7 +125,7 @@ class Stage:
             stderr=subprocess.STDOUT,
             text=True,
             errors="surrogateescape",
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+            preexec_fn=heard,  # noqa: PLW1509
         )
         return Run(process, report)
 

@@ -14,6 +14,7 @@ import pytest
 
 from dlmatrix.document.result import read_result
 from dlmatrix.report import write as report
+from tests.signals import heard
 from tests.unit.cli.test_main import command
 from tests.unit.run.test_run import check, document
 
@@ -52,8 +53,7 @@ def stopped(root: Path, checkout: Path, python: Path, number: signal.Signals) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell without job control starts its background jobs with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=heard,  # noqa: PLW1509
     ) as running:
         measuring = int((checkout / "ready").read_text())  # waits until it is there
         running.send_signal(number)

@@ -20,6 +20,7 @@ from dlmatrix.matrix.model import Matrix
 from dlmatrix.matrix.plan import ALL
 from dlmatrix.system.checkout import find_root
 from dlmatrix.system.state import exclusive
+from tests.signals import heard
 
 Cli = Callable[..., tuple[int, str, str]]
 Script = Callable[..., Path]
@@ -310,8 +311,7 @@ def test_a_signal_ends_it_with_nothing_left_behind(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell without job control starts its background jobs with SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=heard,  # noqa: PLW1509
     ) as running:
         started = os.pidfd_open(int(ready.read_text()))  # waits until the script is there
         running.send_signal(number)

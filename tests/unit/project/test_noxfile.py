@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.matrix.model import Matrix
+from tests.signals import heard
 
 
 def nox(root: Path, *arguments: str) -> str:
@@ -291,7 +292,13 @@ def test_a_run_is_stopped_when_nox_ends_in_whatever_way(
     os.mkfifo(copy / "never")
     command = [sys.executable, "-m", "nox", "--noxfile", str(copy / "noxfile.py"), "-s", "cpu-torch"]
     environ = os.environ | {"PYTHONPATH": str(root)}
-    with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+    with subprocess.Popen(
+        command,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heard,  # noqa: PLW1509
+    ) as running:
         handle = os.pidfd_open(int((copy / "ready").read_text()))
         running.send_signal(number)
     assert select.select([handle], [], [], 30)[0]
