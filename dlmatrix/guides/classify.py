@@ -29,7 +29,7 @@ ONLY_GPU = "it needs a GPU: only a tab for one says it"
 NO_STEP = {
     "synopsis": "the general form of a command, or a list to look things up in",
     "mention": "named in a sentence, not told to do",
-    "other system": "for another operating system",
+    "other system": "for another operating system or shell",
     "other branch": "the other way of a choice",
     "remove": "takes away again what the guide made",
     "output": "what something prints",

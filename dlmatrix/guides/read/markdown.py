@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -16,6 +16,8 @@ _TAB = re.compile(
     r"^\s*(?:[*+-]\s+)?\{(?P<name>[^{}%#]{1,60})\}\s*$"
     r"|^\s*:begin_tab:\s*`?(?P<d2l>[\w, ]+)`?\s*$|^=== *\"(?P<mk>[^\"]+)\""
 )
+#: Tabs whose content is indented.
+_INDENTING = re.compile(r"^\s*[*+-]\s|^=== ")
 _TAB_END = re.compile(r"^\s*:end_tab:")
 _DAMAGED = re.compile(r"^\s*(bash|shell|sh|console|python3?|py|text|none|cmd)\s+(?=\S)", re.I)
 _COMMENT = re.compile(r"<!--.*?-->", re.S)
@@ -30,11 +32,14 @@ def read_markdown(text: str, first: int = 0, depth: int = 0) -> Iterator[Event]:
     fences, rest = scan(text)
     waiting = sorted(fences.items())
     lines = rest.split("\n")
+    # Inside another directive a list of tabs is a part of what that is.
+    ends = _tab_ends([a if n in fences else b for n, (a, b) in enumerate(zip(text.split("\n"), lines, strict=True))])
+    ends = ends if depth == 0 else set()
 
     def due(line: int) -> Iterator[Event]:
         while waiting and waiting[0][0] < line:
             number, fence = waiting.pop(0)
-            yield from _tabs_between(lines, state, number)
+            yield from _tabs_between(lines, ends, state, number)
             yield from _fenced(fence, number, first, depth)
 
     state = [0]
@@ -42,10 +47,10 @@ def read_markdown(text: str, first: int = 0, depth: int = 0) -> Iterator[Event]:
         begin, end = token.map or (0, 0)
         if token.map and token.type != "inline" and token.nesting >= 0 and not token.type.endswith(_CONTAINERS):
             yield from due(begin)
-            yield from _tabs_between(lines, state, begin)
+            yield from _tabs_between(lines, ends, state, begin)
         if token.type == "inline":
             yield from due(begin)
-            yield from _tabs_between(lines, state, begin)
+            yield from _tabs_between(lines, ends, state, begin)
             yield from _inline(token, lines, first)
             state[0] = max(state[0], end)
         elif token.type in ("code_block", "fence"):
@@ -69,12 +74,36 @@ def _first(lines: list[str], begin: int) -> int:
     return begin
 
 
-def _tabs_between(lines: list[str], state: list[int], until: int) -> Iterator[Event]:
+def _tab_ends(lines: list[str]) -> set[int]:
+    """The lines behind a list of tabs whose content is indented; ``lines`` has of each fence the opening line alone.
+
+    Where a copy has moved the content to the left nothing tells the end.
+    """
+    found: set[int] = set()
+    tab, deep, apart = -1, False, False
+    for number, line in enumerate(lines):
+        if not line.strip():
+            apart = True
+            continue
+        indent = len(line) - len(line.lstrip())
+        if _INDENTING.match(line) and _TAB.match(line):
+            if not 0 <= tab < indent:
+                tab, deep = indent, False
+        elif tab >= 0 and indent > tab:
+            deep = True
+        elif tab >= 0 and deep and apart:  # else a paragraph goes on
+            found.add(number)
+            tab, deep = -1, False
+        apart = False
+    return found
+
+
+def _tabs_between(lines: list[str], ends: Collection[int], state: list[int], until: int) -> Iterator[Event]:
     """Tabs are set with signs that CommonMark does not know: each such line before ``until`` is one."""
     for number in range(state[0], min(until + 1, len(lines))):
         if found := _TAB.match(lines[number]):
             yield Heading(TAB, "{" + (found["name"] or found["d2l"] or found["mk"]).strip() + "}")
-        elif _TAB_END.match(lines[number]):
+        elif number in ends or _TAB_END.match(lines[number]):
             yield Heading(TAB, "")
     state[0] = max(state[0], until + 1)
 

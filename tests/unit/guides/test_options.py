@@ -180,7 +180,7 @@ def test_what_a_tab_for_a_gpu_alone_says_needs_one(tmp_path: Path, tab: str) -> 
     reading = read_steps(guide)
     assert [(step.kind, step.line, step.why) for step in reading.steps[1:3]] == [
         ("gpu", 10, ONLY_GPU),
-        ("other system", 16, "for another operating system"),
+        ("other system", 16, "for another operating system or shell"),
     ]
     assert with_implied(guide, reading) == reading.steps  # the guide has an installation
     for branch in ("gpu", tab) if tab != "ROCm" else (tab,):

@@ -9,7 +9,7 @@ import pytest
 
 from dlmatrix.__main__ import main
 from dlmatrix.errors import UsageError
-from dlmatrix.guides.model import Step
+from dlmatrix.guides.model import Guide, Step
 from dlmatrix.guides.read.decode import MOST_BYTES
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.steps import Reading, read_steps
@@ -341,6 +341,7 @@ def test_a_transcript_is_shell_and_python(tmp_path: Path) -> None:
         ("docker run [-it] [--rm] alpha[:tag] [command]", "synopsis"),
         ("brew install alpha", "other system"),
         (".\\venv\\Scripts\\activate", "other system"),
+        ("source venv/bin/activate.fish", "other system"),
         ("pip uninstall alpha", "remove"),
         ("source venv/bin/activate", "world"),
         ("export PATH=/opt/x${PATH:+:${PATH}}", "world"),
@@ -446,3 +447,26 @@ def test_the_guides_that_ci_replays_are_understood(root: Path) -> None:
         ("program", 37), ("program", 40), ("gpu", 45),
     ]  # fmt: skip
     assert renamed == [("install", 6), ("program", 12), ("output", 22), ("destructive", 25)]
+
+
+@pytest.mark.parametrize("after", ["```bash\nalpha-check --version\n```", "Then run\n\n    alpha-check --version"])
+@pytest.mark.parametrize("tab", ["*   {%s}", '=== "%s"'])
+def test_what_stands_behind_a_list_of_tabs_is_in_none_of_them(tmp_path: Path, tab: str, after: str) -> None:
+    tabs = "".join(
+        f"{tab % name}\n\n    Words about it\nthat go on.\n\n    ```bash\n    pip install {name}\n    ```\n\n"
+        for name in ("alpha", "beta")
+    )
+    block, *_, last = read_guide_of(tmp_path, f"# Install\n\n{tabs}{after}\n").blocks
+    assert (block.path, last.path) == (("Install", "{alpha}"), ("Install",))
+
+
+def test_tabs_whose_content_a_copy_has_moved_to_the_left_stay_tabs(tmp_path: Path) -> None:
+    text = (
+        "# Install\n\n*   {alpha}\n\n```bash\npip install alpha\n```\n\n*   {beta}\n\n```bash\npip install beta\n```\n"
+    )
+    assert [one.path[1:] for one in read_guide_of(tmp_path, text).blocks] == [("{alpha}",), ("{beta}",)]
+
+
+def read_guide_of(folder: Path, text: str) -> Guide:
+    (folder / "guide.md").write_text(text, encoding="utf-8")
+    return read_guide(folder / "guide.md")

@@ -25,7 +25,7 @@ def replay(**more: Any) -> Json:
              reason=f"AttributeError: {HOSTILE}"),
         step(12, "nvidia-smi", "unjudged", kind="gpu", form="shell", reason="it needs a GPU"),
         step(14, "brew install alpha", "skipped", kind="other system", form="shell",
-             reason="for another operating system"),
+             reason="for another operating system or shell"),
         step(20, "2", "skipped", kind="output", form="output", reason="what something prints"),
     ]  # fmt: skip
     return {
