@@ -107,8 +107,9 @@ class Collector:
     def _ask(self, lock: Lock, release: str, local: Local) -> list[dict[str, Any]]:
         with scratch(self.root) as folder:
             (folder / "uv.toml").write_text(uv_config(self.site, lock, local.python), encoding="utf-8")
-            command = [uv.find_uv_bin(), "--config-file", str(folder / "uv.toml"), "--no-progress", "pip", "compile"]
-            command += ["--quiet", "--no-deps", "--format", "pylock.toml", "--output-file", str(folder / "pylock.toml")]
+            command = [uv.find_uv_bin(), "--no-python-downloads", "--config-file", str(folder / "uv.toml")]
+            command += ["--no-progress", "pip", "compile", "--quiet", "--no-deps", "--format", "pylock.toml"]
+            command += ["--output-file", str(folder / "pylock.toml")]
             command += ["--python-version", release, "--python-platform", PLATFORM, str(lock.file)]
             command += local.links
             done = run_lines(command, say=lambda line: None, environ=uv_environment(self.site, os.environ))

@@ -103,7 +103,15 @@ class Locker:
 
     def _compile(self, name: str, source: Path, options: list[str]) -> str:
         again = f"nox -s lock -- {name} --write"
-        command = [self.uv, "pip", "compile", "--no-progress", "--generate-hashes", "--no-annotate"]
+        command = [
+            self.uv,
+            "--no-python-downloads",
+            "pip",
+            "compile",
+            "--no-progress",
+            "--generate-hashes",
+            "--no-annotate",
+        ]
         command += ["--custom-compile-command", again, *options]
         environ = uv_environment(self.site, os.environ)
         done = run_lines(command, say=lambda line: None, environ=environ, cwd=self.matrix.root)

@@ -67,8 +67,8 @@ class Installer:
             return set()
         folder = self._new("sources-")
         folder.mkdir()
-        command = ["pip", "compile", "--quiet", "--no-deps", "--format", "pylock.toml", *self.local().links]
-        command += ["--python-version", self.plan.env.python, "--python-platform", PLATFORM]
+        command = ["pip", "compile", "--no-python-downloads", "--quiet", "--no-deps", *self.local().links]
+        command += ["--format", "pylock.toml", "--python-version", self.plan.env.python, "--python-platform", PLATFORM]
         command += ["--output-file", str(folder / "pylock.toml"), str(write_lock(folder / "lock.txt", entries))]
         self._uv(*command)
         listed = read_toml(folder / "pylock.toml").get("packages", [])

@@ -168,6 +168,12 @@ def test_releases_of_a_python_are_told_apart_only_where_the_lock_does(
     assert asked(uv) == questions
 
 
+def test_no_python_is_downloaded_to_answer(checkout: Path, tmp_path: Path, uv: Path) -> None:
+    """uv looks for the release that it is asked of: seconds where that is to be had nowhere, else 30 MB each."""
+    collector(checkout).files(locked(tmp_path), "3.14")
+    assert "--no-python-downloads" in (uv / "asked").read_text().split()
+
+
 def test_locks_and_pythons_are_asked_for_together(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = load_matrix(checkout)
     (env,) = select(matrix, ["cpu-torch-2.13"])

@@ -197,3 +197,14 @@ def test_no_advice_needs_nox_where_the_installed_package_gives_it(root: Path) ->
     """A lock is generated, and its mismatch seen, in a checkout, which has the sessions."""
     for file in modules(root, "dlmatrix").values():
         assert not re.search(r"nox -s (?!lock|reproduce -- ENV --write)", file.read_text(encoding="utf-8")), file
+
+
+def test_uv_brings_no_python_where_it_only_resolves(root: Path) -> None:
+    """For ``--python-version 3.14.0`` it would download that release, or try for seconds where it is not to be had."""
+    never = re.compile(r"--no-python-downloads|\"UV_PYTHON_DOWNLOADS\": \"never\"")
+    resolving = [file for file in (root / "dlmatrix").rglob("*.py") if '"compile"' in file.read_text(encoding="utf-8")]
+    assert len(resolving) > 3
+    for file in resolving:
+        text = file.read_text(encoding="utf-8")
+        for found in re.finditer('"compile"', text):
+            assert never.search(text[max(0, found.start() - 300) : found.end() + 500]), file
