@@ -46,7 +46,7 @@ def test_machines_of_one_cause_stand_together_with_what_to_type(html: str) -> No
 
 
 def test_the_next_command_names_the_machine_where_there_is_one(html: str) -> None:
-    assert "see reports/fleet/R9/hosts/in-failed/report.html" in html
+    assert "see reports/fleet/R9/hosts/in-failed (its report.html, its log)" in html
     assert "{machine}" not in html
     assert "{run}" not in html
 
