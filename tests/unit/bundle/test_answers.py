@@ -7,6 +7,8 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -209,6 +211,23 @@ def test_an_index_that_lacked_a_file_is_asked_again(checkout: Path, tmp_path: Pa
         collector(checkout).files(locked(tmp_path), "3.11")
     (uv / "answer").write_text(ANSWER)
     assert len(collector(checkout).files(locked(tmp_path), "3.11")) == 1
+
+
+def test_an_interrupt_ends_what_a_thread_downloads_and_nothing_half_is_kept(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "x.whl").write_bytes(WHEEL)
+    serving = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "index"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/x.whl"
+        one, mine = Distribution(name="x.whl", sha256=SUM, url=url, size=None), collector(checkout)
+        mine.stopped.set()
+        with pytest.raises(KeyboardInterrupt):
+            mine.bring(one, "1 of 1")
+        assert not [file for file in (checkout / ".dlmatrix").rglob("*") if file.is_file()]
+        mine.stopped.clear()
+        assert mine.bring(one, "1 of 1").read_bytes() == WHEEL
+        server.shutdown()
 
 
 def test_what_is_kept_is_what_uv_said(checkout: Path, tmp_path: Path, uv: Path) -> None:
