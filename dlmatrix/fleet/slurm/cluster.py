@@ -117,9 +117,9 @@ class Cluster:
         if ended and attempt > row.seen:
             return self._home(row, ended)
         if job and job.state in _QUEUED:
-            if node is None or node.closed or job.reason.startswith("ReqNodeNotAvail"):
+            if node is None or node.closed or job.shut_out:
                 cancel([job])  # nothing is to begin there days later, unasked
-                return row.at("unavailable", said=node.said if node else job.reason)
+                return row.at("unavailable", said=node.said if node and node.closed else job.reason)
             if job.never:
                 cancel([job])
                 return row.at("unavailable", "job-refused", said=f"Slurm: {job.reason}")
@@ -131,7 +131,7 @@ class Cluster:
             return row.at("hung", said=said, attempts=attempt)
         if attempt <= row.seen:
             # Its job was never begun there, or wrote nothing at all.
-            closed = node is None or node.closed
+            closed = node is None or node.closed or node.silent
             return (
                 row.at("unavailable", said=node.said if node else said)
                 if closed

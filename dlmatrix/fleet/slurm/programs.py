@@ -34,8 +34,13 @@ class Node:
 
     @property
     def closed(self) -> bool:
-        """Whether no job starts on it."""
-        return self.state.startswith(_CLOSED) or self.state.endswith("*")
+        """Whether no job starts on it, until somebody, or Slurm, opens it again."""
+        return self.state.startswith(_CLOSED)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it does not answer now (``idle*``): for a moment, or until Slurm closes it after SlurmdTimeout."""
+        return self.state.endswith("*")
 
     @property
     def said(self) -> str:
@@ -51,6 +56,12 @@ class Job:
     #: PENDING, RUNNING, NODE_FAIL, ...
     state: str
     reason: str
+
+    @property
+    def shut_out(self) -> bool:
+        """Whether its node is kept from it. A node that is unavailable, or that another job waits for, is not for long:
+        the reason outlives it by a turn of the scheduler."""
+        return self.reason.startswith("ReqNodeNotAvail") and "maintenance" in self.reason.lower()
 
     @property
     def never(self) -> bool:

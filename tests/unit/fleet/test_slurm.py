@@ -63,7 +63,15 @@ def test_a_machine_of_no_cluster_is_no_fault_of_the_names(
 
 @pytest.mark.parametrize(
     ("state", "closed"),
-    [("idle", False), ("mixed-", False), ("idle~", False), ("idle*", True), ("draining", True), ("down", True)],
+    [
+        ("idle", False),
+        ("mixed-", False),
+        ("idle~", False),
+        ("idle*", False),
+        ("down*", True),
+        ("draining", True),
+        ("down", True),
+    ],
 )
 def test_a_node_on_which_no_job_starts_is_closed(state: str, closed: bool) -> None:
     assert Node(state=state, gpus="", reason="").closed is closed
@@ -83,6 +91,18 @@ JOB = "dlmatrix-R-n01"
     [
         (f"1|{JOB}|PENDING|Priority", "allocated", False, "waiting", ""),
         (f"1|{JOB}|PENDING|ReqNodeNotAvail, May be reserved", "maint", False, "unavailable", "maint"),
+        # Not answering for a moment, which Slurm's reason outlives, is no answer: a node that is dead is soon down*.
+        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "idle*", False, "waiting", ""),
+        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "idle", False, "waiting", ""),
+        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "down*", False, "unavailable", "down*"),
+        (f"1|{JOB}|PENDING|PartitionTimeLimit", "idle*", False, "unavailable", "Slurm: PartitionTimeLimit"),
+        (
+            f"1|{JOB}|PENDING|ReqNodeNotAvail, Reserved for maintenance",
+            "idle",
+            False,
+            "unavailable",
+            "ReqNodeNotAvail, Reserved for maintenance",
+        ),
         (f"1|{JOB}|PENDING|PartitionTimeLimit", "idle", False, "unavailable", "Slurm: PartitionTimeLimit"),
         (f"1|{JOB}|RUNNING|None", "allocated", True, "running", ""),
         (f"1|{JOB}|TIMEOUT|TimeLimit", "idle", True, "hung", "Slurm: TIMEOUT: TimeLimit"),
