@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.engines.docker.wheels import own_workshop
 from dlmatrix.matrix.plan import Measuring
 from tests.image.support import ROOT, Dlmatrix, containers, outcomes, plan_of, result
 
@@ -73,12 +74,13 @@ def test_a_changed_check_rebuilds_the_last_layer_alone(engine: DockerEngine, cli
 def test_a_checkouts_modes_and_dates_do_not_show(engine: DockerEngine, client: Any, checkout: Path) -> None:
     plan = plan_of(checkout, "cpu-torch-2.13")
     base = engine.choose_base(plan.base)
+    anew = replace(own_workshop(), extra=("--no-cache-filter", "checks"))
     ids = []
     for mode in (0o644, 0o600):
         for file in (checkout / "smoke").rglob("*.py"):
             file.chmod(mode)
             shutil.copystat(file, file)
-        engine.build(plan, base, lambda line: None, extra=("--no-cache-filter", "checks"))
+        engine.build(plan, base, lambda line: None, workshop=anew)
         ids.append(client.images.get(plan.env.tag).id)
     assert ids[0] == ids[1]
 
