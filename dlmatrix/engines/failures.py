@@ -130,7 +130,9 @@ def _for_want_of(local: Local, error: DlmatrixError, env: str) -> DlmatrixError:
     """The same failure, with what the find-links folders have otherwise than locked, or have not."""
     if local.altered:
         files = listed(map(str, local.altered))
-        return IntegrityError(f"{env}: {files}: not the file that the lock names", "download it again, or delete it")
+        # Of the two, nobody here can tell which is the changed one.
+        next_step = f"download it again, or delete it; if the lock is what is wrong: nox -s lock -- {env} --write"
+        return IntegrityError(f"{env}: {files}: not the file that the lock names", next_step)
     if not local.lacking or isinstance(error, IntegrityError):
         return error
     what = f"the find-links folders have no file for Python {local.python} of {listed(local.lacking)}"
