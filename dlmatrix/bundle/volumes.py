@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from dlmatrix.errors import BundleError, BusyError
+from dlmatrix.errors import BundleError, BusyError, UsageError
 from dlmatrix.system.files import naming
 
 _NUMBERED = re.compile(r"(.+)\.(\d{3})")
@@ -19,7 +19,10 @@ PIECE = 1 << 20
 
 
 class Joined:
-    """The bytes of a file or of all its volumes. Raises BundleError where there is none, or a volume is missing."""
+    """The bytes of a file, or of all its volumes.
+
+    Raises UsageError where there is no such file, BundleError where one of its volumes is missing.
+    """
 
     def __init__(self, file: Path) -> None:
         self.name = str(file)
@@ -66,7 +69,7 @@ def volumes_of(file: Path) -> list[Path]:
     base = base_of(file)
     if file == base and (file.exists() or not base.with_name(f"{base.name}.001").exists()):
         if not file.is_file():
-            raise BundleError(f"{file}: no such bundle", "name the file that `bundle --out FILE` wrote")
+            raise UsageError(f"there is no bundle {file}", "name the file that `bundle --out FILE` wrote")
         return [file]
     found = {int(one.name[-3:]): one for one in base.parent.glob(f"{_escaped(base.name)}.[0-9][0-9][0-9]")}
     for number in range(1, max(found, default=1) + 1):

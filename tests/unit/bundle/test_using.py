@@ -186,6 +186,12 @@ def test_options_that_mean_nothing_are_refused(cli: Cli, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [("bundle", "--verify", "no.bundle"), ("unbundle", "no.bundle", "room")])
+def test_a_bundle_that_is_not_there_is_a_slip_and_no_damage(cli: Cli, words: tuple[str, ...]) -> None:
+    code, _, err = cli(*words)
+    assert (code, "there is no bundle no.bundle" in err) == (2, True), err
+
+
 def test_without_an_engine_the_command_that_needs_none_comes_first(checkout: Path, cli: Cli, tmp_path: Path) -> None:
     (checkout / "bundle").mkdir()
     (checkout / "bundle" / "manifest.json").write_bytes(Manifest(envs={}, versions={}, members=()).text())
