@@ -5,8 +5,8 @@
 
 FOLDER is the node's, on the shared file system; supervisor.py lies in the folder above it. ORDER is JSON in base64:
 base, command ({python}, {base} and {folder} are filled in), code (a folder to copy for this node, or nothing), limit
-in seconds, attempt. Slurm is what starts this once
-only, and what tells of a node that died; no lock is taken, since file systems that are shared have none at times.
+in seconds, attempt. Slurm is what starts this once only, and what tells of a node that died; no lock is taken, since
+file systems that are shared have none at times.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ def main(place: str, packed: str) -> None:
     sys.path.insert(0, str(folder.parent))
     supervisor = importlib.import_module("supervisor")  # Slurm runs a copy of this file, from a folder of its own
 
-    for name in ("log", "ended.json", *supervisor.HOME):
-        supervisor.remove(folder / name)
+    supervisor.clear(folder)
     began, attempt = time.time(), order["attempt"]
     supervisor.write(
         folder / "started.json", {"attempt": attempt, "boot": supervisor.boot(), "host": os.uname().nodename}

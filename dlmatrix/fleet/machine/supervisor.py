@@ -72,10 +72,12 @@ def write(path: Path, found: dict[str, Any]) -> None:
     fresh.replace(path)
 
 
-def remove(path: Path) -> None:
-    """Remove a file, where there is one."""
-    with contextlib.suppress(OSError):
-        path.unlink()
+def clear(folder: Path) -> None:
+    """Remove what an earlier attempt wrote: none of it is the next one's."""
+    for name in ("log", "ended.json", *HOME):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+    shutil.rmtree(str(folder / "report"), ignore_errors=True)
 
 
 def boot() -> str:
@@ -112,7 +114,6 @@ def interrupt(number: int, frame: object) -> None:
 
 def is_held(folder: Path, seconds: float) -> bool:
     """Whether the checks' lock is held, once at most so many seconds were waited for its end."""
-
     with (folder / "lock").open("a") as stream:
         try:
             if seconds:
@@ -160,8 +161,9 @@ def start(base: Path, folder: Path, order: dict[str, Any]) -> dict[str, Any]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (folder / "gate").open("a") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
-        if twin(folder):
-            return {"state": "twin", "of": twin(folder), "machine": machine()}
+        first = twin(folder)
+        if first:
+            return {"state": "twin", "of": first, "machine": machine()}
         found = look(folder)
         stopped = order["again"] and found.get("ended", {}).get("stopped")
         again = {"none": True, "lost": order["again"], "ended": stopped or found["attempt"] <= order["seen"]}
@@ -175,9 +177,7 @@ def start(base: Path, folder: Path, order: dict[str, Any]) -> dict[str, Any]:
 
 def begin(folder: Path, attempt: int, command: list[str], limit: float) -> None:
     """Start what supervises the checks, and return once it holds their lock."""
-    for name in ("log", "ended.json", *HOME):
-        remove(folder / name)
-    shutil.rmtree(str(folder / "report"), ignore_errors=True)
+    clear(folder)
     (folder / "reserve").write_bytes(b"\0" * RESERVE)
     ready, tell = os.pipe()
     child = os.fork()
@@ -224,7 +224,8 @@ def supervise(folder: Path, attempt: int, command: list[str], *, limit: float, t
         ended["stopped" if isinstance(why, InterruptedError) else "timed_out"] = True
         end(job)
     ended.update(exit_code=job.returncode, seconds=round(time.time() - began, 1), left=end_left(), files=home(folder))
-    remove(folder / "reserve")
+    with contextlib.suppress(OSError):
+        (folder / "reserve").unlink()
     write(folder / "ended.json", ended)
 
 
@@ -278,9 +279,8 @@ def stop(folder: Path) -> dict[str, Any]:
         started = record(folder / "started.json")
         alive = since(started["pid"]) == started["since"]
         with contextlib.suppress(OSError):  # where the supervisor was killed, and the checks were not, they are ended
-            (os.kill if alive else os.killpg)(
-                started["pid" if alive else "job"], signal.SIGTERM if alive else signal.SIGKILL
-            )
+            act, number = (os.kill, signal.SIGTERM) if alive else (os.killpg, signal.SIGKILL)
+            act(started["pid" if alive else "job"], number)
     return look(folder, 3 * GRACE)
 
 

@@ -109,6 +109,25 @@ def test_an_end_that_is_known_may_be_followed_by_another_attempt(machine: Machin
     assert (ended["attempt"], ended["exit_code"], "result.json" in ended["files"]) == (2, 3, False)
 
 
+def test_an_attempt_on_a_cluster_finds_nothing_of_the_one_before(python: str, tmp_path: Path) -> None:
+    """A report that a node left when it died is in no place that the next attempt wants, and is not its result."""
+    for script in ("job.py", "supervisor.py"):
+        shutil.copy(HERE / script, tmp_path)
+    (folder := tmp_path / "n01").mkdir()
+
+    def attempt(number: int, code: str) -> dict[str, Any]:
+        order = {"base": "x", "command": ["{python}", "-c", code], "code": "", "limit": 300, "attempt": number}
+        subprocess.run([python, tmp_path / "job.py", folder, packed(order)], check=False)
+        ended = folder / "ended.json"
+        return dict(json.loads(ended.read_text())) if ended.exists() else {}
+
+    assert attempt(1, f"{WRITES}; import os, signal; os.kill(os.getppid(), signal.SIGKILL)") == {}
+    assert (folder / "report" / "result.json").is_file()
+    ended = attempt(2, "raise SystemExit(3)")
+    assert (ended["attempt"], ended["exit_code"], list(ended["files"])) == (2, 3, ["log"])
+    assert list(attempt(3, WRITES)["files"]) == ["result.json", "log"]
+
+
 def test_what_runs_is_found_running_and_is_not_started_again(machine: Machine) -> None:
     machine.start(WAITS)
     pid = machine.started()["job"]
