@@ -171,16 +171,25 @@ def test_the_example_of_a_health_check_touches_its_own_notes_only(lab: Lab) -> N
     assert not programs.update("n01", "resume")
 
 
-def test_checks_are_ended_by_stop_and_what_had_ended_comes_home(lab: Lab, tmp_path: Path) -> None:
+def test_checks_are_ended_by_stop_and_begun_again_by_the_same_command(lab: Lab, tmp_path: Path) -> None:
     (lab.shared / "mended").unlink(missing_ok=True)
     run = tmp_path / "R2"
     run.mkdir()
-    fleet = record.beginning("R2", "slurm", ["gpu-torch"], {}, ["n05"])
+    fleet = record.beginning("R2", "slurm", ["gpu-torch"], {}, ["n04"])
     carrier = lab.cluster(run)
     carrier.submit(fleet.machines, again=True)
-    found = carrier.stop(fleet.machines)
-    assert found["n05"].said == "ended by --stop"
-    assert programs.jobs_named(["dlmatrix-R2-n05"])["dlmatrix-R2-n05"].state in ("CANCELLED", "COMPLETING")
+    (row,) = fleet.machines
+    while "gpus" not in row.step:
+        row = carrier.look().get("n04", row)
+        assert row.meaning.moving
+    found = carrier.stop([row])
+    assert (found["n04"].state, found["n04"].said) == ("lost", "ended by --stop")
+    while programs.jobs_named(["dlmatrix-R2-n04"])["dlmatrix-R2-n04"].state == "COMPLETING":
+        pass
+    assert programs.jobs_named(["dlmatrix-R2-n04"])["dlmatrix-R2-n04"].state == "CANCELLED"
+    (lab.shared / "mended").touch()
+    (row,) = carry_on(run, fleet.with_rows(found), lab.cluster(run), lambda fleet, changed: None).machines
+    assert (row.state, row.attempts) == ("passed", 2)
 
 
 def test_a_limit_that_the_partition_does_not_allow_is_an_answer_and_no_wait(lab: Lab, tmp_path: Path) -> None:

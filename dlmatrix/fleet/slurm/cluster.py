@@ -61,8 +61,7 @@ class Cluster:
         jobs, nodes = self._jobs(), nodes_of(list(self._rows))
         for row in rows:
             job = jobs.get(self._job(row.name))
-            started, ended = (self._told(row.name, name) for name in ("started.json", END))
-            whole = bool(ended) and ended.get("attempt") == started.get("attempt")
+            started, whole = self._told(row.name, "started.json"), bool(self._whole(row.name))
             known = _number(started) <= (row.seen if again else 0)
             under_way = job is not None and job.state in (*_QUEUED, *_GOING)
             if not under_way and (not started or (again and not whole) or (whole and known)):
@@ -218,9 +217,10 @@ class Cluster:
         return read_end(told_by(self._folder(node) / file))
 
     def _whole(self, node: str) -> dict[str, object]:
-        """How the checks of the last attempt ended; nothing where they have not."""
+        """How the checks of the last attempt ended; nothing where they have not, or were ended: Slurm says why."""
         ended = self._told(node, END)
-        return ended if ended and ended.get("attempt") == self._told(node, "started.json").get("attempt") else {}
+        last = ended.get("attempt") == self._told(node, "started.json").get("attempt")
+        return ended if last and not ended.get("stopped") else {}
 
 
 def _unpack(part: Part, there: Path) -> None:

@@ -86,42 +86,52 @@ def test_of_jobs_of_one_name_the_newest_counts(says: Callable[[str, str], None])
 JOB = "dlmatrix-R-n01"
 
 
-@pytest.mark.parametrize(
-    ("squeue", "node", "started", "state", "said"),
-    [
-        (f"1|{JOB}|PENDING|Priority", "allocated", False, "waiting", ""),
-        (f"1|{JOB}|PENDING|ReqNodeNotAvail, May be reserved", "maint", False, "unavailable", "maint"),
-        # Not answering for a moment, which Slurm's reason outlives, is no answer: a node that is dead is soon down*.
-        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "idle*", False, "waiting", ""),
-        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "idle", False, "waiting", ""),
-        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "down*", False, "unavailable", "down*"),
-        (f"1|{JOB}|PENDING|PartitionTimeLimit", "idle*", False, "unavailable", "Slurm: PartitionTimeLimit"),
-        (
-            f"1|{JOB}|PENDING|ReqNodeNotAvail, Reserved for maintenance",
-            "idle",
-            False,
-            "unavailable",
-            "ReqNodeNotAvail, Reserved for maintenance",
-        ),
-        (f"1|{JOB}|PENDING|PartitionTimeLimit", "idle", False, "unavailable", "Slurm: PartitionTimeLimit"),
-        (f"1|{JOB}|RUNNING|None", "allocated", True, "running", ""),
-        (f"1|{JOB}|TIMEOUT|TimeLimit", "idle", True, "hung", "Slurm: TIMEOUT: TimeLimit"),
-        (f"1|{JOB}|NODE_FAIL|NodeDown", "down*", True, "lost", "Slurm: NODE_FAIL: NodeDown"),
-        (f"1|{JOB}|NODE_FAIL|NodeDown", "down*", False, "unavailable", "down*"),
-        (f"1|{JOB}|CANCELLED|None", "idle", True, "lost", "Slurm: CANCELLED: None"),
-        (f"1|{JOB}|FAILED|NonZeroExitCode", "idle", True, "error", "Slurm: FAILED: NonZeroExitCode"),
-        (f"1|{JOB}|FAILED|NonZeroExitCode", "idle", False, "error", "Slurm: FAILED: NonZeroExitCode"),
-        ("", "idle", True, "lost", "Slurm does not know its job any more"),
-    ],
-)
-def test_how_a_node_stands_by_what_slurm_says(
-    says: Callable[[str, str], None], tmp_path: Path, *, squeue: str, node: str, started: bool, state: str, said: str
-) -> None:
-    says("sinfo", f"n01|{node}|(null)|none\n")
+def submitted(tmp_path: Path, started: int = 0, **ended: object) -> Cluster:
+    """A cluster of one node, whose checks were submitted; as often begun there as is said, and so ended."""
+    folder = tmp_path / "shared" / "runs" / "R" / "n01"
+    (tmp_path / "R").mkdir(exist_ok=True)
     carrier = Cluster(tmp_path / "R", tmp_path / "shared", Order(command=["x"], limit=60), gpus=False)
     carrier.submit([Row(name="n01")], again=True)
     if started:
-        (tmp_path / "shared" / "runs" / "R" / "n01" / "started.json").write_text('{"attempt": 1}')
+        (folder / "started.json").write_text(json.dumps({"attempt": started}))
+    if ended:
+        (folder / "ended.json").write_text(json.dumps({"attempt": started, **ended}))
+    return carrier
+
+
+@pytest.mark.parametrize(
+    ("squeue", "node", "started", "state", "said"),
+    [
+        (f"1|{JOB}|PENDING|Priority", "allocated", 0, "waiting", ""),
+        (f"1|{JOB}|PENDING|ReqNodeNotAvail, May be reserved", "maint", 0, "unavailable", "maint"),
+        # Not answering for a moment, which Slurm's reason outlives, is no answer: a node that is dead is soon down*.
+        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "idle*", 0, "waiting", ""),
+        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "idle", 0, "waiting", ""),
+        (f"1|{JOB}|PENDING|ReqNodeNotAvail, UnavailableNodes:n01", "down*", 0, "unavailable", "down*"),
+        (f"1|{JOB}|PENDING|PartitionTimeLimit", "idle*", 0, "unavailable", "Slurm: PartitionTimeLimit"),
+        (
+            f"1|{JOB}|PENDING|ReqNodeNotAvail, Reserved for maintenance",
+            "idle",
+            0,
+            "unavailable",
+            "ReqNodeNotAvail, Reserved for maintenance",
+        ),
+        (f"1|{JOB}|PENDING|PartitionTimeLimit", "idle", 0, "unavailable", "Slurm: PartitionTimeLimit"),
+        (f"1|{JOB}|RUNNING|None", "allocated", 1, "running", ""),
+        (f"1|{JOB}|TIMEOUT|TimeLimit", "idle", 1, "hung", "Slurm: TIMEOUT: TimeLimit"),
+        (f"1|{JOB}|NODE_FAIL|NodeDown", "down*", 1, "lost", "Slurm: NODE_FAIL: NodeDown"),
+        (f"1|{JOB}|NODE_FAIL|NodeDown", "down*", 0, "unavailable", "down*"),
+        (f"1|{JOB}|CANCELLED|None", "idle", 1, "lost", "Slurm: CANCELLED: None"),
+        (f"1|{JOB}|FAILED|NonZeroExitCode", "idle", 1, "error", "Slurm: FAILED: NonZeroExitCode"),
+        (f"1|{JOB}|FAILED|NonZeroExitCode", "idle", 0, "error", "Slurm: FAILED: NonZeroExitCode"),
+        ("", "idle", 1, "lost", "Slurm does not know its job any more"),
+    ],
+)
+def test_how_a_node_stands_by_what_slurm_says(
+    says: Callable[[str, str], None], tmp_path: Path, *, squeue: str, node: str, started: int, state: str, said: str
+) -> None:
+    says("sinfo", f"n01|{node}|(null)|none\n")
+    carrier = submitted(tmp_path, started)
     says("squeue", squeue)
     row = carrier.look().get("n01", Row(name="n01"))
     assert (row.state, row.said) == (state, said)
@@ -130,18 +140,27 @@ def test_how_a_node_stands_by_what_slurm_says(
 
 def test_a_half_result_of_a_node_that_went_on_is_no_result(says: Callable[[str, str], None], tmp_path: Path) -> None:
     says("sinfo", "n01|idle|(null)|none\n")
-    (tmp_path / "R").mkdir()
-    carrier = Cluster(tmp_path / "R", tmp_path / "shared", Order(command=["x"], limit=60), gpus=False)
-    carrier.submit([Row(name="n01")], again=True)
-    folder = tmp_path / "shared" / "runs" / "R" / "n01"
-    (folder / "started.json").write_text('{"attempt": 1}')
+    carrier = submitted(tmp_path, 1, exit_code=0, files={"result.json": "0" * 64})
     text = json.dumps(result(env("cpu-torch-2.13")))
-    (folder / "result.json").write_text(text[:200])
-    ended = {"attempt": 1, "exit_code": 0, "files": {"result.json": "0" * 64}}
-    (folder / "ended.json").write_text(json.dumps(ended))
+    (tmp_path / "shared" / "runs" / "R" / "n01" / "result.json").write_text(text[:200])
     row = carrier.look()["n01"]
     assert (row.state, row.cause) == ("not-home", "torn")
     assert not (tmp_path / "R" / "hosts").exists()
+
+
+@pytest.mark.parametrize(("slurm", "state"), [("CANCELLED", "lost"), ("PREEMPTED", "lost"), ("TIMEOUT", "hung")])
+def test_checks_that_were_ended_from_outside_have_no_verdict_of_their_own(
+    says: Callable[[str, str], None], script: Callable[..., Path], tmp_path: Path, slurm: str, state: str
+) -> None:
+    """After --stop, and where Slurm took a node for others, each node was called "error: killed by signal 15"."""
+    says("sinfo", "n01|idle|(null)|none\n")
+    carrier = submitted(tmp_path, 1, exit_code=-15, stopped=True, files={})
+    says("squeue", f"1|{JOB}|{slurm}|None\n")
+    row = carrier.look()["n01"]
+    assert (row.state, row.said) == (state, f"Slurm: {slurm}: None")
+    script(f"echo begun >>{tmp_path}/begun", "bin/sbatch")
+    submitted(tmp_path)
+    assert (tmp_path / "begun").read_text() == "begun\n"
 
 
 def test_without_slurm_here_it_is_said_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
