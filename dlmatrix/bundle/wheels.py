@@ -22,13 +22,13 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
 from dlmatrix.bundle import answers
-from dlmatrix.bundle.addresses import bare, request
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, IntegrityError, NetworkError
 from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.locks import PLATFORM
 from dlmatrix.matrix.model import Lock, Site, normal_name
 from dlmatrix.matrix.site import uv_config, uv_environment
+from dlmatrix.system.addresses import bare, request
 from dlmatrix.system.files import sha256
 from dlmatrix.system.process import Say, run_lines
 from dlmatrix.system.state import state_dir

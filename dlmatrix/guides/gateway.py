@@ -6,7 +6,6 @@ replay. It asks the index with the site's password, and hands on what that answe
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hmac
 import re
@@ -20,9 +19,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from dlmatrix.matrix.model import Site
+from dlmatrix.system.addresses import authorization, bare
 
 #: Seconds that an index has for an answer.
 _SECONDS = 60
@@ -33,7 +33,7 @@ _USER = "guide"
 
 def has_password(site: Site) -> bool:
     """Whether an index of the site has one."""
-    return any(urlsplit(url).password for url in (site.index, *site.extra_indexes) if url)
+    return any(authorization(url) for url in (site.index, *site.extra_indexes) if url)
 
 
 @contextlib.contextmanager
@@ -42,22 +42,20 @@ def without_passwords(site: Site) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
 
         def way(url: str) -> str:
-            parts = urlsplit(url)
-            return stack.enter_context(_gateway(parts, site)) if parts.password else url
+            return stack.enter_context(_gateway(url, site)) if authorization(url) else url
 
         index = way(site.index) if site.index else site.index
         yield replace(site, index=index, extra_indexes=tuple(map(way, site.extra_indexes)))
 
 
 @contextlib.contextmanager
-def _gateway(index: SplitResult, site: Site) -> Iterator[str]:
+def _gateway(index: str, site: Site) -> Iterator[str]:
     """The address of an index behind a gateway, which is there for the block."""
-    netloc = index.netloc.rpartition("@")[2]
-    origin = f"{index.scheme}://{netloc}"
-    word = secrets.token_urlsafe(16)
+    parts = urlsplit(bare(index))
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.origin, server.let_in = origin, _basic(_USER, word)
-    server.password = _basic(unquote(index.username or ""), unquote(index.password or ""))
+    way = f"http://{_USER}:{secrets.token_urlsafe(16)}@127.0.0.1:{server.server_port}{parts.path}"
+    server.origin = f"{parts.scheme}://{parts.netloc}"
+    server.let_in, server.password = authorization(way), authorization(index)
     context = ssl.create_default_context(cafile=str(site.ca_bundle) if site.ca_bundle else None)
     proxies = {name.removesuffix("_proxy"): url for name, url in site.proxies.items()}
     server.opener = urllib.request.build_opener(
@@ -65,14 +63,10 @@ def _gateway(index: SplitResult, site: Site) -> Iterator[str]:
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://{_USER}:{word}@127.0.0.1:{server.server_port}{index.path}"
+        yield way
     finally:
         server.shutdown()
         server.server_close()
-
-
-def _basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class _Server(ThreadingHTTPServer):

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.bundle.addresses import request
 from dlmatrix.bundle.contents import distributions
 from dlmatrix.bundle.wheels import Collector, Distribution, _best, _tags
 from dlmatrix.errors import BuildError, IntegrityError, NetworkError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Lock, Site
 from dlmatrix.matrix.plan import Limits, make_plan
+from dlmatrix.system.addresses import request
 
 LOCK = Path("cpu-x-1.txt")
 HASH = "0" * 64

@@ -81,8 +81,15 @@ def test_nobody_else_is_let_in_and_it_ends_with_the_replay(guarded: str) -> None
         urllib.request.urlopen(f"http://{bare}alpha/", timeout=30)
 
 
-def test_a_container_is_not_told_either(root: Path, guarded: str) -> None:
-    site = Site(index=guarded)
+def test_a_token_is_a_password_too() -> None:
+    token = f"https://{WORD}@index.example/simple"
+    with without_passwords(Site(index=token, extra_indexes=(token,))) as site:
+        assert WORD not in f"{site.index} {site.extra_indexes}"
+
+
+@pytest.mark.parametrize("token", [False, True])
+def test_a_container_is_not_told_either(root: Path, guarded: str, token: bool) -> None:
+    site = Site(index=guarded.replace("someone:", "") if token else guarded)
     pythons = Pythons(site=site, uv=uv.find_uv_bin())
     where = Setting(root=root, site=site, pythons=pythons, say=print, until=seconds_from_now(300))
     with pytest.raises(UsageError, match="has a password"):
