@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dlmatrix.errors import DlmatrixError
@@ -54,8 +54,8 @@ def as_written(setting: Setting, guide: Guide, steps: Sequence[Step], envs: Sequ
         if env.variant != "cpu" or not _IMPORTS[series].search(text) or not (venv / "bin" / "python").exists():
             continue
         with scratch(setting.root) as folder, without_passwords(setting.site) as site:
-            quiet = replace(setting, say=lambda line: None)
-            world = EnvWorld(folder / "world", root=quiet.root, site=site, pythons=quiet.pythons, say=quiet.say)
+            at, pythons = folder / "world", setting.pythons
+            world = EnvWorld(at, root=setting.root, site=site, pythons=pythons, say=lambda line: None)
             world.venv = venv.resolve()
             live = Player(world, site, lambda one: None, name=guide.file.name, until=setting.until)
             try:

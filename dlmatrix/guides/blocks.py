@@ -54,7 +54,7 @@ def of_block(block: Block, before: list[Draft]) -> Iterator[Draft]:
             block.lead,
         )
     elif kind == "shell":
-        yield from _shell(block, before)
+        yield from _shell(block)
     elif kind == "program":
         text, repairs = repair_program(block.text, block.line, block.kind == "damaged")
         whole = parses(text) and HOLE not in text
@@ -109,7 +109,7 @@ def _cell(block: Block) -> Iterator[Draft]:
     text = block.text
     if re.match(r"\s*%%(?:bash|sh|shell|!)", text) or block.language in SHELL:
         body = text.split("\n", 1)[1] if "\n" in text else ""
-        yield from _shell(replace(block, text=body, line=block.line + 1), [])
+        yield from _shell(replace(block, text=body, line=block.line + 1))
         return
     python: list[str] = []
     for offset, line in enumerate(text.splitlines()):
@@ -144,7 +144,7 @@ def _transcript(block: Block) -> Iterator[Draft]:
             continue
         if typed:
             yield from _shell(
-                replace(block, text="\n".join(shelled), line=block.line + start - len(shelled)), [], repl=True
+                replace(block, text="\n".join(shelled), line=block.line + start - len(shelled)), repl=True
             )
             shelled = []
             for at, lines in _parted(typed):
@@ -152,7 +152,7 @@ def _transcript(block: Block) -> Iterator[Draft]:
             typed = []
         shelled.append(line)
     if shelled[:-1]:
-        yield from _shell(replace(block, text="\n".join(shelled[:-1])), [], repl=True)
+        yield from _shell(replace(block, text="\n".join(shelled[:-1])), repl=True)
 
 
 def _parted(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
@@ -184,7 +184,7 @@ def _repl(block: Block, lines: list[str], offset: int) -> Draft:
     return Draft(replace(step, expected="\n".join(said).strip("\n") or None), "", block.lead)
 
 
-def _shell(block: Block, before: list[Draft], repl: bool = False) -> Iterator[Draft]:
+def _shell(block: Block, repl: bool = False) -> Iterator[Draft]:
     """The commands of a shell block. A list of general forms is none; comments say for whom a command is."""
     text = " ".join(block.text.split()) if block.kind == "damaged" else block.text
     strict = block.language not in SHELL or shell.prompts_in(text) or _has_output(text)

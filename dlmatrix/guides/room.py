@@ -53,7 +53,7 @@ class RoomWorld(World):
     def _open(self) -> None:
         """Nothing is made before it is known for which Python."""
 
-    def _enter(self, version: str) -> Room:
+    def _enter(self, version: str) -> None:
         if self._room and version != self._version:
             raise SkippedEnv(
                 f"the container has Python {self._version}, and the guide also wants {version}", "--engine venv"
@@ -69,7 +69,6 @@ class RoomWorld(World):
             if self._site.ca_bundle:
                 self._put("ca.pem", self._site.ca_bundle.read_text(encoding="utf-8"))
             self._bring_installer(version)
-        return self._room
 
     def _bring_installer(self, version: str) -> None:
         """Debian parts ``ensurepip`` from Python: where the base has none it is that of this machine's same Python."""
