@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 
 #: Lines that frameworks and pip write beside a program's own.
@@ -54,11 +55,19 @@ def raises(expected: str | None) -> str:
     found = re.search(
         r"^Traceback \(most recent call last\)(?s:.*?)^(?:[\w.]+\.)?([A-Z]\w*)(?::|$)", expected or "", re.M
     )
-    return _RENAMED.get(found[1], found[1]) if found else ""
+    return found[1] if found else ""
 
 
-#: What Python 3 calls some errors of old guides.
-_RENAMED = {"IOError": "OSError", "EnvironmentError": "OSError", "ImportError": "ModuleNotFoundError"}
+def ends_in(promised: str, said: str) -> bool:
+    """Whether what a step said has the error that its guide shows, or what newer Pythons call that one."""
+    kind = getattr(builtins, promised, None)
+    raised = (getattr(builtins, name, None) for name in re.findall(r"^([A-Z]\w*)(?::|$)", said, re.M))
+    finer = kind in _FINER and any(isinstance(one, type) and issubclass(one, kind) for one in raised)
+    return finer or promised in said
+
+
+#: Errors that became kinds of errors: IOError and EnvironmentError (PEP 3151) and ImportError (Python 3.6).
+_FINER = (OSError, ImportError)
 
 
 def _bare(text: str) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.guides.agree import disagreement
+from dlmatrix.guides.contained import Ended
+from dlmatrix.guides.judge import judged
+from dlmatrix.guides.model import Step
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.replay import verdict
 from dlmatrix.guides.steps import Reading, read_steps
@@ -68,6 +71,29 @@ def test_an_error_that_a_guide_does_not_show_is_a_break_in_a_session_too(
     assert verdict(replay).kind == "broken"
     assert replay.first_break
     assert replay.first_break.step.text == "two + 'a'"
+
+
+@pytest.mark.parametrize(
+    ("promised", "said", "exit_code", "outcome"),
+    [
+        ("ImportError: cannot import name 'a' from 'b'", "{}ImportError: cannot import name 'a' from 'b'", 1, "passed"),
+        ("ImportError: No module named a", "{}ModuleNotFoundError: No module named 'a'", 1, "passed"),
+        ("IOError: [Errno 2] no.txt", "{}FileNotFoundError: [Errno 2] no.txt", 1, "passed"),
+        ("ValueError: no", "2", 0, "passed"),
+        ("ValueError: no", "{}TypeError: no", 1, "failed"),
+        ("ValueError: no", "{}TypeError: no", 0, "failed"),
+        ("ValueError: no", "{}urllib.error.URLError: <urlopen error timed out>", 1, "unjudged"),
+        ("ValueError: no", "", 139, "unjudged"),
+    ],
+)
+def test_a_step_that_is_to_end_in_an_error_ends_in_that_one(
+    promised: str, said: str, exit_code: int, outcome: str
+) -> None:
+    trace = "Traceback (most recent call last):\n"
+    step = Step(line=1, kind="program", form="repl", text="a()", expected=f"{trace}  ...\n{promised}")
+    said = said.format(trace)
+    ended = Ended(exit_code=exit_code, stdout="", stderr=said, seconds=1.0)
+    assert judged(step, ended, "", said, "guide.md", installs=True).outcome == outcome
 
 
 @pytest.mark.parametrize(
