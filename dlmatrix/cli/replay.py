@@ -91,7 +91,9 @@ def replay(
 
 def exit_code(outcome: Outcome) -> int:
     """0 where a guide works, 1 where it is broken, 77 where that could not be judged."""
-    return {"works": 0, "works in translation": 0}.get(outcome.kind, 1 if "broken" in outcome.kind else EXIT_SKIPPED)
+    from dlmatrix.document.result import VERDICTS
+
+    return {"passed": 0, "failed": 1}.get(VERDICTS[outcome.kind], EXIT_SKIPPED)
 
 
 def _check_day(date: str) -> None:

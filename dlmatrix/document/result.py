@@ -23,6 +23,15 @@ FILE = "result.json"
 SCHEMA_VERSION = 1
 #: What a result.json can be of, each with its form.
 RUN, REPLAY = "run", "replay"
+#: What a replay can say of a guide, and which outcome of an env that is like.
+VERDICTS: Mapping[str, str] = {
+    "works": "passed",
+    "works in translation": "passed",
+    "broken, mended": "failed",
+    "broken": "failed",
+    "not judged": "skipped",
+    "could not look": "skipped",
+}
 _SCHEMAS = {RUN: "result.schema.json", REPLAY: "replay.schema.json"}
 #: Bytes that a report may have; the largest seen, of nineteen envs, has three million.
 _LARGEST = 200_000_000

@@ -9,15 +9,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 from dlmatrix import __version__
-from dlmatrix.document.result import REPLAY, SCHEMA_VERSION
+from dlmatrix.document.result import REPLAY, SCHEMA_VERSION, VERDICTS
 from dlmatrix.guides.classify import NEEDS, RUN
 from dlmatrix.guides.outcome import Outcome, as_data, summary
 from dlmatrix.report.junit import Suite, suites
 from dlmatrix.report.write import dumps, write_files
 
-#: How JUnit, which knows no other words, calls the ends of a step and of a guide.
-_OUTCOMES = {"unjudged": "skipped", "works": "passed", "works in translation": "passed", "broken": "failed",
-             "broken, mended": "failed", "not judged": "skipped", "could not look": "skipped"}  # fmt: skip
 #: Characters of a step that name it.
 _NAME = 100
 
@@ -67,13 +64,13 @@ def _suite(data: Mapping[str, Any]) -> Suite:
         {
             "id": f"line {step['line']}: {' '.join(step['text'].split())[:_NAME]}",
             "kind": step["kind"],
-            "outcome": _OUTCOMES.get(step["outcome"], step["outcome"]),
+            "outcome": "skipped" if step["outcome"] == "unjudged" else step["outcome"],  # JUnit knows no other word
             "reason": step["reason"],
             "seconds": step["seconds"],
         }
         for step in steps
     ]
-    outcome = _OUTCOMES[data["verdict"]]
+    outcome = VERDICTS[data["verdict"]]
     if outcome not in {check["outcome"] for check in checks}:
         checks.append({"id": "guide", "kind": "guide", "outcome": outcome, "reason": data["words"], "seconds": 0.0})
     seconds = sum(check["seconds"] for check in checks)

@@ -20,6 +20,7 @@ import jinja2
 from markupsafe import Markup
 
 from dlmatrix import __version__
+from dlmatrix.document.result import VERDICTS
 from dlmatrix.errors import typed
 from dlmatrix.report.history import History, before
 from dlmatrix.report.machine import parts
@@ -36,9 +37,6 @@ _OUTCOMES = ("failed", "error", "skipped", "passed")
 _MARKS = ("SLOWER", "UNCLEAR", "FASTER", "SAME")
 #: The form of a figure without an interval, by how its name in a comparison ends.
 _COSTS = {"image": "bytes", "memory": "bytes", "build": "seconds", "step": "s"}
-#: How the verdicts on a guide are coloured.
-_VERDICTS = {"works": "passed", "works in translation": "passed", "broken, mended": "failed", "broken": "failed",
-             "not judged": "skipped", "could not look": "skipped"}  # fmt: skip
 #: What of a guide is nothing to do: its page leaves it out.
 _SAID = ("output", "file")
 #: What an engine's keys are called beside those of the machine.
@@ -105,7 +103,7 @@ def replay_html(result: str) -> str:
         fig=Source(data).figure,
         result=_held(result),
         machine=list(parts(data["host"])),
-        verdict=_VERDICTS[data["verdict"]],
+        verdict=VERDICTS[data["verdict"]],
         tally=Counter(step["outcome"] for step in data["steps"] if step["kind"] not in _SAID),
         left_out=_SAID,
         sections=[name for name, there in known.items() if there],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.document.result import REPLAY, RUN, read_result, read_schema, wrong_in
+from dlmatrix.document.result import REPLAY, RUN, VERDICTS, read_result, read_schema, wrong_in
 from dlmatrix.errors import UsageError
 from dlmatrix.report.page import replay_html
 from dlmatrix.report.write import dumps
@@ -65,6 +65,7 @@ def test_the_page_holds_the_bytes_of_result_json(page: Page) -> None:
 
 def test_the_sample_is_of_the_schema_and_is_read_as_a_replay_alone(tmp_path: Path) -> None:
     assert wrong_in(replay(), read_schema(REPLAY)) is None
+    assert list(VERDICTS) == read_schema(REPLAY)["properties"]["verdict"]["enum"]
     (tmp_path / "result.json").write_text(dumps(replay()), encoding="utf-8")
     assert read_result(tmp_path, (RUN, REPLAY)).kind == REPLAY
     with pytest.raises(UsageError, match="is of a guide's replay, not of a run"):
