@@ -13,6 +13,7 @@ from dlmatrix.cli.parser import Verbs
 from dlmatrix.errors import UsageError, typed
 
 if TYPE_CHECKING:
+    from dlmatrix.fleet.order import Order
     from dlmatrix.fleet.protocol import Carrier
     from dlmatrix.fleet.record import Fleet
     from dlmatrix.fleet.site import Asked
@@ -78,8 +79,11 @@ def add(verbs: Verbs) -> None:
 
 def run_fleet(options: Options) -> int:
     """Check machines, or show, go on with or end a run; its exit code."""
+    from dlmatrix.cli.output import say
     from dlmatrix.fleet import record
-    from dlmatrix.fleet.site import of_json
+    from dlmatrix.fleet.drive import end
+    from dlmatrix.fleet.order import Order
+    from dlmatrix.fleet.site import make_order, of_json
     from dlmatrix.system.checkout import find_root
 
     root = find_root()
@@ -90,14 +94,12 @@ def run_fleet(options: Options) -> int:
     with record.held(folder):
         fleet = record.read(folder)
         asked = of_json(fleet.asked)
-
-        def carrier() -> Carrier:
-            return _carrier(root, folder, replace(asked, options=tuple(options.handed)) if options.handed else asked)
-
+        asked = replace(asked, options=tuple(options.handed)) if options.handed else asked
         if options.stop:
-            fleet = _end(folder, fleet, carrier())
+            # Nothing is sent for that: whatever is wrong with wheels or an index, checks can be ended.
+            fleet = end(folder, fleet, _carrier(folder, asked, Order(command=(), limit=0)))
         elif fleet.unfinished():
-            fleet = _carry_on(folder, fleet, carrier())
+            fleet = _carry_on(folder, fleet, _carrier(folder, asked, make_order(root, asked, say)))
         return _tell(folder, fleet)
 
 
@@ -201,17 +203,14 @@ def _named(root: Path, run: Path) -> Path:
     return folder
 
 
-def _carrier(root: Path, folder: Path, asked: Asked) -> Carrier:
-    from dlmatrix.cli.output import say
+def _carrier(folder: Path, asked: Asked, order: Order) -> Carrier:
     from dlmatrix.fleet.ansible.lab import Lab
-    from dlmatrix.fleet.site import make_order
     from dlmatrix.fleet.slurm.cluster import Cluster
 
     if asked.slurm:
         gpus = any(env.startswith("gpu-") for env in asked.envs)
-        order = make_order(root, asked, say)
         return Cluster(folder, Path(asked.shared), order, gpus=gpus, options=asked.options, drain=asked.drain)
-    return Lab(folder, Path(asked.inventory), make_order(root, asked, say), asked.options)
+    return Lab(folder, Path(asked.inventory), order, asked.options)
 
 
 def _carry_on(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
@@ -233,14 +232,6 @@ def _carry_on(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
         what = f"the machines go on; to bring them home: python -m dlmatrix fleet --resume {folder}"
         raise KeyboardInterrupt(typed(what)) from None
     return record.write(folder, replace(fleet, findings=findings(folder, fleet)))
-
-
-def _end(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
-    from dlmatrix.fleet import record
-    from dlmatrix.fleet.drive import end
-
-    end(folder, fleet, carrier)
-    return record.read(folder)
 
 
 def _tell(folder: Path, fleet: Fleet) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,9 +57,8 @@ def _follow(folder: Path, fleet: Fleet, carrier: Carrier, show: Show) -> Fleet:
     return fleet
 
 
-def end(folder: Path, fleet: Fleet, carrier: Carrier) -> Sequence[Row]:
-    """End the checks on every machine that may still be at them; the rows as they stand then."""
+def end(folder: Path, fleet: Fleet, carrier: Carrier) -> Fleet:
+    """End the checks on every machine that may still be at them."""
     rows = [row for row in fleet.machines if row.attempts and not row.meaning.final]
     found = carrier.stop(rows) if rows else {}
-    write(folder, replace(fleet.with_rows(found), ended=True))
-    return list(found.values())
+    return write(folder, replace(fleet.with_rows(found), ended=True))

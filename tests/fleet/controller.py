@@ -61,7 +61,9 @@ def stopped(made: Lab, long: Order, order: Order) -> list[str]:
     record.write(folder, record.beginning("stopped", "ansible", ["cpu-torch-2.13"], {}, names))
     _signalled(folder, made, long, signal.SIGINT)
     inventory = made.folder / "lab.yml"
-    ended = {row.name: row.state for row in end(folder, record.read(folder), Carrier(folder, inventory, long))}
+    none = Order(command=(), limit=0)  # ending needs none
+    fleet = end(folder, record.read(folder), Carrier(folder, inventory, none))
+    ended = {row.name: row.state for row in fleet.machines}
     left = [command for host in made.hosts for _, command in host.processes() if "conv2d" in command]
     rows = {row.name: (row.state, row.attempts) for row in go_on(folder, inventory, order).machines}
     print(f"stopped: {ended}; left: {left}; then {rows}", flush=True)

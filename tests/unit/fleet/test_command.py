@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dlmatrix.__main__ import main
+from dlmatrix.errors import NetworkError
 from dlmatrix.fleet import record, wheels
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.site import Asked, make_order
@@ -194,6 +195,28 @@ class Interrupted:
 
     def leave(self) -> None:
         """Nothing runs."""
+
+
+class Ending(Interrupted):
+    """A lab whose checks are ended."""
+
+    def stop(self, rows: Sequence[Row]) -> dict[str, Row]:
+        return {row.name: row.at("waiting", said="its checks were ended, or had ended") for row in rows}
+
+
+def test_checks_are_ended_whatever_is_wrong_with_what_would_be_sent(
+    lab: Callable[..., int], checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It packed all that a machine may lack, and with no index to download it from the checks went on."""
+
+    def no_index(*_: object) -> None:
+        raise NetworkError("no wheels")
+
+    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", no_index)
+    monkeypatch.setattr("dlmatrix.fleet.ansible.lab.Lab", Ending)
+    folder = begun(checkout, Row(name="n1", state="passed"), Row(name="n2", state="gone", attempts=1), smoke_only="")
+    assert lab("--stop", folder.name) == 19
+    assert [row.state for row in record.read(folder).machines] == ["passed", "waiting"]
 
 
 def test_ctrl_c_leaves_a_whole_report_and_says_how_to_go_on(
