@@ -106,7 +106,7 @@ class Collector:
 
     def _ask(self, lock: Lock, release: str, local: Local) -> list[dict[str, Any]]:
         with scratch(self.root) as folder:
-            (folder / "uv.toml").write_text(uv_config(self.site, lock, local.python), encoding="utf-8")
+            (folder / "uv.toml").write_text(uv_config(self.site, local), encoding="utf-8")
             command = [uv.find_uv_bin(), "--no-python-downloads", "--config-file", str(folder / "uv.toml")]
             command += ["--no-progress", "pip", "compile", "--quiet", "--no-deps", "--format", "pylock.toml"]
             command += ["--output-file", str(folder / "pylock.toml")]

@@ -45,12 +45,12 @@ class Pythons:
 
         A lock names every file of a release, those for other Pythons too. Nothing is installed.
         """
+        local = Local(self.site, lock, version)
         with scratch(root) as folder:
-            (folder / "uv.toml").write_text(uv_config(self.site, lock, version), encoding="utf-8")
+            (folder / "uv.toml").write_text(uv_config(self.site, local), encoding="utf-8")
             words = ["--config-file", str(folder / "uv.toml"), "pip", "install", "--dry-run", "--require-hashes"]
             words += ["--no-build", "--python", str(self.find(root, version)), "--target", str(folder / "nothing")]
-            words += Local(self.site, lock, version).links
-            done = self._run(root, [*words, "--requirements", str(lock.file)])
+            done = self._run(root, [*words, *local.links, "--requirements", str(lock.file)])
         return "" if done.exit_code == 0 else _why(done.said)
 
     def _run(self, root: Path, words: list[str]) -> Finished:

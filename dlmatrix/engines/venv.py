@@ -85,7 +85,7 @@ class VenvEngine:
         local = Local(self._site, plan.lock, plan.env.python)
         with scratch(plan.root) as temporary:
             config = temporary / "uv.toml"
-            config.write_text(uv_config(self._site, plan.lock, plan.env.python), encoding="utf-8")
+            config.write_text(uv_config(self._site, local), encoding="utf-8")
             common = [self._uv, "--config-file", str(config), "--no-progress"]
             make = [*common, "venv", "--python", str(python), str(folder)]
             install = [*common, "pip", "install", "--python", str(folder / "bin" / "python"), "--require-hashes"]

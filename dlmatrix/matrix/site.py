@@ -17,7 +17,7 @@ from typing import Any
 
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.local import Local
-from dlmatrix.matrix.model import Lock, Site
+from dlmatrix.matrix.model import Site
 from dlmatrix.system.checkout import bundled, find_root
 from dlmatrix.system.toml import read_toml
 
@@ -60,13 +60,12 @@ def _folder(item: str) -> Path:
     return Path(item.removeprefix("file://"))
 
 
-def uv_config(site: Site, lock: Lock, python: str) -> str:
-    """The settings for installing a lock for a Python ``major.minor``, as the text of a uv.toml.
+def uv_config(site: Site, local: Local) -> str:
+    """The settings for installing a lock, of which these files are at hand, as the text of a uv.toml.
 
     No index is asked where the find-links folders have all of it. PyTorch's own is one that uv knows by name; it is
     asked only where a ``+cpu`` build is locked and no local wheel of it is at hand.
     """
-    local = Local(site, lock, python)
     if local.whole:
         return "no-index = true\n"
     torch = '[pip]\ntorch-backend = "cpu"\n' if any("+cpu" in one for one in local.lacking) else ""

@@ -16,6 +16,7 @@ from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.engines.docker.staging import stage_sources
 from dlmatrix.engines.docker.wheels import Workshop
 from dlmatrix.layers.cache import Cache, Kept
+from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import read_site
 from dlmatrix.system.process import in_threads
@@ -27,7 +28,9 @@ PLAIN = ROOT / "tests" / "image" / "plain"
 
 def plain_files(engine: DockerEngine, plan: Plan, folder: Path) -> list[str]:
     """The files that uv leaves of a lock in the base itself."""
-    contexts, secrets = stage_sources(plan, read_site(os.environ), plan.lock.entries, folder)
+    here = read_site(os.environ)
+    local = Local(here, plan.lock, plan.env.python)
+    contexts, secrets = stage_sources(plan, here, local, plan.lock.entries, folder)
     (folder / "locks" / "lock.txt").write_bytes(plan.lock.file.read_bytes())
     scripts = folder / "scripts"
     scripts.mkdir()

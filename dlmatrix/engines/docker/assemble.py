@@ -113,10 +113,10 @@ class Assembly:
         folder.mkdir(exist_ok=True)
         target = folder / f"out-{len(list(folder.iterdir()))}"
         with scratch(self._plan.root) as staged:
-            contexts, secrets = stage_sources(self._plan, self._installer.site, entries, staged)
-            extra = self._installer.workshop.extra
+            site, local, extra = self._installer.site, self._installer.local, self._installer.workshop.extra
+            contexts, secrets = stage_sources(self._plan, site, local, entries, staged)
             command = wheels_command(self._plan, self._base, contexts, secrets, target=target, extra=extra)
-            buildx(command, self._plan.env.name, say=self._say, local=self._installer.local)
+            buildx(command, self._plan.env.name, say=self._say, local=local)
         found = take_apart(target, frozenset(), self._plan.env.python)
         return {normal_name(name): installed for name, installed in found.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from dlmatrix.engines.docker.relay import run_docker
 from dlmatrix.engines.failures import explain, vanished
@@ -16,7 +16,7 @@ def buildx(
     *,
     say: Say = lambda line: None,
     where: str = "the Docker engine",
-    local: Callable[[], Local] | None = None,
+    local: Local | None = None,
 ) -> None:
     """Run a ``docker buildx`` command for the env or image of that name.
 
@@ -27,4 +27,4 @@ def buildx(
         say("the engine deleted a layer meanwhile: the same build once more")
         done = run_docker(command, say=say)
     if done.exit_code != 0:
-        raise explain(done.said, name, where, done.exit_code, local() if local else None)
+        raise explain(done.said, name, where, done.exit_code, local)

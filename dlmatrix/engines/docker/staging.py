@@ -19,19 +19,19 @@ from dlmatrix.system.working import scratch
 
 
 def stage_sources(
-    plan: Plan, site: Site, entries: Iterable[LockEntry], folder: Path
+    plan: Plan, site: Site, local: Local, entries: Iterable[LockEntry], folder: Path
 ) -> tuple[dict[str, str], dict[str, str]]:
     """The contexts and the secrets of a build of what is locked only as source; what must be made is in ``folder``."""
     wheels, locks = folder / "wheels", folder / "locks"
     wheels.mkdir()
     locks.mkdir()
-    for file in Local(site, plan.lock, plan.env.python).files:
+    for file in local.files:
         _link_or_copy(file, wheels / file.name)
     if plan.build_lock:
         shutil.copyfile(plan.build_lock, locks / "build.txt")
     write_lock(locks / "sources.txt", entries)
     config = folder / "uv.toml"
-    config.write_text(uv_config(site, plan.lock, plan.env.python), encoding="utf-8")
+    config.write_text(uv_config(site, local), encoding="utf-8")
     secrets = {"uvconfig": str(config)}
     if site.ca_bundle:
         secrets["ca"] = str(site.ca_bundle)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import uv
@@ -55,7 +56,7 @@ class Installer:
         before = frozenset(all_files(venv))
         target = ["--python-version", self.plan.env.python, "--python-platform", PLATFORM]
         install = ["pip", "install", "--python", str(venv / "bin" / "python"), *target, "--link-mode", "symlink"]
-        install += ["--require-hashes", "--no-deps", "--no-build", "--no-compile-bytecode", *self.local().links]
+        install += ["--require-hashes", "--no-deps", "--no-build", "--no-compile-bytecode", *self.local.links]
         self._uv(*install, "--requirements", str(write_lock(venv / "lock.txt", entries)))
         (venv / "lock.txt").unlink()
         found = take_apart(venv, before, self.plan.env.python)
@@ -67,7 +68,7 @@ class Installer:
             return set()
         folder = self._new("sources-")
         folder.mkdir()
-        command = ["pip", "compile", "--no-python-downloads", "--quiet", "--no-deps", *self.local().links]
+        command = ["pip", "compile", "--no-python-downloads", "--quiet", "--no-deps", *self.local.links]
         command += ["--format", "pylock.toml", "--python-version", self.plan.env.python, "--python-platform", PLATFORM]
         command += ["--output-file", str(folder / "pylock.toml"), str(write_lock(folder / "lock.txt", entries))]
         self._uv(*command)
@@ -76,18 +77,19 @@ class Installer:
 
     def _uv(self, *arguments: str) -> Finished:
         config = self.folder / "uv.toml"
-        config.write_text(uv_config(self.site, self.plan.lock, self.plan.env.python), encoding="utf-8")
+        config.write_text(uv_config(self.site, self.local), encoding="utf-8")
         command = [uv.find_uv_bin(), "--config-file", str(config), "--no-progress", *arguments]
         done = run_lines(command, say=self.say, environ=self._environ())
         if done.exit_code != 0:
             where = str(self.workshop.downloads or "uv's cache, or the working folder")
-            raise explain(done.said, self.plan.env.name, where, done.exit_code, self.local())
+            raise explain(done.said, self.plan.env.name, where, done.exit_code, self.local)
         return done
 
     def _environ(self) -> Mapping[str, str]:
         own = {"UV_CACHE_DIR": str(self.workshop.downloads)} if self.workshop.downloads else {}
         return {**uv_environment(self.site, os.environ), **own}
 
+    @cached_property
     def local(self) -> Local:
         """What lies in this machine's own folders."""
         return Local(self.site, self.plan.lock, self.plan.env.python)

@@ -10,6 +10,7 @@ import pytest
 from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Lock, LockEntry, Site
 from dlmatrix.matrix.site import uv_config
+from dlmatrix.system.files import sha256
 
 DIGEST = hashlib.sha256(b"").hexdigest()
 
@@ -81,7 +82,24 @@ def test_a_file_with_other_bytes_is_named_unless_a_right_one_is_there_too(tmp_pa
 def test_no_index_is_named_where_the_folders_have_all_of_it(tmp_path: Path) -> None:
     site = Site(find_links=(tmp_path,), index="https://mirror.example/simple")
     locked = lock(tmp_path, torch="2.13.0+cpu")
-    assert "mirror.example" in uv_config(site, locked, "3.11")
+    assert "mirror.example" in uv_config(site, Local(site, locked, "3.11"))
     folder_of(tmp_path, "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl")
-    assert uv_config(site, locked, "3.11") == "no-index = true\n"
-    assert "mirror.example" in uv_config(site, locked, "3.12")
+    assert uv_config(site, Local(site, locked, "3.11")) == "no-index = true\n"
+    assert "mirror.example" in uv_config(site, Local(site, locked, "3.12"))
+
+
+def test_a_file_s_bytes_are_read_once_however_often_the_settings_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = folder_of(tmp_path, "numpy-2.0-py3-none-any.whl")
+    read: list[Path] = []
+
+    def counted(file: Path) -> str:
+        read.append(file)
+        return sha256(file)
+
+    monkeypatch.setattr("dlmatrix.matrix.local.sha256", counted)
+    local = Local(site, lock(tmp_path, numpy="2.0"), "3.11")
+    for _ in range(2):
+        assert uv_config(site, local) == "no-index = true\n"
+    assert [file.name for file in read] == ["numpy-2.0-py3-none-any.whl"]

@@ -10,6 +10,7 @@ import pytest
 from dlmatrix.engines.docker.recipe import build_command, wheels_command
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.load import lock_of, select
+from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Lock, LockEntry, Matrix, Site
 from dlmatrix.matrix.plan import Limits, make_plan, official
 from dlmatrix.matrix.site import read_site, uv_config, uv_environment
@@ -126,7 +127,7 @@ def test_uv_is_told_the_site_s_indexes_and_proxies() -> None:
         extra_indexes=(OTHER,),
         proxies={"https_proxy": 'http://u:"\\@proxy.example', "no_proxy": "localhost,.example"},
     )
-    assert uv_config(site, lock(numpy="2.0"), "3.11").splitlines() == [
+    assert uv_config(site, Local(site, lock(numpy="2.0"), "3.11")).splitlines() == [
         'index-strategy = "unsafe-best-match"',
         f'index-url = "{MIRROR}"',
         f'extra-index-url = ["{OTHER}"]',
@@ -139,10 +140,10 @@ def test_torch_s_own_index_is_asked_only_for_a_cpu_build_that_no_folder_has(tmp_
     asks = 'torch-backend = "cpu"'
     locked = lock(torch="2.13.0+cpu")
     site = Site(find_links=(tmp_path,))
-    assert asks in uv_config(site, locked, "3.11")
-    assert asks not in uv_config(site, lock(torch="2.13.0"), "3.11")
+    assert asks in uv_config(site, Local(site, locked, "3.11"))
+    assert asks not in uv_config(site, Local(site, lock(torch="2.13.0"), "3.11"))
     (tmp_path / "torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl").touch()
-    assert asks not in uv_config(site, locked, "3.11")
+    assert asks not in uv_config(site, Local(site, locked, "3.11"))
 
 
 def test_uv_gets_the_caller_s_environment_less_what_would_lead_it_elsewhere() -> None:
@@ -167,7 +168,7 @@ def test_credentials_reach_no_command_label_or_key(
     before = plan.key(base)
     address = "https://user:hunter2@mirror.example/simple"
     site = Site(index=address, extra_indexes=(address,), proxies={"https_proxy": "http://user:hunter2@proxy.example"})
-    contexts, secrets = stage_sources(plan, site, plan.lock.entries, tmp_path)
+    contexts, secrets = stage_sources(plan, site, Local(site, plan.lock, plan.env.python), plan.lock.entries, tmp_path)
     command = wheels_command(plan, base, contexts, secrets, target=tmp_path) + build_command(plan, base, contexts)
     assert Path(secrets["uvconfig"]).read_text().count("hunter2") == 3
     assert "hunter2" not in " ".join([*command, *plan.labels(base).values(), *map(str, plan.expect().values())])
