@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib import metadata
 from pathlib import Path
 
 from dlmatrix.bundle.manifest import FOLDER, Manifest
+from dlmatrix.system.files import sha256
 
 #: Files that are named before the rest is counted.
 _NAMED = 8
@@ -17,7 +17,7 @@ def differences(root: Path, manifest: Manifest) -> tuple[list[str], bool]:
     lines, same = [], True
     for name, facts in manifest.envs.items():
         lock = root / "envs" / "locks" / f"{name}.txt"
-        found = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else ""
+        found = sha256(lock) if lock.is_file() else ""
         word = "the same lock" if found == facts["lock"] else "another lock" if found else "no such env here"
         lines.append(f"{name}: {word}")
         same &= found == facts["lock"]
@@ -27,7 +27,7 @@ def differences(root: Path, manifest: Manifest) -> tuple[list[str], bool]:
         file = root / member.path
         if not file.is_file():
             missing.append(member.path)
-        elif file.stat().st_size != member.size or hashlib.sha256(file.read_bytes()).hexdigest() != member.sha256:
+        elif file.stat().st_size != member.size or sha256(file) != member.sha256:
             changed.append(member.path)
     lines.append(f"checkout: {len(carried) - len(changed) - len(missing):,} of {len(carried):,} files are the same")
     lines += [*_named("changed", changed), *_named("not here", missing)]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dlmatrix.bundle.reader import Bundle, Progress
 from dlmatrix.bundle.setup import set_up
-from dlmatrix.bundle.signature import check, unchecked
+from dlmatrix.bundle.signature import check
 from dlmatrix.bundle.unpack import holds, unpack
 from dlmatrix.bundle.volumes import base_of
 from dlmatrix.errors import EXIT_INTERRUPTED, DlmatrixError, UsageError, of_system, shown
@@ -45,7 +45,7 @@ def _start(file: Path, arguments: Sequence[str]) -> int:
     base = base_of(file)
     with Bundle(file) as bundle:
         folder = (asked.to or place_of(base)).absolute()
-        _say(check(bundle.signed, base, asked.key) if asked.key else unchecked(base))
+        _say(check(bundle.signed, base, asked.key))
         envs = asked.envs or [bundle.main]
         if wrong := [env for env in envs if env not in bundle.manifest.envs]:
             raise UsageError(f"the bundle has no {', '.join(wrong)}", f"it has {', '.join(bundle.manifest.envs)}")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dlmatrix.bundle.reader import Bundle
-from dlmatrix.bundle.signature import check, unchecked
+from dlmatrix.bundle.signature import check
 from dlmatrix.bundle.start import tenths
 from dlmatrix.bundle.unpack import holds, unpack
 from dlmatrix.bundle.volumes import base_of
@@ -40,7 +40,7 @@ def use_bundle(
                     f"{file}: has {env.name} by another lock than this checkout",
                     f"use the checkout that it carries: python -m dlmatrix unbundle {file}",
                 )
-        say(check(bundle.signed, base_of(file), key) if key else unchecked(base_of(file)))
+        say(check(bundle.signed, base_of(file), key))
         name = hashlib.sha256(bundle.signed).hexdigest()[:16]
         folder = state_dir(matrix.root) / "bundles" / name
         if not holds(folder, bundle):

@@ -165,15 +165,14 @@ def _verify(options: Options, file: Path) -> int:
     """Say whether a bundle is whole, who signed it, and what of it is as in this checkout; 1 where something is not."""
     from dlmatrix.bundle.compare import differences
     from dlmatrix.bundle.reader import Bundle
-    from dlmatrix.bundle.signature import check, unchecked
+    from dlmatrix.bundle.signature import check
     from dlmatrix.bundle.start import tenths
     from dlmatrix.bundle.volumes import base_of
     from dlmatrix.cli.output import say
     from dlmatrix.system.checkout import find_root
 
     with Bundle(file) as found:
-        base = base_of(file)
-        say(check(found.signed, base, options.key) if options.key else unchecked(base))
+        say(check(found.signed, base_of(file), options.key))
         found.verify(tenths(say))
         say(f"whole: {len(found.manifest.members):,} members, {found.size / 1e6:,.0f} MB, each as its manifest says")
         for name, value in found.manifest.versions.items():

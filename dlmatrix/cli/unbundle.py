@@ -19,7 +19,7 @@ def add(verbs: Verbs) -> None:
 def unbundle(*, file: Path, folder: Path | None, key: Path | None) -> int:
     """Unpack a bundle to a folder that works by itself; returns the exit code."""
     from dlmatrix.bundle.reader import Bundle
-    from dlmatrix.bundle.signature import check, unchecked
+    from dlmatrix.bundle.signature import check
     from dlmatrix.bundle.start import place_of, tenths
     from dlmatrix.bundle.unpack import unpack
     from dlmatrix.bundle.volumes import base_of
@@ -27,7 +27,7 @@ def unbundle(*, file: Path, folder: Path | None, key: Path | None) -> int:
 
     with Bundle(file) as bundle:
         base = base_of(file)
-        say(check(bundle.signed, base, key) if key else unchecked(base))
+        say(check(bundle.signed, base, key))
         target = (folder or place_of(base)).absolute()
         unpack(bundle, target, tenths(say))
         say(f"unpacked: {target}: {len(bundle.manifest.members):,} members, each as the manifest says")

@@ -20,11 +20,10 @@ from typing import Any
 
 from dlmatrix.layers.archive import Blob
 from dlmatrix.layers.layout import sound_manifest
-from dlmatrix.system.files import replace
+from dlmatrix.system.files import replace, sha256
 
 #: Bytes that the cache may take before the longest unused is removed.
 LIMIT = 40_000_000_000
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ class Cache:
         try:
             kept = self._kept(key)
             file = self.file(kept.blob)
-            sound = file.stat().st_size == kept.blob.size and _digest(file) == kept.blob.digest
+            sound = file.stat().st_size == kept.blob.size and f"sha256:{sha256(file)}" == kept.blob.digest
         except (OSError, KeyError, TypeError, ValueError):
             return None
         if not sound:
@@ -183,14 +182,6 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 
 def _check(key: str, found: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{key} {json.dumps(found, sort_keys=True)}".encode()).hexdigest()
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _size(folder: Path) -> int:
