@@ -95,24 +95,15 @@ class Locker:
             settings = _listed(folder / "uv.toml", [index_config(self.site)])
             locked = folder / f"{name}.txt"
             replace(locked, read_text(self._file(name)))
-            kind, part = (*PROJECT[name], "", "")[:2]
-            options = [str(project), *([kind, f"{project}:{part}" if kind == "--group" else part] if kind else [])]
+            options = [str(project), *PROJECT[name]]  # uv looks for a group in the folder that it is started in
             options += [] if name == TOOLS else ["--constraints", str(self._file(TOOLS))]
             options += ["--universal", "--python-version", "3.10", "--output-file", str(locked)]
             return self._compile(name, project, [*options, "--config-file", str(settings)])
 
     def _compile(self, name: str, source: Path, options: list[str]) -> str:
         again = f"nox -s lock -- {name} --write"
-        command = [
-            self.uv,
-            "--no-python-downloads",
-            "pip",
-            "compile",
-            "--no-progress",
-            "--generate-hashes",
-            "--no-annotate",
-        ]
-        command += ["--custom-compile-command", again, *options]
+        command = [self.uv, "--no-python-downloads", "pip", "compile", "--no-progress", "--generate-hashes"]
+        command += ["--no-annotate", "--custom-compile-command", again, *options]
         environ = uv_environment(self.site, os.environ)
         done = run_lines(command, say=lambda line: None, environ=environ, cwd=self.matrix.root)
         if done.exit_code != 0:

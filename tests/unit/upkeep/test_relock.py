@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import uv
+from packaging.requirements import Requirement
 
 from dlmatrix.errors import ConfigError, NetworkError, UsageError
 from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.locks import read_lock
-from dlmatrix.matrix.model import KnownWheel, Matrix, Site, Status
+from dlmatrix.matrix.model import KnownWheel, Matrix, Site, Status, normal_name
 from dlmatrix.matrix.site import read_site
 from dlmatrix.system.files import diff
 from dlmatrix.system.files import replace as replace_file
-from dlmatrix.upkeep.relock import Locker, known_wheels_index
+from dlmatrix.system.toml import read_toml
+from dlmatrix.upkeep.relock import PROJECT, Locker, known_wheels_index
 
 
 @pytest.fixture
@@ -129,6 +131,16 @@ def test_every_cell_that_can_be_is_locked_and_hashed(matrix: Matrix) -> None:
                 assert lock.version_of(name.partition("[")[0]) == version, env.name
     extra = {file.name for file in locks.iterdir()} - {f"{env.name}.txt" for env in cells}
     assert extra == {"tools.txt", "fleet.txt", "machine.txt", "cpu-tf1-1.15.build.txt"}
+
+
+@pytest.mark.parametrize("name", PROJECT)
+def test_each_lock_of_the_project_has_all_that_it_asks_for(root: Path, name: str) -> None:
+    project = read_toml(root / "pyproject.toml")
+    more = {"--group": project["dependency-groups"], "--extra": project["project"]["optional-dependencies"]}
+    kind, part = PROJECT[name] or ("", "")
+    asked = [*project["project"]["dependencies"], *(more[kind][part] if kind else ())]
+    locked = {entry.name for entry in read_lock(root / "envs" / "locks" / f"{name}.txt", "").entries}
+    assert {normal_name(Requirement(one).name) for one in asked} - locked == set()
 
 
 def test_replace_leaves_the_old_file_when_it_cannot_write(tmp_path: Path) -> None:
