@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from dlmatrix.document import rates
-from dlmatrix.document.fitness import fitness, on_cpu
+from dlmatrix.document.fitness import on_cpu
+
+_TIMES = " \N{MULTIPLICATION SIGN} "
 
 
 def figures(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,36 +20,35 @@ def figures(result: Mapping[str, Any]) -> dict[str, Any]:
     host = result["host"]
     gpus = [str(gpu.get("name") or "GPU") for gpu in host.get("gpus") or ()]
     return {
-        "host": host.get("name"),
-        "board": host.get("board"),
-        "cpu": host.get("cpu"),
-        "cpus": host.get("cpus"),
-        "kernel": host.get("kernel"),
-        "driver": host.get("driver"),
-        "gpus": gpus,
-        "engine": result["engine"]["engine"],
+        **{key: host.get(key) for key in ("cpu", "cpus", "driver")},
+        "gpus": sorted(gpus),
         "envs": [_env(env) for env in result["envs"]],
     }
 
 
-def kind(found: Mapping[str, Any]) -> tuple[Any, ...]:
+def processor(found: Mapping[str, Any]) -> str:
+    """Cores and name, as in ``64 x EPYC 7742``; empty where it is not known."""
+    return _TIMES.join(str(found[key]) for key in ("cpus", "cpu") if found.get(key))
+
+
+def cards(found: Mapping[str, Any]) -> str:
+    """The GPUs, counted by name; empty where there are none."""
+    names = Counter(found.get("gpus") or ())
+    return ", ".join(f"{number}{_TIMES}{name}" if number > 1 else name for name, number in names.items())
+
+
+def kind(found: Mapping[str, Any]) -> str:
     """What makes machines siblings: processor, cores, names and number of the GPUs."""
-    return (found.get("cpu"), found.get("cpus"), tuple(sorted(found.get("gpus") or ())))
+    return ", ".join(filter(None, [processor(found), cards(found)]))
 
 
 def _env(env: Mapping[str, Any]) -> dict[str, Any]:
     document = env["document"] or {}
-    word, because = fitness(env)
     return {
         "name": env["name"],
-        "outcome": env["outcome"],
-        "fitness": word,
-        "because": because,
         "trains": _trains(env["name"], document),
-        "device": "cpu" if not str(env["name"]).startswith("gpu-") or on_cpu(env["name"], document) else "cuda",
         "train": _rate(document, "train"),
         "infer": _rate(document, "infer"),
-        "marks": rates.marks(document),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import json
 import shutil
 import zlib
@@ -19,7 +18,7 @@ from dlmatrix.fleet.figures import figures
 from dlmatrix.fleet.row import Row, folder_name
 from dlmatrix.fleet.smoked import DOCUMENT, write_result
 from dlmatrix.fleet.states import cause_of, cause_of_code
-from dlmatrix.system.files import told_by
+from dlmatrix.system.files import sha256, told_by
 
 HOSTS, INCOMING = "hosts", "incoming"
 #: Written by the supervisor of the machine, the last of all: how the checks ended, and the sums of what they wrote.
@@ -120,7 +119,7 @@ def _torn(arrived: Path, files: Mapping[str, Any]) -> Iterator[str]:
         place = arrived / name
         if place.parent != arrived or not place.is_file():
             yield f"{name} did not arrive"
-        elif hashlib.sha256(place.read_bytes()).hexdigest() != wanted:
+        elif sha256(place) != wanted:
             yield f"{name} is not what was written there"
 
 

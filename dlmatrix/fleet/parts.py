@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tarfile
 import tempfile
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dlmatrix.fleet.order import Part
+from dlmatrix.system.files import sha256
 from dlmatrix.system.state import state_dir
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -61,16 +61,8 @@ def _part(root: Path, what: str, files: Mapping[str, Path]) -> Part:
                 entry.mode = 0o755 if os.access(files[at], os.X_OK) else 0o644
                 with files[at].open("rb") as content:
                     archive.addfile(entry, content)
-        key = _digest(aside)
+        key = sha256(aside)
         aside.replace(folder / f"{key}.tar")
     finally:
         aside.unlink(missing_ok=True)
     return Part(what=what, key=key, file=folder / f"{key}.tar")
-
-
-def _digest(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        for piece in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()

@@ -11,9 +11,6 @@ from dlmatrix.fleet.row import Row
 class Carrier(Protocol):
     """The engine that a site already has."""
 
-    #: as in fleet.json
-    name: str
-
     def submit(self, rows: Sequence[Row], *, again: bool) -> None:
         """Begin with these machines, or go on where they are; returns at once.
 

@@ -40,12 +40,10 @@ _CARRIED_OUT = (0, 2, 4)
 class Lab:
     """The machines of an inventory, as a carrier."""
 
-    name = "ansible"
-
     def __init__(self, run: Path, inventory: Path, order: Order, options: Sequence[str] = (), base: str = BASE) -> None:
         self._run, self._inventory, self._order, self._options = run, inventory.absolute(), order, tuple(options)
         self._base = base
-        self._programs = check_installed()
+        check_installed()
         #: how the folders of this run's playbooks begin, and so the words of their processes
         self._mark = Path(tempfile.gettempdir(), f"dlmatrix-fleet-{run.name}-")
         self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dlmatrix.errors import EngineError, UsageError
@@ -117,10 +117,10 @@ def _telling(done: Finished) -> str:
     return " ".join(telling or lines[-3:])[:600]
 
 
-def check_installed() -> Mapping[str, str]:
-    """Paths of what is needed. Raises EngineError naming what is missing."""
+def check_installed() -> None:
+    """Raise EngineError naming what is missing."""
     try:
         import ansible_runner  # noqa: F401, PLC0415 - an optional extra
     except ModuleNotFoundError:
         raise EngineError("ansible-runner is not installed, and a lab is reached through it", _INSTALL) from None
-    return {name: program(name) for name in ("ansible-playbook", "ansible-inventory")}
+    program("ansible-playbook")

@@ -41,8 +41,6 @@ LEADER = "dlmatrix: "
 class Cluster:
     """The nodes of a cluster, as a carrier."""
 
-    name = "slurm"
-
     def __init__(
         self, run: Path, shared: Path, order: Order, *, gpus: bool, options: Sequence[str] = (), drain: bool = False
     ) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlmatrix import __version__
 from dlmatrix.errors import typed
-from dlmatrix.fleet.figures import kind
+from dlmatrix.fleet.figures import cards, kind
 from dlmatrix.fleet.record import FILE, Fleet
 from dlmatrix.fleet.row import Row, folder_name
 from dlmatrix.fleet.states import states
@@ -100,7 +100,7 @@ def fleet_html(fleet: Fleet, folder: Path) -> str:
 
 def _machines(fleet: Fleet, past: Mapping[str, list[tuple[str, str]]]) -> Iterator[Machine]:
     rates = {row.name: _rate(row) for row in fleet.machines}
-    kinds: dict[tuple[Any, ...], list[float]] = {}
+    kinds: dict[str, list[float]] = {}
     for row in fleet.machines:
         if (rate := rates[row.name]) and row.figures:
             kinds.setdefault(kind(row.figures), []).append(rate)
@@ -110,7 +110,6 @@ def _machines(fleet: Fleet, past: Mapping[str, list[tuple[str, str]]]) -> Iterat
     for number, row in enumerate(fleet.machines):
         found = row.figures or {}
         alike, rate = kinds.get(kind(found), []), rates[row.name]
-        gpus = Counter(found.get("gpus") or ())
         yield Machine(
             id=f"m{number}",
             name=row.name,
@@ -124,12 +123,12 @@ def _machines(fleet: Fleet, past: Mapping[str, list[tuple[str, str]]]) -> Iterat
             share=rate / max(alike) if rate else 0.0,
             beside=rate / statistics.median(alike) - 1 if rate and len(alike) >= _FEWEST else None,
             driver=str(found.get("driver") or ""),
-            gpu=", ".join(f"{n} \N{MULTIPLICATION SIGN} {name}" if n > 1 else name for name, n in gpus.items()),
+            gpu=cards(found),
             seconds=row.seconds,
             before=row.before,
             past=tuple((when, _colour(state), _word(state)) for when, state in past.get(row.name, ())),
             finding=findings.get(row.name),
-            kind=_kind(found),
+            kind=kind(found),
         )
 
 
@@ -204,12 +203,6 @@ def _trains(found: Mapping[str, Any]) -> bool | None:
 def _rate(row: Row) -> float | None:
     envs = (row.figures or {}).get("envs") or ()
     return next((float(env["train"]) for env in envs if env.get("train")), None)
-
-
-def _kind(found: Mapping[str, Any]) -> str:
-    gpus = Counter(found.get("gpus") or ())
-    cpu = " \N{MULTIPLICATION SIGN} ".join(str(found[key]) for key in ("cpus", "cpu") if found.get(key))
-    return ", ".join(filter(None, [cpu, *(f"{n} \N{MULTIPLICATION SIGN} {name}" for name, n in gpus.items())]))
 
 
 def _past(folder: Path) -> Mapping[str, list[tuple[str, str]]]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from dlmatrix.fleet.figures import cards, processor
 from dlmatrix.fleet.record import Fleet
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import states
@@ -30,14 +31,12 @@ def cells(fleet: Fleet, row: Row) -> list[str]:
     """A machine's cells, in the order of COLUMNS; a dash for what is not known."""
     found = row.figures or {}
     envs = list(found.get("envs") or ())
-    gpus = Counter(found.get("gpus") or ())
     return [
         row.name,
-        " \N{MULTIPLICATION SIGN} ".join(str(found[key]) for key in ("cpus", "cpu") if found.get(key)) or "-",
+        processor(found) or "-",
         row.state,
         row.reason or "-",
-        ", ".join(f"{number} \N{MULTIPLICATION SIGN} {name}" if number > 1 else name for name, number in gpus.items())
-        or "-",
+        cards(found) or "-",
         _several(envs, "trains", {True: "yes", False: "no", None: "-"}.__getitem__),
         _several(envs, "train", _rate),
         _several(envs, "infer", _rate),

@@ -176,8 +176,6 @@ def test_smoke_only_checks_one_interpreter(root: Path) -> None:
 class Interrupted:
     """A lab in which one machine has an answer when Ctrl-C comes."""
 
-    name = "ansible"
-
     def __init__(self, *_: object) -> None:
         self.looks = 0
 

@@ -174,8 +174,6 @@ def test_a_machine_that_nobody_asked_for_has_no_row(tmp_path: Path) -> None:
 class Carrier:
     """A lab whose looks are given."""
 
-    name = "ansible"
-
     def __init__(self, *passes: list[dict[str, Row]], fails: bool = False) -> None:
         self.passes, self.fails = list(passes), fails
         self.submitted: list[tuple[list[str], bool]] = []
