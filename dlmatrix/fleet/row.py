@@ -78,14 +78,12 @@ class Row:
         """Whether it is tried once more before an answer is given."""
         return self.why.second if self.why else self.meaning.second
 
-    def next_step(self, run: str, name: str = "") -> str:
+    def next_step(self, run: str, *, alone: bool = True) -> str:
         """What to type or see; ``run`` is the folder of the run. Empty where nothing is to be done.
 
-        ``name`` stands for the machine where it is told for several.
+        Where it is not told of this machine ``alone``, MACHINE stands for each of several.
         """
-        text = (self.why or self.meaning).next
-        machine = name or (folder_name(self.name) if "hosts/{machine}" in text else self.name)
-        return typed(text.replace("{machine}", machine).replace("{run}", run))
+        return filled((self.why or self.meaning).next, self.name if alone else "MACHINE", run)
 
     def at(self, state: str, cause: str = "", **changes: Any) -> Row:
         """The machine in another state. What was said of the old one is not said of the new one."""
@@ -97,6 +95,12 @@ class Row:
         before = self.before if self.meaning.moving else (*self.before, self.words)
         kept: dict[str, Any] = {"machine": self.machine, "attempts": self.attempts, "seen": self.seen}
         return Row(name=self.name, before=before, **kept)
+
+
+def filled(text: str, machine: str, run: str) -> str:
+    """A next step of states.toml, or its translation, for a machine of the run in a folder."""
+    text = text.replace("hosts/{machine}", f"hosts/{folder_name(machine)}")
+    return typed(text.replace("{machine}", machine).replace("{run}", run))
 
 
 def folder_name(machine: str) -> str:

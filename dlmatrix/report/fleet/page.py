@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix import __version__
-from dlmatrix.errors import typed
 from dlmatrix.fleet.figures import cards, kind
 from dlmatrix.fleet.record import FILE, Fleet
-from dlmatrix.fleet.row import Row, folder_name
+from dlmatrix.fleet.row import Row, filled
 from dlmatrix.fleet.states import states
 from dlmatrix.report.page import render
 from dlmatrix.system.toml import read_toml
@@ -170,11 +169,8 @@ def _next(row: Row, place: str, *, alone: bool) -> _Words | None:
     if not english:
         return None
     chinese = _chinese()["cause"][row.cause][1] if row.why else _chinese()["state"][row.state][2]
-    machine = (
-        (row.name if "ssh {" in english or english.startswith("ssh") else folder_name(row.name)) if alone else "MACHINE"
-    )
-    filled = {"en": english, "zh": chinese}
-    return {code: typed(text.replace("{machine}", machine).replace("{run}", place)) for code, text in filled.items()}
+    machine = row.name if alone else "MACHINE"
+    return {code: filled(text, machine, place) for code, text in (("en", english), ("zh", chinese))}
 
 
 def _why(row: Row) -> _Words | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
@@ -53,6 +53,15 @@ def counts(fleet: Fleet) -> str:
     return f"{len(fleet.machines)} machine{'s' * (len(fleet.machines) != 1)}: {told}"
 
 
+def alike(fleet: Fleet, run: str) -> Iterator[tuple[str, Sequence[Row], str]]:
+    """Machines that stand alike, how, and what is to be done about them; empty where nothing is."""
+    groups: dict[str, list[Row]] = {}
+    for row in fleet.machines:
+        groups.setdefault(row.words, []).append(row)
+    for words, rows in groups.items():
+        yield words, rows, rows[0].next_step(run, alone=len(rows) == 1)
+
+
 def summary(fleet: Fleet, folder: str) -> str:
     """The fleet as Markdown: each machine, what stands out, and what to do, causes together."""
     lines = [f"# dlmatrix fleet: {cell(', '.join(fleet.envs))}", ""]
@@ -64,11 +73,8 @@ def summary(fleet: Fleet, folder: str) -> str:
         name, kind, state, *rest = cells(fleet, row)
         marked = f"{_MARKS.get(state, '⚠️')} {state}"
         lines.append("| " + " | ".join([cell(name), cell(kind), marked, *map(cell, rest)]) + " |")
-    groups: dict[str, list[Row]] = {}
-    for row in fleet.machines:
-        groups.setdefault(row.words, []).append(row)
-    for words, rows in groups.items():
-        if step := rows[0].next_step(f"reports/fleet/{folder}"):
+    for words, rows, step in alike(fleet, f"reports/fleet/{folder}"):
+        if step:
             names = ", ".join(cell(row.name) for row in rows)
             lines += ["", f"**{len(rows)} \N{MULTIPLICATION SIGN} {cell(words)}** ({names}). Next: {cell(step)}"]
     return "\n".join(lines) + "\n"

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from dlmatrix.errors import DiskFullError
 from dlmatrix.fleet.record import Fleet
-from dlmatrix.fleet.row import Row
 from dlmatrix.report.fleet.page import fleet_html
-from dlmatrix.report.fleet.plain import COLUMNS, cells, counts, csv_text, junit, summary
+from dlmatrix.report.fleet.plain import COLUMNS, alike, cells, counts, csv_text, junit, summary
 from dlmatrix.system.files import replace
+from dlmatrix.system.words import listed
 
 _COLOURS = {"passed": "green", "skipped": "yellow", "waiting": "dim", "running": "cyan"}
 #: Which columns stay where there is no room for all, the first the longest.
@@ -62,12 +62,7 @@ def lines(fleet: Fleet, folder: Path) -> Iterator[str]:
     yield counts(fleet)
     for found in fleet.findings:
         yield str(found.get("words") or f"{found['machine']}: {found['what']}")
-    groups: dict[tuple[str, str], list[Row]] = {}
-    for row in fleet.machines:
-        if row.state not in ("passed", "skipped"):
-            groups.setdefault((row.words, row.next_step(str(folder), "MACHINE")), []).append(row)
-    for (words, general), rows in groups.items():
-        names = ", ".join(row.name for row in rows[:5]) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
-        step = rows[0].next_step(str(folder)) if len(rows) == 1 else general
-        yield f"{names}: {words}" + (f": next: {step}" if step else "")
+    for words, rows, step in alike(fleet, str(folder)):
+        if rows[0].state not in ("passed", "skipped"):
+            yield f"{listed(row.name for row in rows)}: {words}: next: {step}"
     yield f"report: {folder}"

@@ -85,6 +85,17 @@ def test_each_cause_is_told_once_with_all_its_machines_and_the_next_command(tmp_
     assert len(told) == 4
 
 
+def test_a_step_that_is_told_of_several_machines_names_none_of_them() -> None:
+    """The summary told only the first of them by name; on the page a name and its folder were mixed up."""
+    refused = [Row(name=name).at("unreachable", "login-refused") for name in ("a b", "k")]
+    assert "let `ssh MACHINE` work" in summary(fleet(*refused), "R1")
+    assert "let `ssh a b` work" in summary(fleet(refused[0]), "R1")
+    unknown = Row(name="a b").at("unreachable", "name")
+    step = unknown.next_step("R")
+    assert step.endswith("getent hosts a b")
+    assert Row(name="a b", state="failed").next_step("R").startswith("see R/hosts/a%20b ")
+
+
 def test_a_machine_that_stands_out_is_named(tmp_path: Path) -> None:
     slow = {"machine": "p", "what": "slower", "certain": True, "words": "p: train 38 % below its 29 siblings"}
     whole = replace(fleet(Row(name="p", state="passed")), findings=(slow,))
