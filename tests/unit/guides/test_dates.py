@@ -19,7 +19,7 @@ from dlmatrix.guides.model import Step
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.matrix.model import Matrix
-from tests.unit.guides.test_replay import PYTHON, contained, setting, wheel  # noqa: F401 - a fixture
+from tests.unit.guides.worlds import PYTHON, setting, wheel
 
 NAMES = [f"p{number}" for number in range(22)]
 

@@ -9,7 +9,7 @@ import pytest
 
 from dlmatrix.guides.model import Guide
 from dlmatrix.guides.read.guide import read_guide
-from tests.unit.guides.test_replay import PYTHON, contained  # noqa: F401 - a fixture
+from tests.unit.guides.worlds import PYTHON
 
 Cli = Callable[..., tuple[int, str, str]]
 WORKS = "```bash\necho here\n```\n"

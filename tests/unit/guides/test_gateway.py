@@ -22,7 +22,7 @@ from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict
 from dlmatrix.guides.room import in_containers
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.matrix.model import Site
-from tests.unit.guides.test_replay import PYTHON, contained, index  # noqa: F401 - fixtures
+from tests.unit.guides.worlds import PYTHON
 
 WORD = "s3cret"
 
@@ -44,7 +44,7 @@ class Guarded(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def guarded(index: Path) -> Iterator[str]:  # noqa: F811
+def guarded(index: Path) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Guarded, directory=str(index)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://someone:{WORD}@127.0.0.1:{server.server_port}/"

@@ -11,10 +11,9 @@ from dlmatrix.guides.agree import disagreement
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.judge import judged
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.replay import verdict
-from dlmatrix.guides.steps import Reading, read_steps
-from tests.unit.guides.test_replay import contained, index, outcomes, played  # noqa: F401 - fixtures
+from tests.unit.guides.reading import read
+from tests.unit.guides.worlds import outcomes, played
 
 RAISES = """\
 ```console
@@ -31,13 +30,8 @@ AttributeError: 'int' object has no attribute 'append'
 """
 
 
-def read(folder: Path, name: str, text: str) -> Reading:
-    (folder / name).write_text(text, encoding="utf-8")
-    return read_steps(read_guide(folder / name))
-
-
 @pytest.mark.usefixtures("contained")
-def test_an_error_that_a_guide_shows_is_none(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+def test_an_error_that_a_guide_shows_is_none(root: Path, tmp_path: Path, index: Path) -> None:
     replay, _, _ = played(root, tmp_path, index, RAISES)
     assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
     assert [one.step.text for one in replay.played] == ["two = 2\ntwo", "two.append(3)", "two + 1"]
@@ -46,7 +40,7 @@ def test_an_error_that_a_guide_shows_is_none(root: Path, tmp_path: Path, index: 
 
 @pytest.mark.usefixtures("contained")
 @pytest.mark.parametrize("kind", ["block", "cell"])
-def test_nor_is_one_of_a_program_or_a_cell(root: Path, tmp_path: Path, index: Path, kind: str) -> None:  # noqa: F811
+def test_nor_is_one_of_a_program_or_a_cell(root: Path, tmp_path: Path, index: Path, kind: str) -> None:
     trace = "Traceback (most recent call last):\n  ...\nZeroDivisionError: division by zero\n"
     text = f"```python\nprint(1 // 0)\n```\n\nThe output is:\n\n```\n{trace}```\n\n```python\nprint(2)\n```\n"
     name = "guide.md"
@@ -65,7 +59,7 @@ def test_nor_is_one_of_a_program_or_a_cell(root: Path, tmp_path: Path, index: Pa
 def test_an_error_that_a_guide_does_not_show_is_a_break_in_a_session_too(
     root: Path,
     tmp_path: Path,
-    index: Path,  # noqa: F811
+    index: Path,
 ) -> None:
     replay, _, _ = played(root, tmp_path, index, RAISES.replace(">>> two + 1\n3\n", ">>> two + 'a'\n3\n"))
     assert verdict(replay).kind == "broken"
@@ -123,14 +117,14 @@ def test_what_differs_in_what_it_says_is_not(expected: str, printed: str) -> Non
 
 
 @pytest.mark.usefixtures("contained")
-def test_what_a_program_asks_of_this_moment_promises_nothing(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+def test_what_a_program_asks_of_this_moment_promises_nothing(root: Path, tmp_path: Path, index: Path) -> None:
     text = "".join(f">>> {one}\n{said}\n" for one, said in (("id(int)", "4840553424"), ("hash('a')", "12")))
     replay, _, _ = played(root, tmp_path, index, f"```pycon\n{text}```\n")
     assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
 
 
 @pytest.mark.usefixtures("contained")
-def test_a_page_that_installs_nothing_is_of_a_package_that_is_there(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+def test_a_page_that_installs_nothing_is_of_a_package_that_is_there(root: Path, tmp_path: Path, index: Path) -> None:
     replay, _, _ = played(root, tmp_path, index, "```python\nimport alpha.more\n```\n")
     assert verdict(replay).words == "not judged: it needs alpha, which the guide does not install"
     installs = "```bash\npip install six\n```\n\n"
@@ -177,7 +171,7 @@ def test_a_range_names_no_python(tmp_path: Path, words: str) -> None:
 
 
 @pytest.mark.usefixtures("contained")
-def test_pushd_and_popd_are_carried_over_steps(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+def test_pushd_and_popd_are_carried_over_steps(root: Path, tmp_path: Path, index: Path) -> None:
     text = '```bash\nmkdir -p a/b\npushd a\npushd b\npopd\npopd\necho "$(basename "$PWD")"\n```\n'
     replay, _, _ = played(root, tmp_path, index, text)
     assert outcomes(replay) == ["passed"] * 6, [(one.step.text, one.reason, one.said) for one in replay.played]
@@ -189,7 +183,7 @@ def test_pushd_and_popd_are_carried_over_steps(root: Path, tmp_path: Path, index
 def test_a_full_disk_and_a_limit_are_no_break(
     root: Path,
     tmp_path: Path,
-    index: Path,  # noqa: F811
+    index: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
@@ -203,7 +197,7 @@ def test_a_full_disk_and_a_limit_are_no_break(
 
 
 @pytest.mark.usefixtures("contained")
-def test_a_guide_that_asks_for_root_is_not_broken_for_that(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+def test_a_guide_that_asks_for_root_is_not_broken_for_that(root: Path, tmp_path: Path, index: Path) -> None:
     text = "```bash\nsudo mkdir -p /usr/local/share/alpha\nmkdir -p here\n```\n"
     replay, _, _ = played(root, tmp_path, index, text)
     assert outcomes(replay)[0] == "unjudged"

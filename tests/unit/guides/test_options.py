@@ -18,14 +18,16 @@ from dlmatrix.guides.room import RoomWorld
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Site
-from tests.unit.guides.test_replay import PYTHON, contained, index, outcomes, played, setting  # noqa: F401 - fixtures
+from tests.unit.guides.worlds import PYTHON, outcomes, played, setting
 
 Cli = Callable[..., tuple[int, str, str]]
+
+
 GUIDE = "```bash\necho here\n```\n"
 
 
 @pytest.mark.usefixtures("contained")
-def test_a_pip_that_the_index_has_not_is_no_fault_of_a_lock(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+def test_a_pip_that_the_index_has_not_is_no_fault_of_a_lock(root: Path, tmp_path: Path, index: Path) -> None:
     (tmp_path / "guide.md").write_text(GUIDE, encoding="utf-8")
     guide = read_guide(tmp_path / "guide.md")
     with player(setting(root, index, []), guide) as live, pytest.raises(UsageError) as raised:
@@ -36,7 +38,7 @@ def test_a_pip_that_the_index_has_not_is_no_fault_of_a_lock(root: Path, tmp_path
 def test_a_pip_that_nobody_named_is_no_mistake_of_the_user(
     root: Path,
     tmp_path: Path,
-    index: Path,  # noqa: F811
+    index: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("dlmatrix.guides.play.CONDA_PIP", {PYTHON: "99.8"})
@@ -195,7 +197,7 @@ def test_a_tab_for_all_is_carried_out(tmp_path: Path, tab: str) -> None:
 
 @pytest.mark.usefixtures("contained")
 @pytest.mark.parametrize("rest", [True, False])
-def test_a_guide_for_a_gpu_alone_is_not_judged(root: Path, tmp_path: Path, index: Path, rest: bool) -> None:  # noqa: F811
+def test_a_guide_for_a_gpu_alone_is_not_judged(root: Path, tmp_path: Path, index: Path, rest: bool) -> None:
     text = ALONE if rest else ALONE.partition("## Afterwards")[0]
     replay, found, _ = played(root, tmp_path, index, text)
     assert outcomes(replay) == ["passed", "unjudged", "skipped", "unjudged"][: 3 + rest]
@@ -204,7 +206,7 @@ def test_a_guide_for_a_gpu_alone_is_not_judged(root: Path, tmp_path: Path, index
 
 
 @pytest.mark.usefixtures("contained")
-def test_a_tab_for_a_gpu_beside_an_installation_for_all_is_named(root: Path, tmp_path: Path, index: Path) -> None:  # noqa: F811
+def test_a_tab_for_a_gpu_beside_an_installation_for_all_is_named(root: Path, tmp_path: Path, index: Path) -> None:
     text = f"# All\n\n```bash\npip install alpha\n```\n\n{ALONE}"
     replay, _, _ = played(root, tmp_path, index, text)
     assert outcomes(replay) == ["passed", "passed", "skipped", "skipped", "passed"]  # the same for another reader
@@ -212,3 +214,24 @@ def test_a_tab_for_a_gpu_beside_an_installation_for_all_is_named(root: Path, tmp
     replay, _, _ = played(root, tmp_path, index, text.replace("    pip install alpha", "    pip install six"))
     assert outcomes(replay) == ["passed", "passed", "unjudged", "skipped", "passed"]
     assert verdict(replay).words == "works, but for what could not be judged at line 16"
+
+
+@pytest.mark.parametrize(
+    "option", [("--python", "banana"), ("--python", "../x"), ("--pip", "the newest"), ("--budget", "nan")]
+)
+def test_what_is_no_version_or_time_is_refused_by_its_name(tmp_path: Path, cli: Cli, option: tuple[str, str]) -> None:
+    guide = tmp_path / "guide.md"
+    guide.write_text("# A\n", encoding="utf-8")
+    code, out, err = cli("replay", "--report", str(tmp_path / "r"), str(guide), *option)
+    assert (code, out) == (2, "")
+    assert f"{option[0]} {option[1]}: " in err
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(tmp_path: Path, cli: Cli) -> None:
+    guide = tmp_path / "guide.md"
+    guide.write_text("```bash\necho here\n```\n", encoding="utf-8")
+    code, out, err = cli("replay", str(guide), "--report", "/proc/dlmatrix-report")
+    assert code == 2
+    assert "the report cannot be written there" in err or "no folder that can be written" in err
+    assert "here" not in out
