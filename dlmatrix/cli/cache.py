@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 
 from dlmatrix.cli.parser import Verbs
@@ -42,7 +43,9 @@ def show_cache(*, keep: float | None) -> int:
 
 
 def _gigabytes(text: str) -> float:
-    number = float(text)
+    number = -1.0
+    with contextlib.suppress(ValueError):
+        number = float(text)
     if not 0 <= number < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of gigabytes")
     return number

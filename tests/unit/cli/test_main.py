@@ -61,6 +61,7 @@ def replace_in(file: Path, old: str, new: str) -> None:
         (["run", "cpu-torch", "--engine", "host", "--python", "none"], 2, "none is not an executable", "--python"),
         (["run", "cpu-torch", "--engine", "docker"], 4, "no Docker engine answers on unix://", "--engine venv"),
         (["run", "cpu-torch", "--report", "envs"], 2, "envs exists and is not empty", "name a new folder"),
+        (["cache", "--keep", "much"], 2, "--keep: 'much' is no number of gigabytes", "cache --help"),
         (["bases", "3.99"], 2, "there is no base for Python 3.99", "known: 3.7"),
     ],
 )
