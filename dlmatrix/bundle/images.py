@@ -50,12 +50,8 @@ class Pictured:
                     yield Source(path=path, origin="images", content=_pieces(content), size=info.size, sha256=blob[1])
                 elif info.name in ("index.json", "manifest.json"):
                     kept[info.name] = content.read(PIECE)
-        kept["oci-layout"] = b'{"imageLayoutVersion":"1.0.0"}'
-        for name, data in (
-            ("index.json", _index(kept)),
-            ("manifest.json", _old(kept)),
-            ("oci-layout", kept["oci-layout"]),
-        ):
+        made = {"index.json": _index(kept), "manifest.json": _old(kept), "oci-layout": bundled.VERSION}
+        for name, data in made.items():
             yield Source(path=f"{_PLACE}/{name}", origin="images", content=data, size=len(data))
 
 

@@ -25,14 +25,14 @@ class Bundle:
         try:
             self.manifest, self.signed = self._open()
         except BaseException:
-            self._bytes.__exit__()
+            self._bytes.close()
             raise
 
     def __enter__(self) -> Bundle:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._bytes.__exit__()
+        self._bytes.close()
 
     @property
     def size(self) -> int:

@@ -35,10 +35,8 @@ class Joined:
                 self.size += os.fstat(stream.fileno()).st_size
             self._opened = opened.pop_all()
 
-    def __enter__(self) -> Joined:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the files."""
         self._opened.close()
 
     def pieces(self, offset: int, size: int) -> Iterator[bytes]:

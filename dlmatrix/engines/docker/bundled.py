@@ -18,6 +18,8 @@ from dlmatrix.system.state import remember
 
 #: The folder of the layout in a bundle, and what its index calls an image by the name that it has here.
 FOLDER, NAME = "images", "dlmatrix.tag"
+#: What the file oci-layout says.
+VERSION = b'{"imageLayoutVersion":"1.0.0"}'
 _DIGEST, _TAG = re.compile(r"sha256:([0-9a-f]{64})"), re.compile(r"dlmatrix(-base)?:[\w.-]+")
 
 
@@ -66,7 +68,7 @@ class Layout:
     def files(self, tags: Iterable[str]) -> dict[str, Path | bytes]:
         """A layout of these images alone, for `docker load`."""
         wanted = set(tags)
-        found: dict[str, Path | bytes] = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}'}
+        found: dict[str, Path | bytes] = {"oci-layout": VERSION}
         found |= {f"blobs/sha256/{blob.name}": blob for tag in sorted(wanted) for blob in self._blobs[tag]}
         manifests = [one for tag, one in self._images.items() if tag in wanted]
         found["index.json"] = json.dumps({**self._index, "manifests": manifests}).encode()

@@ -16,7 +16,7 @@ import pytest
 from dlmatrix.bundle.images import Pictured
 from dlmatrix.bundle.write import write_bundle
 from dlmatrix.engines.docker.bundled import Layout, load_bundled
-from dlmatrix.errors import BundleError, EngineError
+from dlmatrix.errors import BuildError, BundleError, EngineError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Base
 from dlmatrix.matrix.plan import ChosenBase, Limits, Plan, debian, make_plan, official
@@ -233,7 +233,7 @@ def test_a_blob_that_is_not_its_digest_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     engine: Any = Saving(folder)
     pictured = Pictured(engine=engine, tags=("a:1",), size=0, facts={}, bills={})
-    with pytest.raises(Exception, match="changed while the bundle was made"):
+    with pytest.raises(BuildError, match="changed while the bundle was made"):
         write_bundle(
             tmp_path / "x", pictured.sources(), BEGUN, volume=None, about=0, progress=lambda done, all_of: None
         )
