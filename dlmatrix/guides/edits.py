@@ -30,7 +30,10 @@ class Cause:
 
 @dataclass(frozen=True, kw_only=True)
 class Edit:
-    """A change to try: texts of steps by their numbers, or another Python; size 0 is a Python, 1 a word, 2 a line."""
+    """A change to try: texts of steps by their numbers, or another Python.
+
+    Its size is 0 for a Python, 1 for a word, 2 for a line, and 3 for other versions than the guide's own.
+    """
 
     name: str
     words: str

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from packaging.version import Version
 
@@ -56,6 +58,8 @@ class Searching:
     live: Player
     result: Search = field(default_factory=Search)
     seen: set[str] = field(default_factory=set)
+    #: changes that were put in line
+    queued: int = 0
 
     def over(self) -> bool:
         """Whether tries or time are used up."""
@@ -80,7 +84,7 @@ class Searching:
         if replay is None or self.works(replay):
             python = next((edit.python for edit in reversed(edits) if edit.python), self.first.asked)
             try:
-                with player(self.setting, self.guide) as fresh:
+                with player(self.setting, self.guide.file.name) as fresh:
                     replay = fresh.play(steps, python, self.pip)
             except DlmatrixError as error:  # what is known of the guide is not to be lost for one try
                 self.result.tried.append(Tried(edits=edits, words=error.message, works=False, lost=True))
@@ -104,25 +108,37 @@ def search(  # noqa: PLR0917 - all that a search is of
 ) -> Search:
     """From the first break on: changes by size, then those of the next break too, then less what is not needed."""
     work = Searching(setting=setting, guide=guide, steps=steps, first=first, pip=pip, live=live)
-    waiting: list[tuple[tuple[Edit, ...], Replay]] = [((), first)]
+    waiting: list[_Waiting] = []
+    _wait(work, waiting, (), first)
     while waiting and not work.over():
-        edits, replay = waiting.pop(0)
-        for edit in _edits(work, replay, applied(steps, edits)):
-            new, tried = (*edits, edit), work.attempt((*edits, edit))
-            while tried is not None and work.result.found is None and _further(tried, replay):
-                # What broke in one place the same way as in the next is mended there the same way.
-                same = next((e for e in _edits(work, tried, applied(steps, new)) if e.name == edit.name), None)
-                if same is None or same.texts.keys() & edit.texts.keys():
-                    waiting.append((new, tried))
-                    break
-                new, replay = (*new, same), tried
-                tried = work.attempt(new)
-            if work.result.found is not None:
-                _drop(work)
-                return work.result
-        waiting.sort(key=lambda one: len(one[0]))
+        *_, edits, edit, replay = heapq.heappop(waiting)
+        new, tried = (*edits, edit), work.attempt((*edits, edit))
+        while tried is not None and work.result.found is None and _further(tried, replay):
+            # What broke in one place the same way as in the next is mended there the same way.
+            same = next((e for e in _edits(work, tried, applied(steps, new)) if e.name == edit.name), None)
+            if same is None or same.texts.keys() & edit.texts.keys():
+                _wait(work, waiting, new, tried)
+                break
+            new, replay = (*new, same), tried
+            tried = work.attempt(new)
+        if work.result.found is not None:
+            _drop(work)
+            return work.result
     _by_date(work)
     return work.result
+
+
+#: The size of all changes together, a number that keeps the order, the changes made, the one to try, and the replay
+#: that broke without it.
+_Waiting: TypeAlias = tuple[int, int, tuple[Edit, ...], Edit, Replay]
+
+
+def _wait(work: Searching, waiting: list[_Waiting], edits: tuple[Edit, ...], replay: Replay) -> None:
+    """Put in line what may mend a replay's first break: small changes of two breaks go before a large one of one."""
+    size = sum(edit.size for edit in edits)
+    for edit in _edits(work, replay, applied(work.steps, edits)):
+        work.queued += 1
+        heapq.heappush(waiting, (size + edit.size, work.queued, edits, edit, replay))
 
 
 def _as_far(replay: Replay, first: Replay) -> bool:
@@ -243,7 +259,7 @@ def _newer(live: Player, cause: Cause, package: str, steps: Sequence[Step]) -> I
             if found and (version := _next(live.versions(found[1]), found[2])):
                 put = f"{found[1]}=={version}"
                 texts = {number: renamed(step.text, found[1], put)}
-                yield Edit(name=cause.name, words=f"{asked} → {put}", size=1, source=cause.source, texts=texts)
+                yield Edit(name=cause.name, words=f"{asked} → {put}", size=3, source=cause.source, texts=texts)
 
 
 def _next(versions: Sequence[str], old: str) -> str:

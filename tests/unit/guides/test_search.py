@@ -1,0 +1,66 @@
+"""In which order changes are tried, on worlds that are made up: what a guide is about is changed last."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from dlmatrix.guides.judge import Played, Replay
+from dlmatrix.guides.model import Step
+from dlmatrix.guides.play import Player
+from dlmatrix.guides.read.guide import read_guide
+from dlmatrix.guides.search import search
+from dlmatrix.guides.steps import read_steps
+from tests.unit.guides.worlds import setting
+
+GUIDE = "```bash\npip install alpha==2.3\n```\n\n```bash\npython -c 'import alpha'\n```\n"
+
+
+class Live:
+    """Plays as a world does in which alpha 2.3 is for Python 3.8 alone and does not work with today's protobuf."""
+
+    def __init__(self, steps: Sequence[Step], capped: str) -> None:
+        self.steps, self.capped = steps, capped
+
+    def versions(self, _: str) -> list[str]:
+        return ["2.12"]
+
+    def play(self, steps: Sequence[Step], python: str, pip: str) -> Replay:
+        install, check = steps
+        said = ["", ""]
+        if "alpha==2.3" in install.text and python != "3.8":
+            said[0] = "ERROR: No matching distribution found for alpha==2.3"
+        elif "alpha==2.3" in install.text and self.capped not in install.text:
+            said[1] = "TypeError: Descriptors cannot be created directly."
+        played = [
+            Played(step=step, outcome="failed" if words else "passed", reason=words, said=words)
+            for step, words in zip((install, check), said, strict=True)
+        ]
+        return Replay(played=tuple(played), asked=python, python=python, pip=pip)
+
+
+@pytest.mark.parametrize(
+    ("capped", "wanted"),
+    [("protobuf<3.21", ["Python 3.8", "also protobuf<3.21"]), ("none does", ["alpha==2.3 → alpha==2.12"])],
+)
+def test_what_a_guide_pins_is_kept_where_it_can_be(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capped: str, wanted: list[str]
+) -> None:
+    (tmp_path / "guide.md").write_text(GUIDE, encoding="utf-8")
+    guide = read_guide(tmp_path / "guide.md")
+    steps = read_steps(guide).steps
+    live = Live(steps, capped)
+
+    @contextlib.contextmanager
+    def fresh(*_: object) -> Iterator[Live]:
+        yield live
+
+    monkeypatch.setattr("dlmatrix.guides.search.player", fresh)
+    monkeypatch.setattr("dlmatrix.guides.search._other_python", lambda *_: "3.8")
+    found = search(setting(root, None, []), guide, steps, live.play(steps, "3.11", ""), "", cast(Player, live))
+    assert [edit.words for edit in found.found or ()] == wanted
+    assert len(found.tried) == 3
