@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
-from dlmatrix.cli.parser import Verbs, check_version
+from dlmatrix.cli.parser import Verbs
+from dlmatrix.cli.replay import Way, add_way, carried_out, exit_code, setting_of
 from dlmatrix.errors import EXIT_SKIPPED, SkippedEnv, UsageError
 
 #: For which Python the commands are resolved that the project knows.
 _PYTHON = "3.11"
+#: What is asked of them as it is of a replay.
+_OF_BOTH = ("python", "pip", "budget")
 
 
 def add(verbs: Verbs) -> None:
@@ -17,41 +22,55 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser(
         "guides", help="what guides' install commands bring today; FOLDER: whether its guides work"
     )
-    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="replay every guide in it")
     parser.add_argument(
-        "--python", metavar="VERSION", help=f"for which Python (default: {_PYTHON}; with FOLDER each guide's own)"
+        "folder",
+        nargs="?",
+        type=Path,
+        metavar="FOLDER",
+        help=f"replay every guide in it, each as replay does (without one: install commands, for Python {_PYTHON})",
     )
-    parser.add_argument("--no-search", action="store_true", help="with FOLDER: stop at the first break of each guide")
-    parser.add_argument(
-        "--report", type=Path, metavar="DIR", help="with FOLDER: a new folder for a report of each guide"
-    )
+    add_way(parser)
     parser.set_defaults(verb=check_guides)
 
 
-def check_guides(*, folder: Path | None, python: str | None, no_search: bool, report: Path | None) -> int:
+def check_guides(*, folder: Path | None, report: Path | None, json: bool, **options: Any) -> int:
     """Resolve guides' install commands, or replay the guides of a folder: 1 where one is not as it should be."""
-    check_version("--python", python)
+    way = Way(**options)
     if folder is not None:
-        return _replayed(folder, python, no_search, report)
-    for option, given in (("--no-search", no_search), ("--report", report)):
-        if given:
-            raise UsageError(f"{option}: nothing is replayed without a folder", "python -m dlmatrix guides FOLDER")
-    return _resolved(python or _PYTHON)
+        return _replayed(folder, way, report, json)
+    fields = [one for one in dataclasses.fields(way) if one.name not in _OF_BOTH]
+    given = [one.name for one in fields if getattr(way, one.name) != one.default] + (["report"] if report else [])
+    if given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise UsageError(f"{option}: nothing is replayed without a folder", "python -m dlmatrix guides FOLDER")
+    return _resolved(way, json)
 
 
-def _resolved(python: str) -> int:
+def _resolved(way: Way, json: bool) -> int:
     """Resolve the commands that the project knows in a clean environment; 1 where one brings something else."""
-    from dlmatrix.cli.output import make_console
-    from dlmatrix.guides.resolve import check_extra_index, check_installs
+    import os
 
-    console = make_console(soft_wrap=True)
-    findings = (*check_installs(python), *check_extra_index(python))
-    for finding in findings:
-        console.print(f"{finding.outcome:<8} {finding.command}\n         {finding.found}\n         {finding.reason}")
+    from dlmatrix.cli.output import make_console, say
+    from dlmatrix.guides.resolve import check_installs
+    from dlmatrix.matrix.site import read_site
+    from dlmatrix.report.write import dumps
+    from dlmatrix.system.working import working
+
+    setting = setting_of(read_site(os.environ), way.budget, lambda line: None)
+    console, findings = make_console(soft_wrap=True), []
+    with working(setting.root):
+        for finding in check_installs(setting, way.python or _PYTHON, way.pip):
+            findings.append(finding)
+            if not json:
+                console.print(
+                    f"{finding.outcome:<8} {finding.command}\n         {finding.found}\n         {finding.reason}"
+                )
+    if json:
+        say(dumps({"commands": [dataclasses.asdict(finding) for finding in findings]}).rstrip())
     return _worst({"failed": 1, "skipped": EXIT_SKIPPED}.get(finding.outcome, 0) for finding in findings)
 
 
-def _replayed(folder: Path, python: str | None, no_search: bool, report: Path | None) -> int:
+def _replayed(folder: Path, way: Way, report: Path | None, json: bool) -> int:
     """Replay the guides of a folder one after the other; 1 where one is broken, 77 where one could not be judged."""
     import datetime
 
@@ -59,16 +78,20 @@ def _replayed(folder: Path, python: str | None, no_search: bool, report: Path | 
 
     from dlmatrix.cli.output import make_console, say
     from dlmatrix.report.folder import report_folder
+    from dlmatrix.report.write import dumps
     from dlmatrix.system.checkout import find_root
 
     top = report_folder(find_root(), report, datetime.datetime.now().astimezone())
-    shown, codes = Table("guide", "verdict", header_style="bold"), []
+    shown, codes, documents = Table("guide", "verdict", header_style="bold"), list[int](), list[dict[str, Any]]()
     try:
-        for name, words, code in _ends(folder, python, no_search, top):
-            shown.add_row(name, words)
+        for name, document, code in _ends(folder, way, top, quiet=json):
+            shown.add_row(name, document["words"])
             codes.append(code)
+            documents.append({"name": name, **document})
     finally:  # Ctrl-C and a full disk too leave what had come out until then
-        if codes:
+        if codes and json:
+            say(dumps({"guides": documents}).rstrip())
+        elif codes:
             make_console().print(shown)
             say(f"reports: {top}")
     if not codes:
@@ -76,31 +99,32 @@ def _replayed(folder: Path, python: str | None, no_search: bool, report: Path | 
     return _worst(codes)
 
 
-def _ends(folder: Path, python: str | None, no_search: bool, top: Path) -> Iterator[tuple[str, str, int]]:
-    """Each guide of a folder with its verdict and its exit code, as it ends."""
+def _ends(folder: Path, way: Way, top: Path, *, quiet: bool) -> Iterator[tuple[str, dict[str, Any], int]]:
+    """Each guide of a folder with what came of it and its exit code, as it ends."""
     from dlmatrix.cli.output import say
-    from dlmatrix.cli.replay import BUDGET_SECONDS, carried_out, exit_code
     from dlmatrix.guides.classify import NO_STEP
-    from dlmatrix.guides.outcome import words_of
     from dlmatrix.guides.read.guide import read_guide
     from dlmatrix.guides.steps import read_steps
+
+    def tell(line: str) -> None:
+        if not quiet:
+            say(line)
 
     for name, file in _guides(folder):
         try:
             guide = read_guide(file)
-            reading = read_steps(guide)
+            reading = read_steps(guide, way.branch)
             if all(step.kind in NO_STEP for step in reading.steps):
-                say(f"{name}: not a guide, it tells its reader to do nothing\n")
+                tell(f"{name}: not a guide, it tells its reader to do nothing\n")
                 continue
-            outcome, *_ = carried_out(
-                guide, reading, python, "", "", "venv", no_search, BUDGET_SECONDS, top / name, say
-            )
-            ended = name, words_of(outcome), exit_code(outcome)
+            outcome, document, _ = carried_out(guide, reading, way, top / name, tell)
+            code = exit_code(outcome)
         except (SkippedEnv, UsageError) as error:  # the others can be looked at all the same
-            ended = name, f"could not look: {error.message.removeprefix('could not look: ')}", EXIT_SKIPPED
-            say(": ".join(ended[:2]))
-        say("")
-        yield ended
+            words = f"could not look: {error.message.removeprefix('could not look: ')}"
+            document, code = {"verdict": "could not look", "words": words}, EXIT_SKIPPED
+            tell(f"{name}: {words}")
+        tell("")
+        yield name, document, code
 
 
 def _guides(folder: Path) -> list[tuple[str, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,40 @@ from dlmatrix.cli.parser import Verbs, check_version
 from dlmatrix.errors import EXIT_SKIPPED, UsageError, shown
 
 if TYPE_CHECKING:
+    import argparse
+
     from dlmatrix.guides.judge import Played
     from dlmatrix.guides.model import Guide
     from dlmatrix.guides.outcome import Outcome
+    from dlmatrix.guides.replay import Setting
     from dlmatrix.guides.steps import Reading
-    from dlmatrix.matrix.model import Matrix
+    from dlmatrix.matrix.model import Matrix, Site
     from dlmatrix.system.process import Say
 
 #: Seconds for all of a replay.
 BUDGET_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """How guides are replayed: what ``replay`` and ``guides`` are told alike."""
+
+    branch: str = "cpu"
+    python: str | None = None
+    date: str = ""
+    pip: str = ""
+    engine: str = "venv"
+    no_search: bool = False
+    budget: float = BUDGET_SECONDS
+
+    def __post_init__(self) -> None:
+        """Raise UsageError, naming the option, for what is no version, day or time."""
+        if not self.budget > 0:  # nan
+            raise UsageError(f"--budget {self.budget:g}: nothing can be done in no time", "leave it out, or give more")
+        check_version("--python", self.python)
+        check_version("--pip", self.pip or None)
+        if self.date:
+            _check_day(self.date)
 
 
 def add(verbs: Verbs) -> None:
@@ -27,60 +53,50 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--steps", action="store_true", help="show what was read and how it was understood; run nothing"
     )
-    parser.add_argument(
-        "--branch", default="cpu", metavar="NAME", help="cpu, gpu, or part of a tab's name (default: cpu)"
-    )
-    parser.add_argument("--python", metavar="VERSION", help="which Python (default: the guide's, else the matrix's)")
-    parser.add_argument(
-        "--date", default="", metavar="DAY", help="the index as of a day: 2022-05-25 (default: today's)"
-    )
-    parser.add_argument("--pip", default="", metavar="VERSION", help="which pip (default: the one of that Python)")
-    parser.add_argument(
-        "--engine", choices=("venv", "docker"), default="venv", help="where its steps are carried out (default: venv)"
-    )
-    parser.add_argument("--no-search", action="store_true", help="stop at the first break")
-    parser.add_argument(
-        "--budget", type=float, default=BUDGET_SECONDS, metavar="SECONDS", help="for all of it (default: 3600)"
-    )
-    parser.add_argument("--report", type=Path, metavar="DIR", help="a new folder for the report (default: in reports/)")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_way(parser)
     parser.set_defaults(verb=replay)
 
 
-def replay(
-    *,
-    guide: Path,
-    steps: bool,
-    branch: str,
-    python: str | None,
-    date: str,
-    pip: str,
-    engine: str,
-    no_search: bool,
-    budget: float,
-    report: Path | None,
-    json: bool,
-) -> int:
+def add_way(parser: argparse.ArgumentParser) -> None:
+    """The options that say how guides are replayed, and what comes of it."""
+    parser.add_argument(
+        "--branch", default=Way.branch, metavar="NAME", help="cpu, gpu, or part of a tab's name (default: cpu)"
+    )
+    parser.add_argument("--python", metavar="VERSION", help="which Python (default: the guide's, else the matrix's)")
+    parser.add_argument(
+        "--date", default=Way.date, metavar="DAY", help="the index as of a day: 2022-05-25 (default: today's)"
+    )
+    parser.add_argument("--pip", default=Way.pip, metavar="VERSION", help="which pip (default: the one of that Python)")
+    parser.add_argument(
+        "--engine",
+        choices=("venv", "docker"),
+        default=Way.engine,
+        help="where its steps are carried out (default: venv)",
+    )
+    parser.add_argument("--no-search", action="store_true", help="stop at the first break")
+    parser.add_argument(
+        "--budget", type=float, default=Way.budget, metavar="SECONDS", help="for all of a guide (default: 3600)"
+    )
+    parser.add_argument("--report", type=Path, metavar="DIR", help="a new folder for the report (default: in reports/)")
+    parser.add_argument("--json", action="store_true", help="for programs")
+
+
+def replay(*, guide: Path, steps: bool, report: Path | None, json: bool, **way: Any) -> int:
     """Replay a guide: 0 where it works, 1 where it is broken, 77 where that could not be judged."""
     from dlmatrix.cli.output import say
     from dlmatrix.guides.read.guide import read_guide
     from dlmatrix.guides.show import reading_json, reading_lines
     from dlmatrix.guides.steps import read_steps
 
-    if not budget > 0:  # nan
-        raise UsageError(f"--budget {budget:g}: nothing can be done in no time", "leave it out, or give more seconds")
-    check_version("--python", python)
-    check_version("--pip", pip or None)
-    if date:
-        _check_day(date)
+    told = Way(**way)
     read = read_guide(guide)
-    reading = read_steps(read, branch)
+    reading = read_steps(read, told.branch)
     if steps:
         for line in [reading_json(read, reading)] if json else reading_lines(read, reading):
             say(line)
         return 0
     tell: Say = (lambda line: None) if json else say
-    outcome, data, folder = carried_out(read, reading, python, date, pip, engine, no_search, budget, report, tell)
+    outcome, data, folder = carried_out(read, reading, told, report, tell)
     if json:
         from dlmatrix.report.write import dumps
 
@@ -105,17 +121,25 @@ def _check_day(date: str) -> None:
         raise UsageError(f"--date {date}: no day", "write it as 2022-05-25") from None
 
 
-def carried_out(  # noqa: PLR0917 - the verb's own options
-    read: Guide,
-    reading: Reading,
-    python: str | None,
-    date: str,
-    pip: str,
-    engine: str,
-    no_search: bool,
-    budget: float,
-    report: Path | None,
-    tell: Say,
+def setting_of(site: Site, budget: float, tell: Say) -> Setting:
+    """Where this checkout replays: with the site's indexes and this machine's Pythons, for so many seconds."""
+    import uv
+
+    from dlmatrix.engines.pythons import Pythons
+    from dlmatrix.guides.replay import Setting, seconds_from_now
+    from dlmatrix.system.checkout import find_root
+
+    return Setting(
+        root=find_root(),
+        site=site,
+        pythons=Pythons(site=site, uv=uv.find_uv_bin()),
+        say=lambda line: tell(shown(line)),
+        until=seconds_from_now(budget),
+    )
+
+
+def carried_out(
+    read: Guide, reading: Reading, way: Way, report: Path | None, tell: Say
 ) -> tuple[Outcome, dict[str, Any], Path]:
     """Replay a guide that was read, and write its report: what came of it, the same as data, and the folder."""
     import contextlib
@@ -123,38 +147,28 @@ def carried_out(  # noqa: PLR0917 - the verb's own options
     import datetime
     import os
 
-    import uv
-
-    from dlmatrix.engines.pythons import Pythons
     from dlmatrix.guides.at_hand import as_written
     from dlmatrix.guides.branches import other_branches
     from dlmatrix.guides.dates import held_to
     from dlmatrix.guides.exports import nearest_env
     from dlmatrix.guides.outcome import Outcome, outcome_lines, played_lines
-    from dlmatrix.guides.replay import Setting, player, seconds_from_now, verdict, with_implied
+    from dlmatrix.guides.replay import player, verdict, with_implied
     from dlmatrix.guides.search import search
     from dlmatrix.matrix.load import load_matrix
     from dlmatrix.matrix.site import read_site
     from dlmatrix.report.folder import made, report_folder
     from dlmatrix.report.replay import replay_data, write_replay
     from dlmatrix.system import host
-    from dlmatrix.system.checkout import find_root
     from dlmatrix.system.working import working
 
-    root, started = find_root(), datetime.datetime.now().astimezone()
+    setting, started = setting_of(read_site(os.environ), way.budget, tell), datetime.datetime.now().astimezone()
+    root = setting.root
     folder = report_folder(root, report, started)
-    matrix, site = load_matrix(root), read_site(os.environ)
-    chosen = python or reading.python or _usual(matrix)
+    matrix = load_matrix(root)
+    chosen = way.python or reading.python or _usual(matrix)
     steps = with_implied(read, reading)
-    setting = Setting(
-        root=root,
-        site=site,
-        pythons=Pythons(site=site, uv=uv.find_uv_bin()),
-        say=lambda line: tell(shown(line)),
-        until=seconds_from_now(budget),
-    )
-    about = {"engine": engine}
-    if engine == "docker":
+    about = {"engine": way.engine}
+    if way.engine == "docker":
         from dlmatrix.guides.room import in_containers
 
         setting, about = in_containers(setting, matrix.bases)
@@ -169,14 +183,14 @@ def carried_out(  # noqa: PLR0917 - the verb's own options
     with contextlib.ExitStack() as stack:
         stack.enter_context(made(folder))  # before it costs a minute
         stack.enter_context(working(root))
-        if date:
-            setting = dataclasses.replace(setting, held=held_to(setting, steps, chosen, date))
-        live = stack.enter_context(player(setting, read, told))
-        played = live.play(steps, chosen, pip)
+        if way.date:
+            setting = dataclasses.replace(setting, held=held_to(setting, steps, chosen, way.date))
+        live = stack.enter_context(player(setting, read.file.name, told))
+        played = live.play(steps, chosen, way.pip)
         found = None
-        if played.first_break and not no_search:
+        if played.first_break and not way.no_search:
             live.quiet()
-            found = search(setting, read, steps, played, pip, live)
+            found = search(setting, read, steps, played, way.pip, live)
         outcome = Outcome(
             guide=read,
             steps=steps,
@@ -184,9 +198,9 @@ def carried_out(  # noqa: PLR0917 - the verb's own options
             verdict=verdict(played),
             search=found,
             env=nearest_env(matrix, played),
-            written=tuple(as_written(setting, read, steps, matrix.envs)) if found and engine == "venv" else (),
+            written=tuple(as_written(setting, read, steps, matrix.envs)) if found and way.engine == "venv" else (),
             branches=() if played.blind else tuple(other_branches(setting, steps, chosen)),
-            date=date,
+            date=way.date,
         )
         for line in outcome_lines(outcome):
             tell(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -18,10 +19,17 @@ from dlmatrix.guides.model import Step
 from dlmatrix.guides.signs import CONTROL, OF_INDEX
 from dlmatrix.guides.translate import cpu_torch, translate
 from dlmatrix.guides.world import CONDA_PIP, NoPip, World
-from dlmatrix.matrix.model import Site
+from dlmatrix.matrix.model import Site, normal_name
 
 #: Why an installation is a step that the guide has not.
 IMPLIED = "the guide does not install it: its programs import it"
+_SILENT = "no package index answers"
+#: What makes an installation one that only says what it would bring, and what shortens that.
+_DRY_RUN = "--dry-run --ignore-installed --quiet --report ~/report.json"
+_BROUGHT = (
+    "import json, os\nwith open(os.path.expanduser('~/report.json'), encoding='utf-8') as report:\n"
+    "    print(json.dumps({e['metadata']['name']: e['metadata']['version'] for e in json.load(report)['install']}))"
+)
 #: Seconds that a step may take.
 STEP_SECONDS = 1200.0
 
@@ -48,7 +56,7 @@ class Player:
                 self._world.make_env("base", python, self._pip)
             return self._through(steps, [], python)
         except NetworkError:  # an old Python's pip is had from the index
-            return Replay(played=(), asked=python, python=python, pip="", blind="no package index answers")
+            return Replay(played=(), asked=python, python=python, pip="", blind=_SILENT)
         except NoPip as error:
             if pip:
                 raise UsageError(f"--pip: {error.message}", "name another, or leave it out") from None
@@ -84,6 +92,15 @@ class Player:
         self._world.shell(f"{install} {' '.join(map(quote, old))}", self._limit(), index=True)
         return replay
 
+    def resolve(self, step: Step) -> tuple[Played, dict[str, str]]:
+        """What an installation would bring, by pip's own dry run, and how that ended: nothing is installed."""
+        ended = self._world.shell(f"{step.text} {_DRY_RUN} && python -c {quote(_BROUGHT)}", self._limit(), index=True)
+        one = self._held_to_the_index(self._judged(step, ended, ""))
+        if "no such option: --" in one.said:
+            return replace(one, outcome="unjudged", reason="this pip has no dry run: it came with 22.2"), {}
+        found = json.loads(ended.stdout) if one.outcome == "passed" else {}
+        return one, {normal_name(name): version for name, version in found.items()}
+
     def versions(self, name: str) -> list[str]:
         """All versions of a project for which the index has files that this Python takes, the oldest first."""
         command = f"python -m pip download --no-deps --no-cache-dir -d ~/.control {quote(name)}==0.0.0.dev0"
@@ -100,10 +117,8 @@ class Player:
                 played.append(Played(step=step, outcome="skipped", reason="not reached"))
                 continue
             for one in self._next(steps, len(played)):
-                ended = one
-                if one.outcome == "failed" and one.step.kind == "install" and OF_INDEX.search(one.said):
-                    blind = "" if self._index() else "no package index answers"
-                    ended = replace(one, outcome="unjudged", reason=blind) if blind else one
+                ended = self._held_to_the_index(one)
+                blind = blind or (_SILENT if ended.reason == _SILENT else "")
                 if ended.outcome == "failed" and self._missing:
                     ended = replace(ended, outcome="unjudged", reason=f"{self._missing}, and then: {one.reason}")
                 if ended.outcome == "unjudged" and (step.kind in ("get", "install", "hole") or step.why == ONLY_GPU):
@@ -123,10 +138,14 @@ class Player:
     def _stopped(self, played: Sequence[Played]) -> bool:
         return any(one.outcome == "unjudged" and one.step.kind == "program" for one in played)
 
-    def _index(self) -> bool:
-        """Whether the site's index answers when it is asked for another project."""
+    def _held_to_the_index(self, one: Played) -> Played:
+        """A step as it ended, unjudged where the site's index, asked for another project, does not answer either."""
+        if one.outcome != "failed" or one.step.kind != "install" or not OF_INDEX.search(one.said):
+            return one
         command = f"python -m pip download -q --no-deps --no-cache-dir -d ~/.control {CONTROL} && rm -r ~/.control"
-        return self._world.shell(command, 120, index=True).exit_code == 0
+        if self._world.shell(command, 120, index=True).exit_code == 0:
+            return one
+        return replace(one, outcome="unjudged", reason=_SILENT)
 
     def _next(self, steps: Sequence[Step], number: int) -> list[Played]:
         """The next step, or the next steps that are pieces of one program and follow each other."""

@@ -58,11 +58,14 @@ class Verdict:
 
 
 @contextlib.contextmanager
-def player(setting: Setting, guide: Guide, tell: Callable[[Played], None] = lambda one: None) -> Iterator[Player]:
-    """A player in a new world, which is gone afterwards. Raises SkippedEnv where none can be made."""
+def player(setting: Setting, name: str, tell: Callable[[Played], None] = lambda one: None) -> Iterator[Player]:
+    """A player of the guide of that name, in a new world, which is gone afterwards.
+
+    Raises SkippedEnv where none can be made.
+    """
     with (setting.make or partial(_in_a_folder, setting))() as world:
         world.constraints += setting.held
-        yield Player(world, setting.site, tell, name=guide.file.name, until=setting.until)
+        yield Player(world, setting.site, tell, name=name, until=setting.until)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +68,37 @@ def test_a_folder_without_a_guide_is_told(tmp_path: Path, folder: Path, cli: Cli
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.parametrize("options", [["--no-search"], ["--report", "r"]])
+@pytest.mark.usefixtures("contained")
+def test_a_folder_s_guides_are_told_to_programs_and_go_the_way_that_is_named(
+    tmp_path: Path, folder: Path, cli: Cli
+) -> None:
+    (folder / "b.ipynb").write_text("{", encoding="utf-8")
+    tabs = f"*   {{Linux}}\n\n    {WORKS}\n*   {{Other}}\n\n    {BROKEN}"
+    (folder / "more" / "c.md").write_text(tabs.replace("\n", "\n    ").replace("    *", "*"), encoding="utf-8")
+    options = ("--json", "--no-search", "--python", PYTHON, "--report", str(tmp_path / "r"))
+    code, out, _ = cli("guides", str(folder), "--branch", "other", *options)
+    found = {one["name"]: one for one in json.loads(out)["guides"]}
+    assert code == 1
+    assert {name: one["verdict"] for name, one in found.items()} == {
+        "a.md": "could not look",
+        "b.ipynb": "could not look",
+        "more/c.md": "broken",
+    }
+    assert "--branch other: no tab of" in found["a.md"]["words"]
+    assert found["more/c.md"]["first_break"]["step"] == BROKEN.splitlines()[1]
+
+
+@pytest.mark.parametrize("value", [("--engine", "none"), ("--date", "today"), ("--budget", "0"), ("--pip", "x")])
+def test_a_folder_s_options_are_those_of_a_replay(cli: Cli, folder: Path, value: tuple[str, str]) -> None:
+    code, out, err = cli("guides", str(folder), *value)
+    assert (code, out) == (2, "")
+    assert f"{value[0]}" in err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--no-search"], ["--report", "r"], ["--branch", "gpu"], ["--engine", "docker"], ["--date", "2022-05-25"]],
+)
 def test_what_only_a_replay_has_is_refused_without_a_folder(cli: Cli, options: list[str]) -> None:
     code, _, err = cli("guides", *options)
     assert code == 2

@@ -61,7 +61,7 @@ def test_a_guide_installs_from_it_and_is_told_nothing(root: Path, tmp_path: Path
     text += "```python\nimport alpha\nprint(alpha.two())\n# 2\n```\n"
     (tmp_path / "guide.md").write_text(text, encoding="utf-8")
     guide = read_guide(tmp_path / "guide.md")
-    with player(where, guide) as live:
+    with player(where, guide.file.name) as live:
         replay = live.play(read_steps(guide).steps, PYTHON, "")
     assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
     assert WORD not in repr(replay)

@@ -30,7 +30,7 @@ GUIDE = "```bash\necho here\n```\n"
 def test_a_pip_that_the_index_has_not_is_no_fault_of_a_lock(root: Path, tmp_path: Path, index: Path) -> None:
     (tmp_path / "guide.md").write_text(GUIDE, encoding="utf-8")
     guide = read_guide(tmp_path / "guide.md")
-    with player(setting(root, index, []), guide) as live, pytest.raises(UsageError) as raised:
+    with player(setting(root, index, []), guide.file.name) as live, pytest.raises(UsageError) as raised:
         live.play(read_steps(guide).steps, PYTHON, "99.9")
     assert raised.value.message == f"--pip: the index has no pip 99.9 for Python {PYTHON}"
 
@@ -44,7 +44,10 @@ def test_a_pip_that_nobody_named_is_no_mistake_of_the_user(
     monkeypatch.setattr("dlmatrix.guides.play.CONDA_PIP", {PYTHON: "99.8"})
     (tmp_path / "guide.md").write_text("```bash\nconda create -n mine\n```\n", encoding="utf-8")
     guide = read_guide(tmp_path / "guide.md")
-    with player(setting(root, index, []), guide) as live, pytest.raises(SkippedEnv, match=r"no pip 99\.8 for Python"):
+    with (
+        player(setting(root, index, []), guide.file.name) as live,
+        pytest.raises(SkippedEnv, match=r"no pip 99\.8 for Python"),
+    ):
         live.play(read_steps(guide).steps, PYTHON, "")
 
 

@@ -104,7 +104,7 @@ def test_the_password_of_an_index_is_for_installations_alone_and_never_shown(roo
     text = "```bash\nenv | grep s3cret || echo none\npip install alpha || env\n```\n"
     (tmp_path / "guide.md").write_text(text, encoding="utf-8")
     guide = read_guide(tmp_path / "guide.md")
-    with player(where, guide) as live:
+    with player(where, guide.file.name) as live:
         replay = live.play(read_steps(guide).steps, PYTHON, "")
     first, second = [one for one in replay.played if one.step.form == "shell"]
     assert first.said == "none"

@@ -51,7 +51,7 @@ def played(
     guide = read_guide(tmp_path / name)
     steps = with_implied(guide, read_steps(guide))
     where = setting(root, folder, [])
-    with player(where, guide) as live:
+    with player(where, guide.file.name) as live:
         replay = live.play(steps, PYTHON, "")
         found = search(where, guide, steps, replay, "", live) if replay.first_break else None
     return replay, found, diff(guide, steps, found.found) if found and found.found else ""
