@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,6 +108,7 @@ def run_fleet(options: Options) -> int:
 def _plan(root: Path, options: Options) -> int:
     """Show what would be done; no machine is touched."""
     from dlmatrix.cli.output import say
+    from dlmatrix.fleet.ansible.lab import BASE
     from dlmatrix.fleet.site import make_order
 
     asked, names = _asked(options)
@@ -117,7 +120,11 @@ def _plan(root: Path, options: Options) -> int:
         say(f"{part.what}: {part.size / 1e6:,.1f} MB to {where} it (key {part.key[:12]})")
     # What a link of one gigabit carries in a second at best.
     say(f"at most {copies * size / 1e6:,.0f} MB to move: {copies * size / 118e6:,.0f} s or more at 1 Gbit/s")
-    say(f"then, on each machine, ended after {order.limit:g} s at the latest: {' '.join(order.command)}")
+    base = asked.shared or BASE
+    there = {"{python}": "python3", "{base}": base, "{folder}": f"{base}/runs/RUN/MACHINE"}
+    words = [re.sub(r"\{\w+\}", lambda found: there[found[0]], word) for word in order.command if word]
+    told = (word if word.startswith("~") else shlex.quote(word) for word in words)  # a shell leaves a quoted ~ as it is
+    say(f"then, on each machine, ended after {order.limit:g} s at the latest: {' '.join(told)}")
     return 0
 
 

@@ -56,6 +56,8 @@ def test_a_plan_tells_machines_and_bytes_and_leaves_no_run(
     said = capsys.readouterr().out
     assert "2 machines: n1, n2" in said
     assert "MB to each machine that lacks it" in said
+    assert "env -C ~/.cache/dlmatrix-fleet/parts/" in said, said
+    assert "{python}" not in said and "{folder}" not in said and "{base}" not in said
     assert runs(checkout) == []
 
 
