@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -57,7 +58,7 @@ def test_a_plan_tells_machines_and_bytes_and_leaves_no_run(
     assert "2 machines: n1, n2" in said
     assert "MB to each machine that lacks it" in said
     assert "env -C ~/.cache/dlmatrix-fleet/parts/" in said, said
-    assert "{python}" not in said and "{folder}" not in said and "{base}" not in said
+    assert not re.search(r"\{(python|folder|base)\}", said)
     assert runs(checkout) == []
 
 

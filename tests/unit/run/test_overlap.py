@@ -32,8 +32,6 @@ from dlmatrix.system.process import Say, ended_by_interrupts
 from tests.unit.documents import document
 from tests.unit.run.checks import OUTSIDE, check
 
-Script = Callable[..., Path]
-
 
 class Watched:
     """An engine whose runs are told from each other and held against the clock of none."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +16,6 @@ from dlmatrix.matrix.plan import Plan
 from dlmatrix.run.verdict import exit_code, read_document, verdict
 from tests.unit.documents import document
 from tests.unit.run.checks import check
-
-Script = Callable[..., Path]
 
 
 @pytest.mark.parametrize(
