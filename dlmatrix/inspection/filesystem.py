@@ -1,29 +1,15 @@
-"""A file system to look at without running it: a folder of this machine, or the tar stream of an image."""
+"""A file system to look at without running it: a folder of this machine, or the layers of an image."""
 
 from __future__ import annotations
 
 import posixpath
-import re
-import shutil
-import tarfile
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 from dlmatrix.inspection.elf import SharedObject, read_shared_object
+from dlmatrix.inspection.layer import Entry, Facts, libraries_named
 
-#: Text files that say something about libraries or about a framework's build.
-_TEXTS = re.compile(
-    r"/etc/ld\.so\.conf(\.d/[^/]+\.conf)?|.*/torch/version\.py|.*/platform/build_info\.py|.*\.dist-info/RECORD"
-)
-#: In a program's quotes, after the folders if there are any: what looks like a library, with its ending or
-#: without, or with one that is put in (an f-string's brace).
-_QUOTED = re.compile(rb"""["'/](lib[\w.+-]+|[\w.+-]+\.so(?:\.[\d.]+)?)["'{]""")
-#: A shared object by its name.
-OBJECT = re.compile(r"\.so(\.[0-9.]+)?$")
-_TEXT_LIMIT = 1 << 24
-_CHUNK = 1 << 20
 _LINK_LIMIT = 40
 
 
@@ -78,7 +64,7 @@ class Folder:
     def quoted(self, path: str) -> frozenset[str]:
         """Read a Python file's."""
         real = self.real(path)
-        return _quoted(self._at(real).read_bytes()) if real else frozenset()
+        return libraries_named(self._at(real).read_bytes()) if real else frozenset()
 
     def _at(self, path: str) -> Path:
         return self._root / path.lstrip("/")
@@ -88,64 +74,81 @@ class Folder:
         return str(at.readlink()) if at.is_symlink() else None
 
 
-class Archive:
-    """A tar stream, read once from front to back (``docker export``); nothing of it is kept but facts."""
+class Stacked:
+    """The file system that layers make, the lowest first: a later one's paths take the place of an earlier one's.
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._files: set[str] = set()
-        self._links: dict[str, str] = {}
-        self._objects: dict[str, SharedObject] = {}
-        self._texts: dict[str, str] = {}
-        self._quoted: dict[str, frozenset[str]] = {}
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=_CHUNK) as archive:
-            for member in archive:
-                self._take(archive, member)
+    Each layer names the folders that its files are in, as those of Docker, BuildKit and ``dlmatrix/layers/`` do.
+    """
 
-    def _take(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
-        path = posixpath.normpath("/" + member.name)
-        if member.issym():
-            self._links[path] = member.linkname
-        elif member.islnk():
-            self._links[path] = posixpath.normpath("/" + member.linkname)
-        elif member.isfile():
-            self._files.add(path)
-            content = archive.extractfile(member)
-            if content is None:
-                return
-            if _TEXTS.fullmatch(path):
-                self._texts[path] = content.read(_TEXT_LIMIT).decode("utf-8", "replace")
-            elif path.endswith(".py"):
-                self._quoted[path] = _quoted(content.read(_TEXT_LIMIT))
-            elif OBJECT.search(path):
-                with tempfile.TemporaryFile() as seekable:  # libraries are gigabytes: not in memory
-                    shutil.copyfileobj(content, seekable, _CHUNK)
-                    if found := read_shared_object(seekable):
-                        self._objects[path] = found
+    def __init__(self, layers: Iterable[Facts]) -> None:
+        #: each path: the layer that it is of, and what it is called there
+        self._at: dict[str, tuple[Facts, str]] = {}
+        for facts in layers:
+            self._put(facts)
+
+    def _put(self, facts: Facts) -> None:
+        places: dict[str, str] = {}  # of folders: their paths may lead through links of the layers below
+
+        def place(path: str) -> str:
+            folder, name = posixpath.split(path)
+            if folder not in places:
+                places[folder] = _follow(folder, self._link, lambda _: True) or folder
+            return posixpath.join(places[folder], name)
+
+        for path in map(place, facts.gone):
+            self._at.pop(path, None)
+            self._clear(path)
+        for path in facts.emptied:
+            self._clear(place(path))
+        for path, entry in facts.entries.items():
+            here = place(path)
+            if entry.kind != "d" and self._kind(here) == "d":
+                self._clear(here)
+            self._at[here] = facts, path
+
+    def _clear(self, folder: str) -> None:
+        below = folder.rstrip("/") + "/"
+        for path in [path for path in self._at if path.startswith(below)]:
+            del self._at[path]
 
     def files(self, below: str) -> Iterator[str]:
         """Every file and link under a folder, in order."""
         prefix = below.rstrip("/") + "/"
-        return iter(sorted(p for p in {*self._files, *self._links} if p.startswith(prefix)))
+        return iter(
+            sorted(path for path in self._at if path.startswith(prefix) and self._kind(path) in ("f", "l", "h"))
+        )
 
     def real(self, path: str) -> str | None:
-        """Follow links inside the archive."""
-        return _follow(path, self._links.get, self._files.__contains__)
+        """Follow links inside the image."""
+        return _follow(path, self._link, lambda path: self._kind(path) == "f")
 
     def shared_object(self, path: str) -> SharedObject | None:
-        """What was read in passing."""
-        return self._objects.get(self.real(path) or "")
+        """What was read of its layer."""
+        facts, there = self._read(path)
+        return facts.objects.get(there)
 
     def text(self, path: str) -> str:
-        """What was read in passing."""
-        return self._texts.get(self.real(path) or "", "")
+        """What was read of its layer."""
+        facts, there = self._read(path)
+        return facts.texts.get(there, "")
 
     def quoted(self, path: str) -> frozenset[str]:
-        """What was read in passing."""
-        return self._quoted.get(self.real(path) or "", frozenset())
+        """What was read of its layer."""
+        facts, there = self._read(path)
+        return facts.quoted.get(there, frozenset())
 
+    def _read(self, path: str) -> tuple[Facts, str]:
+        return self._at.get(self.real(path) or "", (Facts(), ""))
 
-def _quoted(program: bytes) -> frozenset[str]:
-    return frozenset(found.decode("ascii") for found in _QUOTED.findall(program))
+    def _entry(self, path: str) -> Entry:
+        facts, there = self._at.get(path, (None, ""))
+        return facts.entries[there] if facts else Entry("")
+
+    def _kind(self, path: str) -> str:
+        return self._entry(path).kind
+
+    def _link(self, path: str) -> str | None:
+        return self._entry(path).target or None
 
 
 def _follow(path: str, link: Callable[[str], str | None], is_file: Callable[[str], bool]) -> str | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from dlmatrix.inspection.elf import SharedObject
-from dlmatrix.inspection.filesystem import OBJECT, FileSystem
+from dlmatrix.inspection.filesystem import FileSystem
+from dlmatrix.inspection.layer import OBJECT
 
 #: Where ld.so looks last, on Debian and elsewhere (ld.so(8)).
 _DEFAULTS = ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib")

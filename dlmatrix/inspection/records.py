@@ -6,7 +6,7 @@ import csv
 import posixpath
 from dataclasses import dataclass
 
-from dlmatrix.inspection.filesystem import OBJECT
+from dlmatrix.inspection.layer import OBJECT
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import normal_name
 

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,24 @@ class Cache:
     def note(self, key: str, fact: Mapping[str, Any]) -> None:
         """Note something under a key."""
         self._write("facts", key, fact)
+
+    def looked(self, diff_id: str, made: str) -> dict[str, Any] | None:
+        """What was found in a layer by code with this digest (``made_by``); None where nothing readable was."""
+        name = diff_id.removeprefix("sha256:")
+        found = self._read("looked", name)
+        if found is None or found.pop("made", "") != made:
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(self._record("looked", name))
+        return found
+
+    def note_look(self, diff_id: str, made: str, found: Mapping[str, Any]) -> None:
+        """Note what was found in a layer, in the place of what other code found."""
+        self._write("looked", diff_id.removeprefix("sha256:"), {"made": made, **found})
+
+    def blobs(self) -> list[Path]:
+        """Every layer's file, those of bases too, by digest; nothing of them is looked into."""
+        return [*(self.folder / "blobs").glob("*"), *(self.folder / "bases").glob("*/blobs/sha256/*")]
 
     def find(self, key: str) -> Kept | None:
         """The layer of a key, its file there and as its digest says; None where it must be made."""
@@ -130,7 +148,7 @@ class Cache:
             except OSError:
                 return None
             before = _size(self.folder)
-            left = self.all()
+            left = list(found := self.all())
             total = sum({kept.blob.digest: kept.blob.size for kept in left}.values())
             while left and total > limit:
                 kept = left.pop(0)
@@ -141,9 +159,18 @@ class Cache:
             for file in (self.folder / "blobs").glob("*"):
                 if file.name not in wanted:
                     file.unlink(missing_ok=True)
+            self._forget(found, left)
             for folder in self.folder.glob("tmp-*"):
                 shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed: a living one holds the lock
             return before - _size(self.folder)
+
+    def _forget(self, before: Iterable[Kept], left: Sequence[Kept]) -> None:
+        """Remove what was found in layers that were here, and in others once it is unused for longer than all left."""
+        were, are = ({kept.blob.diff_id.removeprefix("sha256:") for kept in some} for some in (before, left))
+        for file in (self.folder / "looked").glob("*.json"):
+            unused = not left or file.stat().st_mtime < left[0].used
+            if file.stem not in are and (file.stem in were or unused):
+                file.unlink(missing_ok=True)
 
     def _kept(self, key: str) -> Kept:
         found = self._read("layers", key)

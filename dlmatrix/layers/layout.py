@@ -91,6 +91,16 @@ def sound_manifest(layout: Path) -> str:
         return ""
 
 
+def layer_files(layout: Path) -> list[tuple[str, Path]]:
+    """The layers of the one image of a layout, the lowest first: what each is unpacked (its diff id), and its file.
+
+    Raises OSError, ValueError, KeyError or TypeError for a layout that is not understood.
+    """
+    manifest, config = _read_base(layout)
+    files = (_blob(layout, layer["digest"]) for layer in manifest["layers"])
+    return list(zip(config["rootfs"]["diff_ids"], files, strict=True))
+
+
 def _matches(layout: Path, digest: str) -> bool:
     found = hashlib.sha256()
     with _blob(layout, digest).open("rb") as stream:

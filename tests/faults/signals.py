@@ -77,10 +77,12 @@ def stop(stage: Stage, phase: str, number: int) -> Run:
 
 
 def in_closure(stage: Stage) -> Run:
-    """Kill the look into an image that is read out of a container that never starts."""
-    run = stage.start("closure", FIRST, pause="dlmatrix.engines.docker.engine:image_place")
+    """Kill it when the engine has given the layers that nobody has read yet, and the first is about to be read."""
+    cache = stage.folder / "cache" / "layers"
+    shutil.rmtree(cache / "looked", ignore_errors=True)
+    run = stage.start("closure", FIRST, pause="dlmatrix.engines.docker.layers:read_layer")
     stage.moment()
-    assert stage.containers()
+    assert list(cache.glob("tmp-*/layout/index.json"))
     run.process.send_signal(_KILL)
     return run.finish()
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import docker
 import pytest
 
+from dlmatrix.engines.docker.engine import DockerEngine
+from dlmatrix.engines.docker.relay import reading
 from dlmatrix.engines.places import image_place
 from dlmatrix.inspection.closure import Closure, check_closure, site_packages
+from dlmatrix.inspection.layer import read_layer
 from dlmatrix.inspection.libraries import load_libraries
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import load_matrix
@@ -50,7 +54,8 @@ def closure_of(client: Any) -> Callable[..., Closure]:
         try:
             container.start()
             assert container.wait()["StatusCode"] == 0
-            place = image_place(plan, container.export(chunk_size=1 << 20), image.attrs["Config"]["Env"])
+            with reading(["docker", "export", container.id]) as stream:
+                place = image_place(plan, [read_layer(cast(BinaryIO, stream))], image.attrs["Config"]["Env"])
         finally:
             container.remove(force=True, v=True)
         build = load_compatibility(ROOT).build_of(plan.env)
@@ -64,6 +69,23 @@ def test_whole(closure_of: Callable[..., Closure], env: Env) -> None:
     closure = closure_of(env.name)
     assert closure.findings == ()
     assert set(closure.driver) <= {"libcuda.so.1"}
+
+
+@pytest.mark.parametrize("env", ENVS, ids=lambda e: e.name)
+def test_the_layers_say_what_the_whole_image_says(
+    engine: DockerEngine,
+    closure_of: Callable[..., Closure],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    env: Env,
+) -> None:
+    """Read for the first time, and as they were kept."""
+    whole, plan = closure_of(env.name), plan_of(ROOT, env.name)
+    monkeypatch.setenv("DLMATRIX_CACHE_DIR", str(tmp_path))
+    for _ in range(2):
+        place = engine.place(plan)
+        assert check_closure(place, env, load_libraries(), load_compatibility(ROOT).build_of(env), plan.lock) == whole
+        monkeypatch.setattr("dlmatrix.engines.docker.images.Images.layers", None)  # nobody asks the engine again
 
 
 @pytest.mark.parametrize("env", GPU, ids=lambda e: e.name)

@@ -26,6 +26,7 @@ from dlmatrix.engines.docker.bundled import load_bundled
 from dlmatrix.engines.docker.container import container_options, refuse_limits, said, with_processors
 from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
+from dlmatrix.engines.docker.layers import look_into
 from dlmatrix.engines.docker.recipe import build_command
 from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay
 from dlmatrix.engines.docker.socket import locked_out
@@ -202,14 +203,11 @@ class DockerEngine:
         return container, stream, gpus
 
     def place(self, plan: Plan) -> Place:
-        """The built image's file system, read from a container that never starts."""
+        """The built image's file system, as its layers make it."""
         with engine_errors():
             image = self.client.images.get(plan.env.tag)
-            with contextlib.ExitStack() as made:
-                with signals_held():
-                    container = self.client.containers.create(image.id, labels=labels())
-                    made.callback(_remove, container)
-                return image_place(plan, container.export(chunk_size=1 << 20), image.attrs["Config"]["Env"] or ())
+            layers = look_into(self.images, plan.env.tag, own_workshop().cache)
+        return image_place(plan, layers, image.attrs["Config"]["Env"] or ())
 
     def remove_leftovers(self, plan: Plan) -> None:
         """Remove what a killed run of this env left, from this checkout. Whoever calls this holds the env."""

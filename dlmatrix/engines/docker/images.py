@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import docker
 
@@ -26,6 +26,7 @@ from dlmatrix.engines.docker.relay import reading, run_docker
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, DlmatrixError, EngineError
 from dlmatrix.inspection.digests import Identity, Made
+from dlmatrix.layers.layout import layer_files
 from dlmatrix.matrix.plan import Limits
 from dlmatrix.system.process import Finished
 from dlmatrix.system.working import labels
@@ -145,8 +146,33 @@ class Images:
         if done.exit_code != 0:
             raise explain(done.said, ref, _either(Path(made.name)), done.exit_code)
 
+    def layers(self, ref: str, at_hand: Iterable[Path], folder: Path) -> Iterator[tuple[str, io.BufferedReader]]:
+        """The layers of an image: what each is unpacked (its diff id), and its file, which may be compressed.
+
+        Files that are at hand, named by their digests, are taken from there and do not travel; not so with a classic
+        store, which writes an image whole. What else there is in it may come along, under digests that are no layer's.
+        """
+        if not self.containerd:
+            with self.saved([ref]) as tar:
+                for member in tar:
+                    if content := tar.extractfile(member):
+                        yield f"sha256:{member.name.rpartition('/')[2]}", cast(io.BufferedReader, content)
+            return
+        blobs = folder / "layout" / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        for file in at_hand:
+            with contextlib.suppress(OSError):  # two bases may share one; else it travels
+                os.link(file, blobs / file.name)
+        self.base_layout(ref, folder / "layout")
+        for diff_id, file in layer_files(folder / "layout"):
+            with file.open("rb") as stream:
+                yield diff_id, stream
+
     def base_layout(self, ref: str, folder: Path) -> None:
-        """Write an image, its layers as the engine has them, as an OCI layout; one that is not there is pulled."""
+        """Write an image, its layers as the engine has them, as an OCI layout; one that is not there is pulled.
+
+        A layer whose file is in the layout already is not written again.
+        """
         if not self.containerd:
             self._saved(ref, folder)
             return

@@ -16,7 +16,8 @@ from elftools.elf.elffile import ELFFile
 from dlmatrix.errors import ConfigError
 from dlmatrix.inspection.closure import Closure, check_closure, describe, site_packages
 from dlmatrix.inspection.elf import read_shared_object
-from dlmatrix.inspection.filesystem import Archive, FileSystem, Folder
+from dlmatrix.inspection.filesystem import FileSystem, Folder, Stacked
+from dlmatrix.inspection.layer import read_layer
 from dlmatrix.inspection.libraries import load_libraries
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.compatibility import load_compatibility
@@ -92,7 +93,7 @@ def as_archive(root: Path) -> FileSystem:
     with tarfile.open(fileobj=stream, mode="w") as archive:
         archive.add(root, arcname=".")
     stream.seek(0)
-    return Archive(stream)
+    return Stacked([read_layer(stream)])
 
 
 @pytest.fixture

@@ -86,6 +86,25 @@ def test_a_note_that_was_exchanged_is_none(cache: Cache) -> None:
     assert cache.fact("a") is None
 
 
+def test_what_was_found_in_a_layer_is_known_to_the_code_that_found_it_and_goes_with_the_layer(cache: Cache) -> None:
+    old, new = (keep(cache, key, key.encode()) for key in ("old", "new"))
+    for number, key in enumerate(("old", "new")):
+        os.utime(cache.folder / "layers" / f"{key}.json", (number + 2, number + 2))
+    looks = {"old": old.blob.diff_id, "new": new.blob.diff_id, "base": "sha256:base", "gone": "sha256:gone"}
+    for name, diff_id in looks.items():
+        cache.note_look(diff_id, "code", {"found": name})
+    assert cache.looked("sha256:base", "other code") is None
+    os.utime(cache.folder / "looked" / "gone.json", (1, 1))
+
+    def known() -> set[str]:
+        return {name for name, diff_id in looks.items() if cache.looked(diff_id, "code") == {"found": name}}
+
+    cache.prune(new.blob.size)
+    assert known() == {"new", "base"}
+    cache.prune(0)
+    assert known() == set()
+
+
 def test_the_longest_unused_goes_first_and_what_a_killed_run_left_goes_too(cache: Cache) -> None:
     for number, key in enumerate(("old", "new")):
         keep(cache, key, key.encode())
