@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ VERDICTS: Mapping[str, str] = {
     "not judged": "skipped",
     "could not look": "skipped",
 }
+#: Digits that an integer may have; of memory in bytes, or of 64 bits, there are twenty.
+_DIGITS = 40
 _SCHEMAS = {RUN: "result.schema.json", REPLAY: "replay.schema.json"}
 #: Bytes that a report may have; the largest seen, of nineteen envs, has three million.
 _LARGEST = 200_000_000
@@ -67,7 +70,7 @@ def read_result(path: Path, kinds: Collection[str] = (RUN,)) -> Result:
         raise UsageError(what, _NAME)
     try:
         text = _text(file)
-        data = json.loads(text, parse_constant=_no_number)
+        data = parsed(text)
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
     kind = _kind(data)
@@ -91,9 +94,28 @@ def wrong_in(data: Any, schema: Mapping[str, Any]) -> jsonschema.ValidationError
     return found
 
 
+def parsed(text: str | bytes) -> Any:
+    """What JSON of somebody else's says. Raises ValueError for a number that no figure can be made of.
+
+    NaN and Infinity are no JSON, 1e999 is infinite, and of an integer of hundreds of digits no float can be made.
+    """
+    return json.loads(text, parse_constant=_no_number, parse_float=_finite, parse_int=_whole)
+
+
 def _no_number(word: str) -> None:
-    """NaN and Infinity are no JSON, and no figure that anything can be made of."""
     raise ValueError(f"{word} is no number")
+
+
+def _finite(word: str) -> float:
+    if not math.isfinite(value := float(word)):
+        raise ValueError(f"{word[:_DIGITS]} is no number")
+    return value
+
+
+def _whole(word: str) -> int:
+    if len(word) > _DIGITS:
+        raise ValueError(f"{word[:_DIGITS]}… is a number of {len(word)} digits")
+    return int(word)
 
 
 def _text(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,8 @@ LOG = "log"
 NAMES = {"result.json", "report.html", "document.json", LOG}
 #: Bytes that one of them may have.
 _LARGEST = 200_000_000
+#: More attempts, or seconds, than any machine has; and the largest exit code.
+_MOST, _BYTE = 1 << 31, 255
 #: Bytes of a log's end in which the reason is looked for.
 _TAIL = 20_000
 
@@ -57,10 +60,10 @@ def settle(run: Path, row: Row, ended: Mapping[str, Any]) -> Row:
     name: sha256). What arrived torn stays aside, and leaves what was there before as it was.
     """
     arrived = incoming(run, row.name)
-    told = ended.get("attempt")
-    attempt = told if isinstance(told, int) else row.attempts
+    attempt = count(ended.get("attempt"), row.attempts)
     row = replace(row, seconds=_number(ended.get("seconds")), attempts=attempt)
-    if torn := next(_torn(arrived, ended.get("files") or {}), ""):
+    files = ended.get("files") or {}
+    if torn := next(_torn(arrived, files if isinstance(files, dict) else {"what it wrote": files}), ""):
         return row.at("not-home", "torn", said=torn)
     row = replace(row, seen=attempt)
     try:
@@ -76,7 +79,7 @@ def settle(run: Path, row: Row, ended: Mapping[str, Any]) -> Row:
 
 
 def _judged(arrived: Path, row: Row, ended: Mapping[str, Any]) -> Row:
-    code = ended.get("exit_code")
+    code = _exit_code(ended.get("exit_code"))
     if ended.get("timed_out"):
         return row.at("hung", step="ended")
     if (arrived / DOCUMENT).is_file():
@@ -93,7 +96,7 @@ def _judged(arrived: Path, row: Row, ended: Mapping[str, Any]) -> Row:
         return told.at("failed", said=reason, code=_code(code))
     if "error" in outcomes:
         # What befell the run tells nothing of the machine's fitness, and may be mended.
-        befell = cause_of_code(code) if isinstance(code, int) else None
+        befell = cause_of_code(code) if code is not None else None
         return (
             told.at(befell.state, befell.id, said=reason) if befell else told.at("error", said=reason, code=_code(code))
         )
@@ -102,14 +105,14 @@ def _judged(arrived: Path, row: Row, ended: Mapping[str, Any]) -> Row:
     return told.at("skipped" if "skipped" in outcomes else "passed", said=reason)
 
 
-def _without_result(arrived: Path, row: Row, code: Any) -> Row:
+def _without_result(arrived: Path, row: Row, code: int | None) -> Row:
     last = told_by(arrived / LOG)[-_TAIL:]
     lines = [line for line in last.splitlines() if line.strip()]
     said = next((line for line in reversed(lines) if line.startswith(("dlmatrix: ", "smoke: "))), "".join(lines[-1:]))
-    cause = (cause_of_code(code) if isinstance(code, int) else None) or cause_of(last, "unfit")
+    cause = (cause_of_code(code) if code is not None else None) or cause_of(last, "unfit")
     if cause:
         return row.at(cause.state, cause.id, said=said)
-    how = f"killed by signal {-code}" if isinstance(code, int) and code < 0 else f"exit code {code}"
+    how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     return row.at("error", "no-result", said=f"{how}: {said}" if said else how)
 
 
@@ -117,7 +120,7 @@ def _torn(arrived: Path, files: Mapping[str, Any]) -> Iterator[str]:
     """What is missing, or is not what was written there."""
     for name, wanted in files.items():
         place = arrived / name
-        if place.parent != arrived or not place.is_file():
+        if place.parent != arrived or not os.path.isfile(place):  # a name may be too long for any file
             yield f"{name} did not arrive"
         elif sha256(place) != wanted:
             yield f"{name} is not what was written there"
@@ -132,10 +135,20 @@ def read_end(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def count(value: Any, otherwise: int) -> int:
+    """A number of attempts that a machine tells; ``otherwise`` where it is none."""
+    return value if type(value) is int and 0 <= value <= _MOST else otherwise
+
+
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None
+    return float(value) if type(value) in (int, float) and 0 <= value <= _MOST else None
 
 
-def _code(value: Any) -> int | None:
+def _exit_code(value: Any) -> int | None:
+    """How a process ended: its exit code, or the signal that killed it, negated; None where it is neither."""
+    return value if type(value) is int and -_BYTE <= value <= _BYTE else None
+
+
+def _code(value: int | None) -> int:
     """The exit code of a run that went wrong: 1 where it says none."""
-    return value if isinstance(value, int) and value > 0 else 1
+    return value if value is not None and value > 0 else 1

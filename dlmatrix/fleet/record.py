@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix import __version__
+from dlmatrix.document.result import parsed
 from dlmatrix.errors import BusyError, ReportError, UsageError
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import causes, states
@@ -76,7 +77,7 @@ def read(folder: Path) -> Fleet:
     if not file.is_file():
         raise _none(folder)
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = parsed(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{file}: is not JSON: {error}", _AGAIN) from None
     schema = json.loads(Path(__file__).with_name("fleet.schema.json").read_text(encoding="utf-8"))
@@ -84,7 +85,8 @@ def read(folder: Path) -> Fleet:
         raise ReportError(f"{file}: {wrong}", _AGAIN)
     for machine in data["machines"]:
         if machine["state"] not in states() or machine.get("cause", "") not in {"", *causes()}:
-            raise ReportError(f"{file}: {machine['name']}: {machine['state']} is no state of this version", _AGAIN)
+            what = f"{machine['name'][:80]}: {machine['state'][:80]} is no state of this version"
+            raise ReportError(f"{file}: {what}", _AGAIN)
     known = {one.name for one in fields(Fleet)}
     own = {key: _frozen(value) for key, value in data.items() if key in known - {"machines"}}
     return Fleet(machines=tuple(_row(machine) for machine in data["machines"]), **own)

@@ -105,6 +105,11 @@ def filled(text: str, machine: str, run: str) -> str:
 
 def folder_name(machine: str) -> str:
     """The folder of a machine in ``hosts/``: its name; what no file name takes is escaped as in a URL."""
-    text = re.sub(r"[^\w.-]", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), machine, flags=re.A)
+    text = re.sub(r"[^\w.-]", _escaped, machine, flags=re.A)
     text = f"%2E{text[1:]}" if text.startswith(".") else text
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}{hashlib.sha256(machine.encode()).hexdigest()[:12]}"
+    digest = hashlib.sha256(machine.encode("utf-8", "surrogatepass")).hexdigest()
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}{digest[:12]}"
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in sign[0].encode("utf-8", "surrogatepass"))

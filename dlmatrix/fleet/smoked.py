@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix import __version__
-from dlmatrix.document.result import FILE, SCHEMA_VERSION, wrong_in
+from dlmatrix.document.result import FILE, SCHEMA_VERSION, parsed, wrong_in
 from dlmatrix.errors import ReportError
 from dlmatrix.fleet.row import Row
 from dlmatrix.run.verdict import read_schema, verdict
@@ -31,7 +31,7 @@ def write_result(folder: Path, row: Row, code: Any) -> None:
     try:
         if file.stat().st_size > LARGEST:
             raise ValueError(f"more than {LARGEST >> 20} MiB")
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = parsed(file.read_bytes())
         wrong = wrong_in(document, read_schema(find_root()))
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{DOCUMENT}: is no document of smoke: {error}", "see its log") from None

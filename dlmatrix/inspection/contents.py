@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlmatrix.document.check import Outcome, check_entry
+from dlmatrix.errors import ContractError
 from dlmatrix.matrix.model import Site
 from dlmatrix.system.words import listed
 
 #: How GNU find is to print each file; ``parse_listing`` reads it.
 LISTING = ("/", "-xdev", "-printf", r"%y %m %U %G %s %i %p\0")
+_LISTED = re.compile(r"(.) ([0-7]{1,5}) (\d{1,10}) (\d{1,10}) (\d{1,20}) (\d{1,20}) (.*)", re.DOTALL | re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 #: Where docker/Dockerfile puts an image's own files: venv, checks, and for a gpu env the loader's cache.
 DECLARED = re.compile(r"/opt/venv(/.*)?|/srv/smoke(/.*)?|/etc/ld\.so\.cache|/etc/ld\.so\.conf\.d/nvidia-wheels\.conf")
 #: How GNU grep is to search the text files that no Debian package brings, for the patterns on its standard input.
@@ -69,10 +72,13 @@ class Contents:
 
 
 def parse_listing(listing: bytes) -> dict[str, Entry]:
-    """What ``find`` printed."""
+    """What ``find`` printed. Raises ContractError where it is nothing that find prints: the image has its own."""
     files = {}
     for line in listing.decode("utf-8", "surrogateescape").split("\0")[:-1]:
-        kind, mode, uid, gid, size, inode, path = line.split(" ", 6)
+        if not (found := _LISTED.fullmatch(line)):
+            what = f"the image's find printed {line[:80]!r}, which is no entry of a listing"
+            raise ContractError(what, "see what find is in it: nothing of its contents is known")
+        kind, mode, uid, gid, size, inode, path = found.groups()
         files[path] = Entry(kind=kind, mode=int(mode, 8), owner=f"{uid}:{gid}", size=int(size), inode=int(inode))
     return files
 
@@ -91,12 +97,14 @@ def brought(paths: Iterable[str], sums: bytes, records: bytes) -> frozenset[str]
     found = {}
     for line in sums.decode("utf-8", "replace").splitlines():
         digest, _, path = line.partition("  ")
+        if not _SHA256.fullmatch(digest):  # of a name with a line's end in it, or of another program
+            continue
         found[path] = base64.urlsafe_b64encode(bytes.fromhex(digest)).rstrip(b"=").decode()
     listed = set(records.decode("utf-8", "replace").splitlines())
     return frozenset(
         path
         for path in paths
-        if any(line.startswith(f"{in_site_packages(path)},sha256={found.get(path)},") for line in listed)
+        if path in found and any(line.startswith(f"{in_site_packages(path)},sha256={found[path]},") for line in listed)
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.matrix.tables import mapping
 from dlmatrix.system.files import replace
 from dlmatrix.system.toml import Table, read_toml
 
@@ -128,15 +129,17 @@ def write_records(root: Path, records: Mapping[str, Record]) -> Path:
 
 
 def _record(file: Path, env: str, data: Any) -> Record:
-    top = Table(file, f"{env}.", data if isinstance(data, dict) else {})
+    if not isinstance(data, dict):
+        Table(file, "", {}).fail(env, "must be a table", "correct it")
+    top = Table(file, f"{env}.", data)
     made = Table(file, f"{env}.made-with.", top.take("made-with", dict))
-    inputs = top.take("inputs", dict)
+    inputs = mapping(top, "inputs")
     record = Record(
         identity=Identity(
             manifest=top.take("manifest", str, ""), config=top.take("config", str, ""), layers=top.strings("layers")
         ),
         made=Made(**{key: made.take(key, str) for key in Made.__dataclass_fields__}),
-        inputs={key: str(value) for key, value in inputs.items()},
+        inputs=inputs,
     )
     made.done()
     top.done()

@@ -22,6 +22,8 @@ from dlmatrix.system.state import state_dir
 from dlmatrix.system.working import scratch
 
 _STATUS, _BUNDLE = "/var/lib/dpkg/status", "/etc/ssl/certs/ca-certificates.crt"
+#: The keys of a check's entry.
+_ENTRY = check_entry("", "", Outcome.PASSED, "", kind="", found=None).keys()
 _OUTCOMES = {digests.SAME: Outcome.PASSED, digests.DIFFERS: Outcome.FAILED}
 
 
@@ -54,7 +56,9 @@ def examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str
     try:
         known = json.loads(file.read_text(encoding="utf-8"))
         found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        if not (isinstance(found.sbom, str) and all(check.keys() == _ENTRY for check in found.checks)):
+            raise ValueError(file.name)
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         found = _examine(images, site, plan, base, image)
         replace(file, json.dumps({"checks": found.checks, "sbom": found.sbom}).encode())
     return Examined(checks=(*found.checks, _recorded(images, plan, base, image)), sbom=found.sbom)

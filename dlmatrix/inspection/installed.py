@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from dlmatrix.layers.record import record_rows
 from dlmatrix.matrix.model import Lock, normal_name
+
+#: Characters of a path that are told.
+_TOLD = 240
 
 
 def changed(site_packages: Path, lock: Lock) -> str:
@@ -31,16 +34,19 @@ def _title(folder: Path) -> tuple[str, str]:
 
 def _gone(folder: Path) -> Iterator[str]:
     try:
-        rows = list(csv.reader((folder / "RECORD").read_text(encoding="utf-8").splitlines()))
+        rows = record_rows((folder / "RECORD").read_text(encoding="utf-8"))
     except OSError:
         yield f"{folder.name} has no RECORD"
         return
+    except ValueError:
+        yield f"{folder.name} has a RECORD that is none"
+        return
     for path, _digest, size in (row for row in rows if len(row) == 3):
         try:
-            there = (folder.parent / path).stat().st_size
-        except OSError:
-            yield f"{path} is gone"
+            there = str((folder.parent / path).stat().st_size)
+        except (OSError, ValueError):  # of a path that none can be
+            yield f"{path[:_TOLD]} is gone"
             return
-        if size and there != int(size):
-            yield f"{path} has {there} bytes instead of {size}"
+        if size and there != size:
+            yield f"{path[:_TOLD]} has {there} bytes instead of {size[:_TOLD]}"
             return

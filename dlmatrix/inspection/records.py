@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import posixpath
 from dataclasses import dataclass
 
 from dlmatrix.inspection.layer import OBJECT
 from dlmatrix.inspection.loader import Place
+from dlmatrix.layers.record import record_rows
 from dlmatrix.matrix.model import normal_name
 
 
@@ -35,7 +35,10 @@ def recorded_objects(place: Place) -> dict[str, Distribution]:
         if name == "RECORD" and folder.endswith(".dist-info"):
             title, _, version = posixpath.basename(folder).removesuffix(".dist-info").partition("-")
             owner = Distribution(name=normal_name(title), version=version)
-            rows = csv.reader(place.filesystem.text(file).splitlines())
-            paths = (posixpath.normpath(posixpath.join(folder, "..", row[0])) for row in rows if row)
+            try:
+                rows = record_rows(place.filesystem.text(file))
+            except ValueError:  # no list, and so nothing that it is known to have brought
+                continue
+            paths = (posixpath.normpath(posixpath.join(folder, "..", row[0])) for row in rows)
             found.update({path: owner for path in paths if OBJECT.search(path)})
     return found

@@ -7,7 +7,6 @@ lies in the environment. Everything is read here as it is to be in an image: bel
 from __future__ import annotations
 
 import base64
-import csv
 import functools
 import hashlib
 import os
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlmatrix.errors import BuildError
+from dlmatrix.layers.record import record_rows
 
 #: Where an env lies in its image.
 PREFIX = "opt/venv"
@@ -24,6 +24,7 @@ PREFIX = "opt/venv"
 _PROGRAM = b"/opt/venv/bin/python"
 #: uv notes here when it first saw a wheel that came from a folder.
 _NOTES = "uv_cache.json"
+_REPORT = "the wheel is broken, or means harm: tell whoever made it, and lock another version"
 #: Held by uv while it installs.
 _LOCK = ".lock"
 
@@ -58,7 +59,8 @@ def take_apart(venv: Path, before: frozenset[str], python: str) -> dict[str, Ins
     """The distributions of an environment, by the names of their .dist-info folders.
 
     ``before`` is what was in it when it was empty; ``python`` (X.Y) is the image's. Raises BuildError for a file that
-    no distribution is known to have brought: an image without it would be another than uv installs.
+    no distribution is known to have brought: an image without it would be another than uv installs; and for a RECORD
+    that is none, or names a file outside of the environment, which is this machine's and nobody's to have in an image.
     """
     (packages,) = venv.glob("lib/python*/site-packages")
     here = packages.parent.name
@@ -70,7 +72,7 @@ def take_apart(venv: Path, before: frozenset[str], python: str) -> dict[str, Ins
     for info in sorted(packages.glob("*.dist-info")):
         name = info.name.removesuffix(".dist-info").rpartition("-")[0]
         roots[name] = (info / "METADATA").resolve().parents[1]
-        claimed[name] = dict(_claimed(venv, info))
+        claimed[name] = {path: digest for path, digest in _claimed(venv, info) if path not in before}
         left -= claimed[name].keys()
     for path in sorted(left):
         target = os.path.realpath(venv / path)
@@ -118,10 +120,17 @@ def all_files(folder: Path) -> Iterator[str]:
 
 def _claimed(venv: Path, info: Path) -> Iterator[tuple[str, str]]:
     packages = os.path.relpath(info.parent, venv)
-    with (info / "RECORD").open(encoding="utf-8", newline="") as stream:
-        for row in csv.reader(stream):
-            path = os.path.normpath(os.path.join(packages, row[0]))
-            yield os.path.relpath(path, venv) if os.path.isabs(path) else path, row[1] if len(row) > 1 else ""
+    try:
+        rows = record_rows((info / "RECORD").read_bytes().decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BuildError(f"{info.name}: its RECORD cannot be read: {error}", _REPORT) from None
+    for row in rows:
+        path = os.path.normpath(os.path.join(packages, row[0]))
+        path = os.path.relpath(path, venv) if os.path.isabs(path) else path
+        if path.partition("/")[0] == os.pardir or "\0" in path:
+            what = f"{info.name}: its RECORD names {row[0][:200]!r}, which is not in the environment"
+            raise BuildError(what, _REPORT)
+        yield path, row[1] if len(row) > 1 else ""
 
 
 def _source(venv: str, path: str, packages: str, root: str) -> str:
@@ -178,7 +187,7 @@ def _with_record(files: list[File], here: str, there: str) -> Iterator[File]:
             continue
         lines = []
         for line in file.read().decode().splitlines(keepends=True):
-            path = next(csv.reader([line]))[0]
+            path = next(iter(record_rows(line)), [""])[0]
             if path.endswith(f".dist-info/{_NOTES}"):
                 continue
             if path in scripts:

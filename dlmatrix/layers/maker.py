@@ -10,7 +10,7 @@ from pathlib import Path
 #: How much zstd tries.
 LEVEL = 3
 #: The modules that decide what is in a layer, and in which bytes; and how an image is put together of them.
-_LAYERS, _IMAGES = ("archive.py", "bytecode.py", "installed.py"), ("layout.py",)
+_LAYERS, _IMAGES = ("archive.py", "bytecode.py", "installed.py", "record.py"), ("layout.py",)
 
 
 @functools.cache

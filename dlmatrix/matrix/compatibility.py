@@ -133,12 +133,23 @@ def load_compatibility(root: Path) -> Compatibility:
         ),
         cudnn_capability={version(top, k, k): v for k, v in _versions_of(top, "cudnn-capability").items()},
         integrated=versions(top, "integrated"),
-        gpu_names=_versions_of(top, "gpu-names"),
+        gpu_names=_gpu_names(top),
         builds=tuple(_build(row) for row in rows(top, "build")),
         pythons=tuple(_python(row) for row in rows(top, "python")),
     )
     top.done()
     return table
+
+
+def _gpu_names(top: Table) -> dict[str, Version]:
+    """The capability of each GPU, by a regular expression of its product names."""
+    found = _versions_of(top, "gpu-names")
+    for pattern in found:
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            top.fail(f"gpu-names.{pattern}", f"is no regular expression: {error}", "correct it")
+    return found
 
 
 def _versions_of(top: Table, key: str) -> dict[str, Version]:

@@ -17,6 +17,8 @@ from dlmatrix.system.toml import Table, read_toml
 SERIES = ("torch", "tf2", "tf1", "tf1-compat")
 VARIANTS = ("cpu", "gpu")
 _UTC_TIME = "%Y-%m-%dT%H:%M:%SZ"
+#: Megabytes that no image has.
+_MOST_MB = 1_000_000
 #: Files in envs/ that describe no framework version.
 _OTHER_FILES = ("bases.toml", "compatibility.toml", "digests.toml")
 
@@ -171,7 +173,7 @@ def _load_cell(table: Table, **common: str) -> Env:
         constraints=table.strings("constraints", ()) if possible else (),
         build_requirements=table.strings("build-requirements", ()) if possible else (),
         wheels=_load_wheels(table) if possible else (),
-        size_budget_mb=table.take("size-budget-mb", int) if possible else 0,
+        size_budget_mb=_budget(table) if possible else 0,
         status=status,
         reason=reason,
         file=table.file,
@@ -182,6 +184,13 @@ def _load_cell(table: Table, **common: str) -> Env:
             "requirements", f"the first must pin the framework to {env.version}", f"write it like torch=={env.version}"
         )
     return env
+
+
+def _budget(table: Table) -> int:
+    budget = int(table.take("size-budget-mb", int))
+    if not 0 < budget < _MOST_MB:
+        table.fail("size-budget-mb", f"{budget} is no size of an image", f"write it from 1 to {_MOST_MB - 1}")
+    return budget
 
 
 def _is_utc_time(text: str) -> bool:
@@ -212,13 +221,17 @@ def _load_bases(file: Path) -> tuple[Base, ...]:
     top = Table(file, "", read_toml(file))
     pythons = top.take("python", dict)
     top.done()
+    if not pythons:
+        top.fail("python", "has no base", "restore it from git")
     return tuple(_load_base(file, python, data) for python, data in pythons.items())
 
 
 def _load_base(file: Path, python: str, data: Any) -> Base:
     where = f'python."{python}".'
     if not isinstance(data, dict):
-        raise ConfigError(f"{file}: {where[:-1]}: must be a table", "correct it")
+        Table(file, "", {}).fail(where[:-1], "must be a table", "correct it")
+    if not re.fullmatch(r"3\.\d{1,3}", python):
+        Table(file, "", {}).fail(where[:-1], f"{python!r} is no Python", "write it like 3.11")
     table = Table(file, where, data)
     image = table.take("image", str)
     if not re.fullmatch(r"[a-z0-9./_-]+@sha256:[0-9a-f]{64}", image):

@@ -19,15 +19,22 @@ from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Site
 from dlmatrix.system.checkout import bundled, find_root
-from dlmatrix.system.toml import read_toml
+from dlmatrix.system.toml import UNSHOWN, read_toml
 
 #: What uv is told that leads it nowhere else.
 _KEPT = ("UV_CACHE_DIR", "UV_OFFLINE", "UV_HTTP_RETRIES", "UV_HTTP_TIMEOUT", "UV_HTTP_CONNECT_TIMEOUT")
+#: What is read of pip's and uv's files, of which sections, and of which variables.
+_READ = {"index-url", "extra-index-url", "find-links", "url", "cert"}
+_SECTIONS = ("global", "install")
+_VARIABLES = {"UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS"}
+_VARIABLES |= {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "SSL_CERT_FILE"}
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 def read_site(environ: Mapping[str, str]) -> Site:
     """Collect the settings; what uv is told goes before what pip is told, the environment before files."""
+    for name in _VARIABLES & environ.keys():
+        _check_texts(name, environ[name].split())
     home = Path(environ.get("HOME", "/"))
     uv, pip = _uv_settings(environ, home), _pip_settings(environ, home)
     index = (
@@ -42,7 +49,7 @@ def read_site(environ: Mapping[str, str]) -> Site:
     links = environ.get("UV_FIND_LINKS", "").replace(",", " ") or uv.get("find-links") or pip.get("find-links")
     bundle = environ.get("SSL_CERT_FILE") or pip.get("cert")
     return Site(
-        find_links=tuple(folder for folder in (*_bundled(), *map(_folder, _words(links))) if folder.is_dir()),
+        find_links=tuple(folder for folder in (*_bundled(), *map(_folder, _words(links))) if os.path.isdir(folder)),
         index=next(_remote(index), None),
         extra_indexes=tuple(_remote(extra)),
         ca_bundle=Path(bundle) if bundle and Path(bundle).is_file() else None,
@@ -120,11 +127,28 @@ def _uv_file(file: Path) -> dict[str, Any]:
     if not (isinstance(pip, dict) and isinstance(indexes, list) and all(isinstance(i, dict) for i in indexes)):
         # What is there instead is not shown: an address may hold a password.
         raise ConfigError(f"{file}: pip must be a table and index an array of tables", "correct it")
+    for table, where in ((data, ""), (pip, "pip."), *((index, f"index[{n}].") for n, index in enumerate(indexes, 1))):
+        for key in _READ & table.keys():
+            _check_texts(f"{file}: {where}{key}", table[key])
+        if not isinstance(table.get("default", False), bool):
+            raise ConfigError(f"{file}: {where}default must be true or false", "correct it")
     listed = {
         "index-url": [index.get("url") for index in indexes if index.get("default")],
         "extra-index-url": [index.get("url") for index in indexes if not index.get("default")],
     }
     return pip | data | {key: urls for key, urls in listed.items() if urls}
+
+
+def _check_texts(where: str, value: Any) -> None:
+    """Refuse what is no text, or no one-line text: it would be something else in a uv.toml, and on a terminal.
+
+    What is there is not shown: an address may hold a password.
+    """
+    texts = value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{where} must be a text, or an array of texts", "correct it")
+    if any(UNSHOWN.search(text) for text in texts):
+        raise ConfigError(f"{where} holds a sign that cannot be shown", "take it out")
 
 
 def _pip_settings(environ: Mapping[str, str], home: Path) -> dict[str, str]:
@@ -146,13 +170,17 @@ def _pip_settings(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     for file in [] if told == os.devnull else [*files, *([Path(told)] if told else [])]:
         try:
             parser.read(file, encoding="utf-8")
+            for section in filter(parser.has_section, _SECTIONS):
+                for key, value in parser.items(section):
+                    if key.replace("_", "-") in _READ:
+                        _check_texts(f"{file}: {section}.{key}", value.split())
         except (configparser.Error, UnicodeDecodeError) as error:
             # Its own text quotes the line, which may hold a password.
             raise ConfigError(
                 f"{file}: pip could not read this ({type(error).__name__})", "correct it: pip config debug"
             ) from None
     settings: dict[str, str] = {}
-    for section in ("global", "install"):
+    for section in _SECTIONS:
         if parser.has_section(section):
             settings |= {key.replace("_", "-"): value for key, value in parser.items(section)}
     named = {

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
-from dlmatrix.errors import ConfigError
 from dlmatrix.system.toml import Table
 
 
@@ -26,6 +25,7 @@ def mapping(top: Table, key: str) -> dict[str, str]:
     for name, value in table.items():
         if not isinstance(value, str):
             top.fail(f"{key}.{name}", f"must be a string, not {value!r}", "put it in quotes")
+        top.plain(f"{key}.{name}", [name, value])
     return dict(table)
 
 
@@ -46,5 +46,5 @@ def version(row: Table, key: str, value: str) -> Version:
     """One version. Raises ConfigError naming the key."""
     try:
         return Version(value)
-    except InvalidVersion:
-        raise ConfigError(f"{row.file}: {row.path}{key}: {value!r} is no version", "correct it") from None
+    except ValueError:  # an InvalidVersion, or of thousands of digits
+        row.fail(key, f"{value!r} is no version", "correct it")

@@ -10,7 +10,7 @@ from typing import Any
 
 from dlmatrix.document.check import Outcome
 from dlmatrix.document.fitness import ON_CPU
-from dlmatrix.document.result import wrong_in
+from dlmatrix.document.result import parsed, wrong_in
 from dlmatrix.engines.protocol import Completed
 from dlmatrix.errors import EXIT_SKIPPED, ContractError, DiskFullError, DlmatrixError, HangError, KilledError
 from dlmatrix.matrix.plan import Plan
@@ -75,7 +75,7 @@ def read_document(plan: Plan, completed: Completed) -> dict[str, Any]:
     if len(completed.stdout) > DOCUMENT:
         raise ContractError(f"{name}: more than {DOCUMENT >> 20} MiB came out", "see its log in the report")
     try:
-        document = json.loads(completed.stdout)
+        document = parsed(completed.stdout)
         wrong = wrong_in(document, read_schema(plan.root))
     except (ValueError, RecursionError) as error:
         raise ContractError(f"{name}: what came out is not JSON: {error}", "see its log in the report") from None

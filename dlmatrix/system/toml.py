@@ -6,7 +6,7 @@ import difflib
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from dlmatrix.errors import ConfigError
 
@@ -16,16 +16,28 @@ else:
     import tomli as tomllib
 
 
+#: Bytes that a file may have; the largest of this project has 60,000.
+_LARGEST = 10_000_000
+#: Characters of a key, or of what is wrong with it, that are told: a value may have millions.
+_TOLD = 300
+
+
 def read_toml(file: Path) -> dict[str, Any]:
-    """Parse a TOML file; ConfigError for one that is missing or broken."""
+    """Parse a TOML file; ConfigError for one that is missing, broken or endless."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open("rb") as stream:
+            data = stream.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ConfigError(f"{file}: has more than {_LARGEST / 1e6:.0f} MB", "see what is in it: it is no such file")
+        return tomllib.loads(data.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file", "restore it from git") from None
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}", "restore it from git") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}", "correct the file") from None
+    except ValueError as error:  # also of bytes that are no text, and of a number of thousands of digits
+        raise ConfigError(f"{file}: not valid TOML: {_brief(str(error))}", "correct the file") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: not valid TOML: it has no end of levels", "correct the file") from None
 
 
 class Table:
@@ -44,8 +56,10 @@ class Table:
             return default
         value = self._data.pop(key)
         if type(value) is not kind:
-            self.fail(key, f"must be a {_TOML_NAMES[kind]}, not {value!r}", "correct it")
-        self._plain(key, value)
+            self.fail(key, f"must be a {_TOML_NAMES[kind]}, not {_repr(value)}", "correct it")
+        if isinstance(value, int) and abs(value) >= 1 << 63:
+            self.fail(key, "is a number of more digits than TOML has", "correct it")
+        self.plain(key, value)
         return value
 
     def strings(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
@@ -55,10 +69,10 @@ class Table:
             self.fail(key, "must be an array of strings", "correct it")
         return tuple(values)
 
-    def _plain(self, key: str, value: Any) -> None:
+    def plain(self, key: str, value: Any) -> None:
         """Refuse what a terminal or a table would obey instead of showing it."""
         for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and (found := _UNSHOWN.search(text)):
+            if isinstance(text, str) and (found := UNSHOWN.search(text)):
                 self.fail(key, f"holds {found[0]!r}, which cannot be shown", "take it out")
 
     def done(self) -> None:
@@ -71,11 +85,23 @@ class Table:
                 f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(self._seen))}",
             )
 
-    def fail(self, key: str, what: str, next_step: str) -> None:
+    def fail(self, key: str, what: str, next_step: str) -> NoReturn:
         """Raise ConfigError about one key of this table."""
-        raise ConfigError(f"{self.file}: {self.path}{key}: {what}", next_step)
+        raise ConfigError(f"{self.file}: {_brief(self.path + key)}: {_brief(what)}", _brief(next_step))
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _TOLD else f"{text[:_TOLD]}…"
+
+
+def _repr(value: Any) -> str:
+    """A value as it is told; Python itself shows no number of thousands of digits."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 #: Control characters, and those that turn a line around.
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _TOML_NAMES = {str: "string", int: "number", list: "array", dict: "table", bool: "boolean"}

@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import ConfigError, DiskFullError, NetworkError
+from dlmatrix.matrix.agreement import check_requirements
 from dlmatrix.matrix.compatibility import Compatibility, load_compatibility
 from dlmatrix.matrix.load import select
 from dlmatrix.matrix.locks import PLATFORM, parse_lock
@@ -67,6 +68,7 @@ class Locker:
 
     def lock(self, env: Env) -> dict[Path, str]:
         """What an env's lock files should hold: the lock, and that of its build requirements if it has any."""
+        check_requirements(env)
         _check_python(load_compatibility(self.matrix.root), env)
         files = {self._file(env.name): self._resolve(env, env.requirements)}
         if env.build_requirements:

@@ -220,6 +220,6 @@ def _all(engine: str) -> Iterator[Fault]:
         "a wheel of the locked name with other bytes",
         other_wheel,
         *((6,) if engine == "venv" else (6, 0)),
-        says="not the one the lock names",
+        says="not the (one|file that) the lock names",
     )
     yield row("an index's address with a password does not answer", password, 7, 5, says=r"127\.0\.0\.1|index")

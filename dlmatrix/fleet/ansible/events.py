@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dlmatrix.fleet.home import arrive, read_end, settle
+from dlmatrix.fleet.home import arrive, count, read_end, settle
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import RUNNING, WAITING, cause_of
 from dlmatrix.system.markdown import one_line
@@ -18,6 +19,8 @@ from dlmatrix.system.markdown import one_line
 _SILENT = "Timed out after"
 #: What Ansible says where a command is not there; which one, only its traceback tells.
 _NO_PROGRAM = "Error executing command."
+#: The keyed hash of a machine's id, as its supervisor makes it.
+_MACHINE = re.compile(r"[0-9a-f]{,64}")
 _STATES = {"running": RUNNING, "lost": "lost", "twin": "twin"}
 
 
@@ -57,13 +60,13 @@ class Reading:
 
     def _told(self, row: Row, task: str, found: Mapping[str, Any]) -> Row | None:
         """What the supervisor there says of the checks."""
-        attempt, machine = found.get("attempt"), found.get("machine")
+        machine = found.get("machine")
         row = replace(
             row,
-            attempts=attempt if isinstance(attempt, int) else row.attempts,
-            machine=machine if isinstance(machine, str) else row.machine,
+            attempts=count(found.get("attempt"), row.attempts),
+            machine=machine if isinstance(machine, str) and _MACHINE.fullmatch(machine) else row.machine,
         )
-        state = found.get("state")
+        state = str(found.get("state"))
         if state == "ended" and isinstance(found.get("ended"), dict):
             if task == "stop":
                 return row.at(WAITING, said="its checks were ended, or had ended")

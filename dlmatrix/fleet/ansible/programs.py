@@ -92,8 +92,15 @@ def machines(inventory: Path, limit: str, options: Sequence[str]) -> tuple[str, 
         raise UsageError(
             f"{inventory}: Ansible cannot read all of it: {said}", f"correct it; to see what is read: {show}"
         )
-    found = json.loads(done.stdout)
-    names = dict.fromkeys(name for group in found.values() for name in group.get("hosts", ()) if group)
+    try:
+        found = json.loads(done.stdout)
+        names = dict.fromkeys(str(name) for group in found.values() if group for name in group.get("hosts", ()))
+    except (ValueError, RecursionError, AttributeError, TypeError) as error:
+        what = f"{inventory}: what ansible-inventory gives is no inventory: {error}"
+        raise UsageError(what, f"correct it; to see what is read: {show}") from None
+    if unshown := next((name for name in names if not name.isprintable()), ""):
+        what = f"{inventory}: a machine is named {unshown[:80]!r}, which cannot be shown"
+        raise UsageError(what, "name it otherwise")
     if not names:
         what = f"has no machine that fits {limit}" if limit else "has no machine"
         raise UsageError(f"{inventory} {what}", f"see what is in it: {show}")

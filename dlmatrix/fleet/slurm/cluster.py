@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlmatrix.errors import DiskFullError
-from dlmatrix.fleet.home import END, incoming, read_end, settle
+from dlmatrix.fleet.home import END, count, incoming, read_end, settle
 from dlmatrix.fleet.order import Order, Part
 from dlmatrix.fleet.row import Row, folder_name
 from dlmatrix.fleet.slurm.programs import Job, Node, cancel, jobs_named, nodes_of, submit, update
@@ -157,7 +157,7 @@ class Cluster:
         """The one-line verdict that the cluster's own health check reads; and, where that was asked for, a note."""
         if row.meaning.moving or (row.figures is None and row.state != "hung"):
             return
-        envs = ",".join(str(env["name"]) for env in (row.figures or {}).get("envs", ())) or "-"
+        envs = one_line(",".join(str(env["name"]) for env in (row.figures or {}).get("envs", ()))) or "-"
         when = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         folder = self._shared / "verdicts"
         folder.mkdir(exist_ok=True)
@@ -236,8 +236,7 @@ def _unpack(part: Part, there: Path) -> None:
 
 def _number(found: Mapping[str, object]) -> int:
     """The attempt that a record tells of; 0 where it tells of none."""
-    told = found.get("attempt")
-    return told if isinstance(told, int) else 0
+    return count(found.get("attempt"), 0)
 
 
 def _last_line(log: Path) -> str:

@@ -46,6 +46,10 @@ def upgraded(site: Path) -> None:
     install(site, "numpy", "2.5.0")
 
 
+def recorded(text: bytes) -> Callable[[Path], object]:
+    return lambda site: (site / "numpy-2.4.6.dist-info" / "RECORD").write_bytes(text)
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "another version": (upgraded, "numpy is 2.5.0, and 2.4.6 locked"),
     "removed": (lambda s: shutil.rmtree(s / "numpy-2.4.6.dist-info"), "numpy is gone, and 2.4.6 locked"),
@@ -53,6 +57,15 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a file deleted": (lambda s: (s / "numpy.py").unlink(), "numpy.py is gone"),
     "a file edited": (lambda s: (s / "numpy.py").write_text("x = 12\n"), "numpy.py has 7 bytes instead of 6"),
     "no RECORD": (lambda s: (s / "numpy-2.4.6.dist-info" / "RECORD").unlink(), "numpy-2.4.6.dist-info has no RECORD"),
+    "bytes that are no text": (recorded(b"\xff\xfe"), "numpy-2.4.6.dist-info has a RECORD that is none"),
+    "a field without end": (recorded(b"x" * 200_000), "numpy-2.4.6.dist-info has a RECORD that is none"),
+    "a size that is none": (recorded(b"numpy.py,,six\n"), "numpy.py has 6 bytes instead of six"),
+    "a size of many digits": (
+        recorded(b"numpy.py,,%s\n" % (b"6" * 9000)),
+        f"numpy.py has 6 bytes instead of {'6' * 240}",
+    ),
+    "a path that none can be": (recorded(b"%s,,1\n" % (b"a" * 5000)), f"{'a' * 240} is gone"),
+    "nothing but line ends": (recorded(b"\n\n\n"), ""),
     "all of it": (shutil.rmtree, "numpy is gone, and 2.4.6 locked"),
 }
 

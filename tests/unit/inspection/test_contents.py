@@ -13,6 +13,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from dlmatrix.errors import ContractError
 from dlmatrix.inspection.contents import (
     Contents,
     Entry,
@@ -136,6 +137,28 @@ def test_what_find_and_grep_print_is_read() -> None:
         "/a b\nc": entry("f", 0o4755, "0:1", 12, 9),
     }
     assert parse_matches(b"/a:b\0x\n/c\0y:z\n") == (("/a:b", "x"), ("/c", "y:z"))
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        b"no listing\0",
+        b"f 9999 0 0 1 1 /x\0",
+        b"f 644 0 0 1 /x\0",
+        b"f 644 0 0 -1 1 /x\0",
+        b"f 644 0 0 %s 1 /x\0" % (b"9" * 5000),
+        b"\x1b[2J\0",
+        b"\0",
+    ],
+)
+def test_what_no_find_prints_is_refused(printed: bytes) -> None:
+    with pytest.raises(ContractError, match="no entry of a listing"):
+        parse_listing(b"f 644 0 0 12 7 /a b\n\0" + printed)
+
+
+@pytest.mark.parametrize("line", [b"\\0a  /opt/x\\ny", b"zz  /x", b"  ", b"\xff  /x", b"9" * 5000 + b"  /x"])
+def test_a_sum_that_is_none_brings_nothing(line: bytes) -> None:
+    assert brought(["/x"], line + b"\n", b"/x,sha256=,\n/x,sha256=None,") == frozenset()
 
 
 def test_only_a_file_that_is_as_its_record_says_was_brought_by_a_distribution() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -113,6 +115,36 @@ def test_a_file_of_nobody_stops_it(installing: Installing) -> None:
     (installing.packages / "stray.py").write_text("?")
     with pytest.raises(BuildError, match=r"stray\.py"):
         installing.apart()
+
+
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        (b"\xff\xfe\n", "its RECORD cannot be read"),
+        (b"x" * 200_000, "its RECORD cannot be read: field larger"),
+        (b"../../../../secret,sha256=x,6\n", "RECORD names '../../../../secret', which is not in the environment"),
+        (b"%s/secret,sha256=x,6\n", "/secret', which is not in the environment"),
+        (b"a\0b,,\n", "RECORD"),
+    ],
+)
+def test_a_record_that_means_harm_stops_it(installing: Installing, tmp_path: Path, lines: bytes, says: str) -> None:
+    (tmp_path / "secret").write_text("secret")
+    record = installing.wheel("one", {"one.py": b"1"})
+    record.write_bytes(record.read_bytes() + (lines % os.fsencode(tmp_path) if b"%s" in lines else lines))
+    with pytest.raises(BuildError, match=re.escape(says)):
+        installing.apart()
+
+
+def test_a_line_of_a_record_that_is_empty_is_passed_over(installing: Installing) -> None:
+    record = installing.wheel("one", {"one.py": b"1"})
+    record.write_bytes(b"\n" + record.read_bytes() + b"\n\n")
+    assert "one.py" in by_path(installing.apart()["one"])
+
+
+def test_what_was_there_before_is_no_distributions(installing: Installing) -> None:
+    record = installing.wheel("one", {"one.py": b"1"})
+    record.write_text("../../../bin/python,,\n" + record.read_text())
+    assert not any("bin/python" in path for path in by_path(installing.apart()["one"]))
 
 
 def test_of_two_that_bring_one_path_each_keeps_its_own(installing: Installing) -> None:

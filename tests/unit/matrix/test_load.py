@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from dlmatrix.errors import ConfigError, UsageError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Matrix, Status
 from dlmatrix.system.checkout import find_root
+from tests.unit import hostile
 
 BASES = f"""\
 [python."3.11"]
@@ -240,12 +243,52 @@ def test_a_folder_where_a_file_belongs_is_refused(tree: Path) -> None:
         load_matrix(tree)
 
 
-def test_a_requirement_that_is_none_is_refused_by_its_key(tree: Path) -> None:
-    file = tree / "envs" / "torch-2.13.toml"
-    file.write_text(TORCH.replace('"numpy"', '"numpy=>2"'))
-    (tree / "envs" / "locks" / "cpu-torch-2.13.txt").write_text(f"torch==2.13.0+cpu --hash=sha256:{'0' * 64}\n")
+@pytest.mark.parametrize("key", ["requirements", "constraints", "build-requirements", "wheels[1].requires"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "numpy=>2",
+        "--index-url https://example.invalid",
+        "-e .",
+        "-r /etc/passwd",
+        'numpy; python_version ~= "3"',
+        'numpy; sys_platform === "x"',
+        'numpy; "x" in extras',
+        f"numpy; {'(' * 3000}os_name == 'a'{')' * 3000}",
+    ],
+)
+def test_a_requirement_that_is_none_is_refused_by_its_key(tree: Path, key: str, line: str) -> None:
+    lines = [line] if key != "requirements" else ["torch==2.13.0+cpu", line]
+    cell = {"requirements": ["torch==2.13.0+cpu"], "size-budget-mb": 1100, key: lines}
+    if key.startswith("wheels"):
+        cell["wheels"] = [{"file": "a-1-py3-none-any.whl", "sha256": "0" * 64, "requires": cell.pop(key)}]
+    written(tree, cell)
     matrix = load_matrix(tree)
-    with pytest.raises(ConfigError, match=r"torch-2.13.toml: cpu.requirements: 'numpy=>2' is no requirement"):
+    with pytest.raises(ConfigError, match=rf"torch-2.13.toml: cpu.{re.escape(key)}: .* is no requirement"):
+        lock_of(matrix, matrix.envs[0])
+
+
+def written(tree: Path, cell: dict[str, Any]) -> None:
+    head, _, gpu = TORCH.partition("[cpu]")
+    text = head + "[cpu]\n" + hostile.toml(cell) + "[gpu]" + gpu.partition("[gpu]")[2]
+    (tree / "envs" / "torch-2.13.toml").write_text(text)
+    (tree / "envs" / "locks" / "cpu-torch-2.13.txt").write_text(f"torch==2.13.0+cpu --hash=sha256:{'0' * 64}\n")
+
+
+def test_a_wheel_whose_name_is_none_is_refused_by_its_key(tree: Path) -> None:
+    wheel = {"file": "a-1.whl", "sha256": "0" * 64, "requires": []}
+    written(tree, {"requirements": ["torch==2.13.0+cpu"], "size-budget-mb": 1100, "wheels": [wheel]})
+    matrix = load_matrix(tree)
+    with pytest.raises(ConfigError, match=r"torch-2.13.toml: cpu.wheels\[1\].file: 'a-1.whl' is no wheel's name"):
+        lock_of(matrix, matrix.envs[0])
+
+
+@pytest.mark.parametrize("version", ["latest", "9" * 5000])
+def test_a_locked_version_that_is_none_is_refused_by_its_name(tree: Path, version: str) -> None:
+    lock = tree / "envs" / "locks" / "cpu-torch-2.13.txt"
+    lock.write_text("".join(f"{one} --hash=sha256:{'0' * 64}\n" for one in ("torch==2.13.0+cpu", f"numpy=={version}")))
+    matrix = load_matrix(tree)
+    with pytest.raises(ConfigError, match=r"cpu-torch-2.13.txt: numpy is locked to .{1,80} is no version"):
         lock_of(matrix, matrix.envs[0])
 
 
