@@ -36,7 +36,7 @@ IN_CI = {
     "python -m dlmatrix cache --keep 10": "-m dlmatrix cache --keep 10",
     "python -m dlmatrix doctor --json": "-m dlmatrix doctor --json",
     "python -m dlmatrix page REPORT": '-m dlmatrix page "$work/cells"',
-    "nox -s compare -- A B": '.venv/bin/nox -s compare -- "$work/cells" "$work/cells"',
+    "nox -s compare -- A B": '.venv/bin/nox -s compare -- "$work/known/1" "$work/known/2"',
     "python -m dlmatrix compare --baseline DIR REPORT": '-m dlmatrix compare --baseline "$work/known" "$work/cells"',
     "python -m dlmatrix run cpu-torch-2.13 --engine docker --bare-metal": "cpu-torch-2.13 --engine docker --bare-metal",
     "python -m tests.faults --short": "python -m tests.faults --short",
