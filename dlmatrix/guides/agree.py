@@ -26,6 +26,7 @@ _FLOAT = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 VARIES = re.compile(
     r"\b(?:id|hash|dir)\(|\btime\.|perf_counter|\bnow\(|today\(|getpid|uuid|rand|shuffle|integers\(|choice\(|tempfile"
     r"|gethostname|getsize|__version__|sys\.version|platform\."
+    r"|(?m:^(?:uname|lscpu|lsb_release|hostname|nproc|whoami)\b)"
 )
 
 

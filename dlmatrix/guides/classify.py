@@ -16,6 +16,7 @@ NEEDS = {
     "get": "the network: it fetches something that is no package",
     "docker": "a Docker engine and a registry",
     "gpu": "a GPU",
+    "machine": "a machine of another architecture",
     "interactive": "a person, or a server that stays",
     "placeholder": "words that only the reader knows",
     "hole": "what was lost from the page",
@@ -58,7 +59,7 @@ def kind_of(command: str) -> tuple[str, str]:
     outside = re.sub(r"\"(?:\\.|[^\"\\])*\"|'[^']*'", "''", simple)
     if "***" in _LOST_INDEX.sub("", outside):
         return _needs("hole")
-    if _KINDS["other system"].search(simple) and not simple.startswith("docker"):
+    if _KINDS["other system"].search(f"{simple}\n{bare}") and not simple.startswith("docker"):  # CONDA_SUBDIR=…
         return "other system", NO_STEP["other system"]
     if _KINDS["synopsis"].search(outside) and not outside.startswith(("[ ", "[[", "if ", "test ")):
         return "synopsis", NO_STEP["synopsis"]
@@ -68,7 +69,7 @@ def kind_of(command: str) -> tuple[str, str]:
         _CHINESE.search(outside) and not outside.startswith(("echo", "mkdir", "cd"))
     ):
         return _needs("placeholder")
-    for kind in ("docker", "gpu", "interactive", "system"):
+    for kind in ("docker", "machine", "gpu", "interactive", "system"):
         if _KINDS[kind].search(simple):
             return _needs(kind)
     if _KINDS["get"].search(outside) or (
@@ -105,7 +106,9 @@ def without_comment(command: str) -> str:
 def words(command: str) -> list[str]:
     """A command's words as the shell sees them, or split at blanks where it could not."""
     try:
-        return shlex.split(without_comment(command))
+        lexer = shlex.shlex(without_comment(command), posix=True, punctuation_chars=";|")
+        lexer.whitespace_split, lexer.commenters = True, ""
+        return list(lexer)
     except ValueError:
         return without_comment(command).split()
 

@@ -11,7 +11,18 @@ from dlmatrix.guides.agree import VARIES, disagreement, ends_in, raises
 from dlmatrix.guides.classify import NEEDS, ONLY_GPU, RUN
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.signs import ASKS_GPU, OF_DATA, OF_FILE, OF_GPU, OF_MACHINE, OF_PERSON, OF_ROOT, cause, line_of
+from dlmatrix.guides.signs import (
+    ASKS_GPU,
+    OF_ARCHITECTURE,
+    OF_DATA,
+    OF_FILE,
+    OF_GPU,
+    OF_MACHINE,
+    OF_PERSON,
+    OF_ROOT,
+    cause,
+    line_of,
+)
 
 #: Modules that Pythons had or brought once: a guide that needs one is of its time.
 _ONCE = sys.stdlib_module_names | {"asynchat", "asyncore", "distutils", "imp", "pkg_resources", "setuptools", "smtpd"}
@@ -63,7 +74,11 @@ class Replay:
         left = [one for one in self.played if one.outcome == "unjudged"]
         installed = any(one.outcome == "passed" and one.step.kind == "install" for one in self.played)
         return next(
-            (one for one in left if one.step.kind in (*RUN, "get") or (one.step.why == ONLY_GPU and not installed)),
+            (
+                one
+                for one in left
+                if one.step.kind in (*RUN, "get", "machine") or (one.step.why == ONLY_GPU and not installed)
+            ),
             None,
         )
 
@@ -115,6 +130,8 @@ def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:
     """What a step that failed needs and has not here; empty where the guide itself is what failed."""
     if found := OF_MACHINE.search(said):
         return f"it needs more than this machine lets it have: {line_of(said, found)}"
+    if OF_ARCHITECTURE.search(said):
+        return f"it needs {NEEDS['machine']}"
     if OF_ROOT.search(cause(said)):
         return f"it needs {NEEDS['system']}"
     if step.kind != "install":

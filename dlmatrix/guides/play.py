@@ -16,7 +16,7 @@ from dlmatrix.guides.classify import NEEDS, NO_STEP, ONLY_GPU, RUN, VALUED, word
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.judge import Played, Replay, judged
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.signs import CONTROL, OF_INDEX
+from dlmatrix.guides.signs import CONTROL, OF_INDEX, why_silent
 from dlmatrix.guides.translate import cpu_torch, translate
 from dlmatrix.guides.world import CONDA_PIP, NoPip, World
 from dlmatrix.matrix.model import Site, normal_name
@@ -118,10 +118,12 @@ class Player:
                 continue
             for one in self._next(steps, len(played)):
                 ended = self._held_to_the_index(one)
-                blind = blind or (_SILENT if ended.reason == _SILENT else "")
+                blind = blind or (ended.reason if ended.reason.startswith(_SILENT) else "")
                 if ended.outcome == "failed" and self._missing:
                     ended = replace(ended, outcome="unjudged", reason=f"{self._missing}, and then: {one.reason}")
-                if ended.outcome == "unjudged" and (step.kind in ("get", "install", "hole") or step.why == ONLY_GPU):
+                if ended.outcome == "unjudged" and (
+                    step.kind in ("get", "install", "hole", "machine") or step.why == ONLY_GPU
+                ):
                     self._missing = f"line {step.line} was not carried out"
                 self._tell(ended)
                 played.append(ended)
@@ -142,10 +144,11 @@ class Player:
         """A step as it ended, unjudged where the site's index, asked for another project, does not answer either."""
         if one.outcome != "failed" or one.step.kind != "install" or not OF_INDEX.search(one.said):
             return one
-        command = f"python -m pip download -q --no-deps --no-cache-dir -d ~/.control {CONTROL} && rm -r ~/.control"
-        if self._world.shell(command, 120, index=True).exit_code == 0:
+        command = f"python -m pip download -vv --no-deps --no-cache-dir -d ~/.control {CONTROL} && rm -r ~/.control"
+        asked = self._world.shell(command, 120, index=True)
+        if asked.exit_code == 0:
             return one
-        return replace(one, outcome="unjudged", reason=_SILENT)
+        return replace(one, outcome="unjudged", reason=_SILENT + why_silent(asked.stdout + asked.stderr))
 
     def _next(self, steps: Sequence[Step], number: int) -> list[Played]:
         """The next step, or the next steps that are pieces of one program and follow each other."""

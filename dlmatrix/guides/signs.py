@@ -13,6 +13,15 @@ OF_INDEX = re.compile(
     r"|ProxyError|HTTP error|Could not fetch|Network is unreachable",
     re.I,
 )
+#: What a silent index says of why, and what that is in words.
+_WHY_SILENT = (
+    (
+        re.compile(r"CERTIFICATE_VERIFY_FAILED|SSLCertVerification", re.I),
+        "its certificate is not trusted here (SSL_CERT_FILE)",
+    ),
+    (re.compile(r"SSLError|SSL:", re.I), "what answers does not speak TLS as it is asked to"),
+    (re.compile(r"\b(401|403|407|429|5\d\d) (?:Client|Server) Error"), "it refuses ({})"),
+)
 OF_DATA = re.compile(
     r"URL fetch failure|urlopen error|Max retries exceeded|ConnectionError|Connection refused|No route to host"
     r"|Name or service not known|Temporary failure in name resolution|HTTPError|RemoteDisconnected|Failed to download"
@@ -34,8 +43,10 @@ OF_PERSON = re.compile(
 OF_MACHINE = re.compile(
     r"No space left on device|Disk quota exceeded|File too large|File size limit exceeded|Cannot allocate memory"
     r"|MemoryError|std::bad_alloc|DefaultCPUAllocator: can't allocate|Too many open files"
-    r"|Input/output error|fork: (?:retry: )?Resource temporarily"
+    r"|Input/output error|Resource temporarily unavailable|can't start new thread"
 )
+#: A program that is none here.
+OF_ARCHITECTURE = re.compile(r"Exec format error")
 #: What only root may write to, and here nobody.
 OF_ROOT = re.compile(
     r"Read-only file system|Permission denied: '/(?:usr|etc|opt|srv|var|lib|boot)\b"
@@ -44,6 +55,14 @@ OF_ROOT = re.compile(
 OF_FILE = re.compile(
     r"No such file or directory:? ?'?([^\s']+)|can't open file '?([^\s']+)|([\w./-]+): No such file or directory"
 )
+
+
+def why_silent(said: str) -> str:
+    """Why an index gave nothing, behind a colon, by what pip says at length; empty where it just does not answer."""
+    for sign, words in _WHY_SILENT:
+        if found := sign.search(said):
+            return ": " + words.format(*found.groups())
+    return ""
 
 
 def cause(said: str) -> str:

@@ -13,6 +13,10 @@ from dlmatrix.guides.choose import choose
 from dlmatrix.guides.model import Guide, Repair, Step
 from dlmatrix.guides.names import defined, undefined
 
+#: A page of so few characters that is full of scripts is not what its reader saw.
+_FEW_WORDS = 400
+_MADE = "the page's words are made by scripts when it is opened: save it as the browser shows it"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -31,6 +35,9 @@ def read_steps(guide: Guide, branch: str = "cpu") -> Reading:
     for block in guide.blocks:
         drafts += of_block(block, drafts)
     drafts = _dropped_mentions(drafts)
+    if not drafts and guide.format == "html" and "<script" in guide.text and len(guide.prose) < _FEW_WORDS:
+        made = Step(text="<script>", kind="unreadable", line=1, why=_MADE)
+        return Reading(steps=(made,), python="", python_why="", repairs=())
     steps = choose([d.step for d in drafts], [d.label for d in drafts], [d.lead for d in drafts], branch)
     steps = _sessions(steps)
     python, why = _python(guide, steps)
