@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from dlmatrix.errors import DlmatrixError
-from dlmatrix.guides.gateway import without_passwords
 from dlmatrix.guides.model import Guide, Step
-from dlmatrix.guides.play import Player
-from dlmatrix.guides.replay import Setting, verdict
+from dlmatrix.guides.replay import Setting, in_a_folder, player, verdict
 from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Env
 from dlmatrix.system.state import state_dir
-from dlmatrix.system.working import scratch
 
 _IMPORTS = {
     "torch": re.compile(r"\bimport torch\b|\bfrom torch\b"),
@@ -35,13 +34,15 @@ class Written:
 class EnvWorld(World):
     """A world whose environment is one of the matrix, which nothing can write to."""
 
-    venv: Path
+    def __init__(self, folder: Path, *, venv: Path, **more: Any) -> None:
+        self._venv = venv
+        super().__init__(folder, **more)
 
     def _fill_env(self, place: Path, version: str, pip: str) -> None:
         place.parent.mkdir(exist_ok=True)
-        place.symlink_to(self.venv)
+        place.symlink_to(self._venv)
         self._python(version)
-        self._readable.append(self.venv)
+        self._readable.append(self._venv)
 
 
 def as_written(setting: Setting, guide: Guide, steps: Sequence[Step], envs: Sequence[Env]) -> Iterator[Written]:
@@ -53,13 +54,10 @@ def as_written(setting: Setting, guide: Guide, steps: Sequence[Step], envs: Sequ
         series = "torch" if env.series == "torch" else "tf"
         if env.variant != "cpu" or not _IMPORTS[series].search(text) or not (venv / "bin" / "python").exists():
             continue
-        with scratch(setting.root) as folder, without_passwords(setting.site) as site:
-            at, pythons = folder / "world", setting.pythons
-            world = EnvWorld(at, root=setting.root, site=site, pythons=pythons, say=lambda line: None)
-            world.venv = venv.resolve()
-            live = Player(world, site, lambda one: None, name=guide.file.name, until=setting.until)
-            try:
+        there = replace(setting, make=partial(in_a_folder, setting, partial(EnvWorld, venv=venv.resolve())))
+        try:
+            with player(there, guide.file.name) as live:
                 said = verdict(live.play(programs, env.python, ""))
-            except DlmatrixError:  # what is known of the guide is not to be lost for one look
-                continue
+        except DlmatrixError:  # what is known of the guide is not to be lost for one look
+            continue
         yield Written(env=env.name, works=said.kind == "works", words=said.words)

@@ -63,15 +63,16 @@ def player(setting: Setting, name: str, tell: Callable[[Played], None] = lambda 
 
     Raises SkippedEnv where none can be made.
     """
-    with (setting.make or partial(_in_a_folder, setting))() as world:
+    with (setting.make or partial(in_a_folder, setting))() as world:
         world.constraints += setting.held
         yield Player(world, setting.site, tell, name=name, until=setting.until)
 
 
 @contextlib.contextmanager
-def _in_a_folder(setting: Setting) -> Iterator[World]:
+def in_a_folder(setting: Setting, kind: Callable[..., World] = World) -> Iterator[World]:
+    """A world of a kind on this machine, in a folder that is gone afterwards."""
     with scratch(setting.root) as folder, without_passwords(setting.site) as site:
-        yield World(folder / "world", root=setting.root, site=site, pythons=setting.pythons, say=setting.say)
+        yield kind(folder / "world", root=setting.root, site=site, pythons=setting.pythons, say=setting.say)
 
 
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
