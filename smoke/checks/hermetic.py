@@ -14,15 +14,17 @@ APPLIES: dict[str, tuple[str, ...]] = {}
 
 
 def observe(root: str = "/") -> dict[str, Any]:
-    """The five facts, from /proc and /sys below ``root``."""
+    """The five facts, from /proc below ``root``; /sys may be that of the machine, network interfaces and all."""
     with open(os.path.join(root, "proc/self/status")) as stream:
         status = dict(line.rstrip("\n").split(":\t", 1) for line in stream if ":\t" in line)
     with open(os.path.join(root, "proc/self/mounts")) as stream:
         mounts = [line.split() for line in stream]
+    with open(os.path.join(root, "proc/self/net/dev")) as stream:
+        interfaces = [line.partition(":")[0].strip() for line in stream if ":" in line]
     # The last mount on a path is the one that counts.
     options = [words[3].split(",") for words in mounts if words[1] == "/"][-1]
     return {
-        "network": sorted(set(os.listdir(os.path.join(root, "sys/class/net"))) - {"lo"}),
+        "network": sorted(set(interfaces) - {"lo"}),
         "read-only root": "ro" in options,
         "capabilities": int(status["CapEff"], 16),
         "no new privileges": status.get("NoNewPrivs") == "1",

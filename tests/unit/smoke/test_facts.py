@@ -76,10 +76,13 @@ def closed(tmp_path, **changes):
         "net": ["lo"],
     }
     facts.update(changes)
-    for folder in ("proc/self", "sys/class/net"):
+    # A container that no root started sees the machine's /sys, with interfaces that it cannot reach.
+    for folder in ("proc/self/net", "sys/class/net/eth7"):
         (tmp_path / folder).mkdir(parents=True)
-    for name in facts["net"]:
-        (tmp_path / "sys/class/net" / name).mkdir()
+    rows = [f"{name:>6}:       0       0" for name in facts["net"]]
+    (tmp_path / "proc/self/net/dev").write_text(
+        "\n".join(["Inter-|   Receive |", " face |bytes    packets", *rows]) + "\n"
+    )
     status = [f"{key}:\t{facts[key]}" for key in ("Uid", "CapEff", "NoNewPrivs")]
     (tmp_path / "proc/self/status").write_text("\n".join(["Name:\tpython", *status]) + "\n")
     mounts = "rootfs / rootfs rw 0 0\noverlay / overlay {},relatime 0 0\ntmpfs /tmp tmpfs rw 0 0\n"
