@@ -11,7 +11,7 @@ from typing import IO, Any
 from dlmatrix.bundle.contents import Source
 from dlmatrix.bundle.manifest import FOLDER
 from dlmatrix.bundle.volumes import PIECE
-from dlmatrix.engines.docker import bundled
+from dlmatrix.engines import layout
 from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.errors import EngineError
 from dlmatrix.inspection.digests import Record
@@ -19,7 +19,7 @@ from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.process import Say
 
 _BLOB = re.compile(r"blobs/sha256/([0-9a-f]{64})")
-_PLACE = f"{FOLDER}/{bundled.FOLDER}"
+_PLACE = f"{FOLDER}/{layout.FOLDER}"
 _NAMED = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
@@ -50,7 +50,7 @@ class Pictured:
                     yield Source(path=path, origin="images", content=_pieces(content), size=info.size, sha256=blob[1])
                 elif info.name in ("index.json", "manifest.json"):
                     kept[info.name] = content.read(PIECE)
-        made = {"index.json": _index(kept), "manifest.json": _old(kept), "oci-layout": bundled.VERSION}
+        made = {"index.json": _index(kept), "manifest.json": _old(kept), "oci-layout": layout.VERSION}
         for name, data in made.items():
             yield Source(path=f"{_PLACE}/{name}", origin="images", content=data, size=len(data))
 
@@ -80,9 +80,9 @@ def _index(kept: dict[str, bytes]) -> bytes:
         tag = named.get(_NAMED[0], "").rpartition("/")[2]
         if not tag:
             raise EngineError("docker save: an image has no name", "`docker version` says which it is: use 25 or newer")
-        annotations = {**named, bundled.NAME: tag}
+        annotations = {**named, layout.NAME: tag}
         found.append({**{key: one[key] for key in ("mediaType", "digest", "size")}, "annotations": annotations})
-    found.sort(key=lambda one: one["annotations"][bundled.NAME])
+    found.sort(key=lambda one: one["annotations"][layout.NAME])
     return _written({"schemaVersion": 2, "manifests": found})
 
 

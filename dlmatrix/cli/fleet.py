@@ -66,7 +66,9 @@ def add(verbs: Verbs) -> None:
     parser.add_argument("--drain", action="store_true", help="with --slurm: drain nodes that failed or hung")
     parser.add_argument("--env", nargs="+", default=[], metavar="ENV", help="gpu-torch-2.13, or gpu-torch")
     parser.add_argument("--limit", default="", metavar="PATTERN", help="of the inventory's machines, as in Ansible")
-    parser.add_argument("--engine", choices=["auto", "docker", "venv"], default="auto", help="on each machine")
+    parser.add_argument(
+        "--engine", choices=["auto", "docker", "apptainer", "venv"], default="auto", help="on each machine"
+    )
     parser.add_argument("--smoke-only", default="", metavar="PYTHON", help="check this interpreter of each machine")
     parser.add_argument("--offline", action="store_true", help="send the envs' wheels too: no index is reached there")
     parser.add_argument("--quick", action="store_true", help="as of run")
@@ -85,7 +87,7 @@ def run_fleet(options: Options) -> int:
     from dlmatrix.fleet import record
     from dlmatrix.fleet.drive import end
     from dlmatrix.fleet.order import Order
-    from dlmatrix.fleet.site import make_order, of_json
+    from dlmatrix.fleet.site import make_images, make_order, of_json
     from dlmatrix.system.checkout import find_root
 
     root = find_root()
@@ -101,6 +103,7 @@ def run_fleet(options: Options) -> int:
             # Nothing is sent for that: whatever is wrong with wheels or an index, checks can be ended.
             fleet = end(folder, fleet, _carrier(folder, asked, Order(command=(), limit=0)))
         elif fleet.unfinished():
+            make_images(root, asked, say)
             fleet = _carry_on(folder, fleet, _carrier(folder, asked, make_order(root, asked, say)))
         return _tell(folder, fleet)
 
@@ -160,6 +163,8 @@ def _machines(options: Options) -> Sequence[str]:
 
     if options.inventory is None:
         raise UsageError("no inventory is named", "python -m dlmatrix fleet INVENTORY --env gpu-torch")
+    if options.engine == "apptainer":
+        raise UsageError("--engine apptainer is for nodes that share a folder of images", "--slurm NODES --shared DIR")
     if options.shared or options.drain:
         raise UsageError("--shared and --drain are for a cluster", "name its nodes too: --slurm 'gpu[01-30]'")
     check_options(options.handed)

@@ -30,6 +30,8 @@ class Options:
     engine: str
     #: the interpreter of the engine `host`
     python: Path | None
+    #: the folder of the images of the engine `apptainer`
+    sif: Path | None
     report: Path | None
     #: the newest env of a session, whether this machine can run it or not
     newest: bool
@@ -60,8 +62,9 @@ def add(verbs: Verbs) -> None:
     parser = verbs.add_parser("run", help="build, verify and measure envs")
     parser.add_argument("envs", nargs="+", metavar="ENV", help="cpu-torch-2.13, or cpu-torch for the newest")
     add_newest(parser)
-    parser.add_argument("--engine", choices=["auto", "docker", "venv", "host"], default="auto")
+    parser.add_argument("--engine", choices=["auto", "docker", "apptainer", "venv", "host"], default="auto")
     parser.add_argument("--python", type=Path, help="the interpreter of --engine host")
+    parser.add_argument("--sif", type=Path, metavar="DIR", help="the folder of the images of --engine apptainer")
     parser.add_argument("--report", type=Path, metavar="DIR", help="a new folder (default: reports/TIME)")
     add_gpus(parser)
     add_limits(parser)
@@ -112,7 +115,7 @@ def run_envs(options: Options) -> int:
     console = make_console(stderr=options.json)
     _use(options, matrix, envs, console)
     folder = report_folder(matrix.root, options.report, started)
-    engine, why = choose_engine(options.engine, bases=options.bases, python=options.python)
+    engine, why = choose_engine(options.engine, bases=options.bases, python=options.python, sif=options.sif)
     console.print(f"engine: {engine.name} ({why})", soft_wrap=True)
     _check_engine(options, engine)
     for line in (*_left_out(matrix), *remarks, *_visible(options, engine, envs)):
@@ -200,7 +203,7 @@ def _check_engine(options: Options, engine: Engine) -> None:
     limits = [name for name, value in given.items() if value is not None]
     if limits and not engine.contains:
         raise UsageError(
-            f"{' and '.join(limits)}: the engine {engine.name} has no container to hold to it",
+            f"{' and '.join(limits)}: the engine {engine.name} holds no env to it",
             "--engine docker, or leave it out",
         )
     if limits and options.bare_metal:
@@ -275,5 +278,7 @@ def _bare_metal(engine: Engine) -> BareMetal:
     from dlmatrix.run.bare_metal import BareMetal
 
     if not engine.contains:
-        raise UsageError(f"--bare-metal compares with a container, and the engine is {engine.name}", "--engine docker")
+        raise UsageError(
+            f"--bare-metal compares with a container of Docker's, and the engine is {engine.name}", "--engine docker"
+        )
     return BareMetal(engine=venv_engine())

@@ -1,1 +1,1 @@
-"""What runs an env: a Docker engine, a local virtual environment, or an interpreter the user names."""
+"""What runs an env: a Docker engine, Apptainer, a local virtual environment, or an interpreter the user names."""

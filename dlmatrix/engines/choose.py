@@ -12,14 +12,20 @@ from dlmatrix.matrix.site import read_site
 # Only the engine in use is loaded.
 
 
-def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None) -> tuple[Engine, str]:
+def choose_engine(
+    kind: str, *, bases: str = "auto", python: Path | None = None, sif: Path | None = None
+) -> tuple[Engine, str]:
     """The engine and, in a few words, why it is this one.
 
-    ``kind`` is auto, docker, venv or host; ``bases`` are those to build on, and ``python`` is the interpreter of
-    host. Raises EngineError where the one asked for is not there.
+    ``kind`` is auto, docker, apptainer, venv or host; ``bases`` are those to build on, ``python`` is the interpreter
+    of host, and ``sif`` the folder of apptainer's images. Raises EngineError where the one asked for is not there.
     """
     if python is not None and kind != "host":
         raise UsageError("--python is the interpreter of --engine host", f"leave it out with --engine {kind}")
+    if sif is not None and kind != "apptainer":
+        raise UsageError("--sif is the folder of --engine apptainer", f"leave it out with --engine {kind}")
+    if kind == "apptainer":
+        return apptainer_engine(sif), "as asked"
     if kind == "host":
         from dlmatrix.engines.host import HostEngine  # noqa: PLC0415
 
@@ -41,6 +47,14 @@ def choose_engine(kind: str, *, bases: str = "auto", python: Path | None = None)
             # Where somebody has named an engine, or runs one, what is to be done; else nobody has asked for one.
             reason = error.message if isinstance(error, NoEngineError) else f"{error.message}: {error.next_step}"
     return venv_engine(), reason
+
+
+def apptainer_engine(sif: Path | None) -> Engine:
+    """The engine that runs SIF files; those of ``sif``, else of the user's cache."""
+    from dlmatrix.engines.apptainer.engine import ApptainerEngine  # noqa: PLC0415
+    from dlmatrix.layers.cache import cache_folder  # noqa: PLC0415
+
+    return ApptainerEngine(sif.absolute() if sif else cache_folder(os.environ).with_name("sif"))
 
 
 def venv_engine() -> Engine:

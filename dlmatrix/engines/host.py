@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dlmatrix.engines.protocol import Completed, Prepared
@@ -52,18 +52,21 @@ class HostEngine:
 
 def run_smoke(plan: Plan, python: Path, say: Say) -> Completed:
     """Run ``python -m smoke`` from the checkout with an interpreter of this machine."""
-    started = time.perf_counter()
     kept = as_the_users(plan.root, os.environ)
     gpus = environment(plan.gpus, kept)
     command = [str(python), "-m", "smoke", *plan.smoke_arguments(hermetic=False)]
-    start_seconds = time.perf_counter() - started
+    return checked(plan, command, environ=kept | gpus, gpus=told(plan.gpus, kept, gpus), say=say)
+
+
+def checked(plan: Plan, command: Sequence[str], *, environ: Mapping[str, str], gpus: str, say: Say) -> Completed:
+    """How a command of this machine ended that runs the checks; ``gpus`` is how it was told of them."""
     limit = plan.ends_within + _OVERTIME_SECONDS
-    done = run_lines(command, say=say, environ=kept | gpus, cwd=plan.root, timeout_seconds=limit, most_stdout=DOCUMENT)
+    done = run_lines(command, say=say, environ=environ, cwd=plan.root, timeout_seconds=limit, most_stdout=DOCUMENT)
     return Completed(
         exit_code=done.exit_code,
         stdout=done.stdout,
-        start_seconds=start_seconds,
-        gpus=told(plan.gpus, kept, gpus) if plan.env.variant == "gpu" else "",
+        start_seconds=0.0,
+        gpus=gpus if plan.env.variant == "gpu" else "",
         timed_out=done.timed_out,
         no_room=next(
             (line.removeprefix("smoke: ") for line in done.said.splitlines() if line.startswith(_NO_ROOM)), ""

@@ -1,4 +1,4 @@
-"""What runs an env: a Docker engine, a local virtual environment, or an interpreter the user names."""
+"""What runs an env: a Docker engine, Apptainer, a local virtual environment, or an interpreter the user names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlmatrix.system.process import Say
 class Prepared:
     """What an engine made ready, or found up to date."""
 
-    #: an image id, or the path of an interpreter
+    #: an image id, or the path of a SIF file or of an interpreter
     what: str
     built: bool
     seconds: float
@@ -49,7 +49,7 @@ class Engine(Protocol):
     """The small interface that every engine has."""
 
     name: str
-    #: whether an env runs apart from this machine, so that a container's cost can be measured
+    #: whether it holds an env to limits of its own, apart from this machine, so that the cost of that can be measured
     contains: bool
     #: how many envs ``prepare`` may be called for at the same time
     builds_at_once: int

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.engines.choose import apptainer_engine
 from dlmatrix.errors import UsageError
 from dlmatrix.fleet import smoked
 from dlmatrix.fleet.order import Order
 from dlmatrix.fleet.parts import code_part, smoke_part
 from dlmatrix.fleet.wheels import envs_part, tools_part
-from dlmatrix.matrix.load import load_sound, select
+from dlmatrix.matrix.load import load_sound, lock_of, select
 from dlmatrix.matrix.model import Env, Matrix
-from dlmatrix.matrix.plan import Measuring, quick
+from dlmatrix.matrix.plan import Limits, Measuring, make_plan, quick
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,19 +74,28 @@ def _smoke_only(root: Path, asked: Asked, envs: Sequence[Env]) -> Order:
     return Order(command=command, limit=asked.timeout, parts=(part,))
 
 
+def make_images(root: Path, asked: Asked, say: Callable[[str], None]) -> None:
+    """For Apptainer: the images in the folder that all nodes see, before any of them asks for one.
+
+    Raises EngineError where there is none, and says how to have it made.
+    """
+    if asked.engine != "apptainer" or asked.smoke_only:
+        return
+    matrix, engine = load_sound(root), apptainer_engine(Path(asked.shared) / "sif")
+    for env in select(matrix, asked.envs):
+        plan = make_plan(matrix, env, lock_of(matrix, env), metadata.version("uv"), Limits())
+        say(f"{env.name}: {engine.prepare(plan, say).what}")
+
+
 def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env], say: Callable[[str], None]) -> Order:
     code, tools = code_part(matrix.root), tools_part(matrix.root, say)
     wheels = envs_part(matrix, envs, say) if asked.offline else None
     command = ["{python}", f"{{base}}/parts/{code.key}/dlmatrix/fleet/machine/checks.py"]
     command += [f"{{base}}/parts/{tools.key}", "{base}/state", f"{{base}}/parts/{wheels.key}" if wheels else ""]
-    # gpu-torch is the newest that the driver there can run; with wheels, the one whose wheels they are.
-    command += [
-        "run",
-        *((env.name for env in envs) if wheels else asked.envs),
-        "--engine",
-        asked.engine,
-        "--report",
-        "{folder}/report",
-    ]
+    # gpu-torch is the newest that the driver there can run; with wheels or images, the one whose they are.
+    apptainer = asked.engine == "apptainer"
+    command += ["run", *((env.name for env in envs) if wheels or apptainer else asked.envs), "--engine", asked.engine]
+    command += ["--sif", "{base}/sif"] if apptainer else []
+    command += ["--report", "{folder}/report"]
     command += ["--quick"] if asked.quick else []
     return Order(command=command, limit=asked.timeout, parts=(code, tools, *([wheels] if wheels else [])))

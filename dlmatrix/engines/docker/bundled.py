@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from dlmatrix.engines.docker.images import Images
-from dlmatrix.errors import BundleError
+from dlmatrix.engines.layout import Layout, bundled_layout
 from dlmatrix.matrix.model import Base
 from dlmatrix.matrix.plan import ChosenBase, Plan
-from dlmatrix.system.checkout import bundled
 from dlmatrix.system.process import Say
 from dlmatrix.system.state import remember
-
-#: The folder of the layout in a bundle, and what its index calls an image by the name that it has here.
-FOLDER, NAME = "images", "dlmatrix.tag"
-#: What the file oci-layout says.
-VERSION = b'{"imageLayoutVersion":"1.0.0"}'
-_DIGEST, _TAG = re.compile(r"sha256:([0-9a-f]{64})"), re.compile(r"dlmatrix(-base)?:[\w.-]+")
 
 
 class Loading(Protocol):
@@ -35,76 +25,10 @@ class Loading(Protocol):
     def up_to_date(self, plan: Plan, base: ChosenBase) -> str | None: ...  # noqa: D102
 
 
-class Layout:
-    """The OCI layout of a bundle, which was verified as it was unpacked: its bytes are those of whoever made it.
-
-    Raises BundleError where it is not as a bundle has one, or names an image that is none of this project's.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        try:
-            self._index = json.loads((folder / "index.json").read_bytes())
-            self._old = json.loads((folder / "manifest.json").read_bytes())
-            self._images = {str(one["annotations"][NAME]): one for one in self._index["manifests"]}
-            self._manifests = {tag: json.loads(self._blob(one).read_bytes()) for tag, one in self._images.items()}
-            self._labels = {tag: self._labels_of(one) for tag, one in self._manifests.items()}
-            self._blobs = {tag: self._blobs_of(tag) for tag in self._images}
-            self._check_names()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise BundleError(f"{folder}: is no layout of a bundle: {error}", "unpack the bundle once more") from None
-
-    def __contains__(self, tag: str) -> bool:
-        return tag in self._images
-
-    def identities(self, tag: str) -> set[str]:
-        """The digests of an image's manifest and of its configuration: one of them is its id on an engine."""
-        return {self._images[tag]["digest"], self._manifests[tag]["config"]["digest"]}
-
-    def labels(self, tag: str) -> dict[str, str]:
-        """The labels of an image."""
-        return self._labels[tag]
-
-    def files(self, tags: Iterable[str]) -> dict[str, Path | bytes]:
-        """A layout of these images alone, for `docker load`."""
-        wanted = set(tags)
-        found: dict[str, Path | bytes] = {"oci-layout": VERSION}
-        found |= {f"blobs/sha256/{blob.name}": blob for tag in sorted(wanted) for blob in self._blobs[tag]}
-        manifests = [one for tag, one in self._images.items() if tag in wanted]
-        found["index.json"] = json.dumps({**self._index, "manifests": manifests}).encode()
-        found["manifest.json"] = json.dumps([one for one in self._old if wanted & set(one["RepoTags"])]).encode()
-        return found
-
-    def _labels_of(self, manifest: Mapping[str, Any]) -> dict[str, str]:
-        return dict(json.loads(self._blob(manifest["config"]).read_bytes())["config"].get("Labels") or {})
-
-    def _blobs_of(self, tag: str) -> list[Path]:
-        manifest = self._manifests[tag]
-        return [self._blob(one) for one in (self._images[tag], manifest["config"], *manifest["layers"])]
-
-    def _blob(self, described: Mapping[str, Any]) -> Path:
-        digest = _DIGEST.fullmatch(described["digest"])
-        if not digest or not (file := self._folder / "blobs" / "sha256" / digest[1]).is_file():
-            raise ValueError(f"there is no blob {described['digest']!r}"[:120])
-        return file
-
-    def _check_names(self) -> None:
-        """By its other names an engine would give an image the name of another one."""
-        names = {name for one in self._old for name in one["RepoTags"]}
-        for tag, one in self._images.items():
-            names |= {tag, one["annotations"].get("io.containerd.image.name", tag).rpartition("/")[2]}
-        for name in names:
-            if name not in self._images or not _TAG.fullmatch(name):
-                raise ValueError(f"an image would be called {name!r}"[:120])
-
-
 def load_base(engine: Loading, root: Path, base: Base, say: Say) -> Layout | None:
     """Load a base from the bundle in use, where the engine lacks it; returns what images the bundle has."""
-    folder = bundled(root)
-    if folder is None or not (folder / FOLDER).is_dir():
-        return None
-    layout = Layout(folder / FOLDER)
-    if base.debian_tag in layout and engine.image_id(base.debian_tag) is None:
+    layout = bundled_layout(root)
+    if layout and base.debian_tag in layout and engine.image_id(base.debian_tag) is None:
         say(f"loading {base.debian_tag} from the bundle")
         engine.images.load(layout.files([base.debian_tag]))
     return layout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -196,7 +197,7 @@ def _advice(env: Mapping[str, Any], engine: str) -> tuple[str, str]:
         return "next", str(env["next_step"])
     if env["outcome"] in ("failed", "error"):
         return "again", typed(f"python -m dlmatrix run {name}") + (
-            f" --engine {engine}" if engine in ("docker", "venv") else ""
+            f" --engine {engine}" if engine in ("docker", "apptainer", "venv") else ""
         )
     if env.get("status") == "impossible":
         return "others", typed("python -m dlmatrix list")
@@ -207,4 +208,6 @@ def _advice(env: Mapping[str, Any], engine: str) -> tuple[str, str]:
     if engine == "docker":
         return "use", f"docker run --rm -it --entrypoint python dlmatrix:{name}"
     what = (env.get("facts") or {}).get("what")
+    if what and engine == "apptainer":
+        return "use", f"apptainer exec {'--nv ' if name.startswith('gpu-') else ''}{shlex.quote(str(what))} python"
     return ("use", str(what)) if what else ("", "")

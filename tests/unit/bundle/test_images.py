@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import tarfile
@@ -15,38 +14,17 @@ import pytest
 
 from dlmatrix.bundle.images import Pictured
 from dlmatrix.bundle.write import write_bundle
-from dlmatrix.engines.docker.bundled import Layout, load_bundled
+from dlmatrix.engines.docker.bundled import load_bundled
+from dlmatrix.engines.layout import Layout
 from dlmatrix.errors import BuildError, BundleError, EngineError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Base
 from dlmatrix.matrix.plan import ChosenBase, Limits, Plan, debian, make_plan, official
 from dlmatrix.system.state import recall
 from tests.unit.bundle.test_writing import BEGUN, whole
+from tests.unit.layouts import layout
 
 KEY = "dlmatrix.key"
-
-
-def blob(folder: Path, data: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(data).hexdigest()
-    file = folder / "blobs" / "sha256" / digest
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(data)
-    return {"mediaType": "x", "digest": f"sha256:{digest}", "size": len(data)}
-
-
-def layout(folder: Path, labels: dict[str, dict[str, str]]) -> Path:
-    """Images by their tags, with a layer that all share and one of their own."""
-    index, old = [], []
-    for tag, own in labels.items():
-        layers = [blob(folder, b"shared" * 1000), blob(folder, f"of {tag}".encode() * 1000)]
-        config = blob(folder, json.dumps({"config": {"Labels": own}, "of": tag}).encode())
-        manifest = blob(folder, json.dumps({"config": config, "layers": layers}).encode())
-        index.append({**manifest, "annotations": {"dlmatrix.tag": tag}})
-        old.append({"Config": config["digest"], "RepoTags": [tag], "Layers": [one["digest"] for one in layers]})
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": index}))
-    (folder / "manifest.json").write_text(json.dumps(old))
-    (folder / "oci-layout").write_text("{}")
-    return folder
 
 
 class Engine:

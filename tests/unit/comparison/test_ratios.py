@@ -150,7 +150,7 @@ def test_which_rows_are_held() -> None:
 def test_only_a_container_is_held_against_bare_metal(cli: Cli, checkout: Path) -> None:
     code, _, err = cli("run", "cpu-torch", "--engine", "venv", "--bare-metal")
     assert code == 2
-    assert "--bare-metal compares with a container, and the engine is venv\n  next: --engine docker" in err
+    assert "--bare-metal compares with a container of Docker's, and the engine is venv\n  next: --engine docker" in err
     assert not (checkout / "reports").exists()
 
 

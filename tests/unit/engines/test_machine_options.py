@@ -123,8 +123,8 @@ def test_what_an_engine_keeps_and_what_nobody_asked_for_is_not() -> None:
         (["--gpus", "first"], "argument --gpus: 'first' is no GPU: write 0,2 or the UUIDs", "--help"),
         (["--gpus", "0"], "--gpus names GPUs, and none of the envs is for one", "name a gpu env"),
         (["--gpus", "none", "--require-gpu"], "--gpus none and --require-gpu exclude each other", "leave one"),
-        (["--memory", "1g", "--cpus", "1"], "--memory and --cpus: the engine host has no container", "--engine docker"),
-        (["--shm-size", "1g"], "--shm-size: the engine host has no container to hold to it", "--engine docker"),
+        (["--memory", "1g", "--cpus", "1"], "--memory and --cpus: the engine host holds no env", "--engine docker"),
+        (["--shm-size", "1g"], "--shm-size: the engine host holds no env to it", "--engine docker"),
     ],
 )
 def test_a_bad_command_line(

@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from dlmatrix.__main__ import main
+from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import NetworkError
 from dlmatrix.fleet import record, wheels
+from dlmatrix.fleet.parts import smoke_part
 from dlmatrix.fleet.row import Row
-from dlmatrix.fleet.site import Asked, make_order
+from dlmatrix.fleet.site import Asked, make_images, make_order
+from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.process import Say
 
 INVENTORY = {"_meta": {"hostvars": {}}, "all": {"children": ["gpu"]}, "gpu": {"hosts": ["n1", "n2"]}}
 
@@ -71,6 +75,7 @@ def test_a_plan_tells_machines_and_bytes_and_leaves_no_run(
         ((*ASKED, "--timeout", "0"), "--timeout must be a positive number"),
         ((*ASKED, "--", "--ask-pass"), "nobody is asked here"),
         (("lab.yml", "--env", "cpu-torhc"), "cpu-torhc"),
+        (("lab.yml", "--env", "cpu-torch", "--engine", "apptainer"), "is for nodes that share a folder of images"),
         (("--resume", "none"), "holds no fleet.json"),
     ],
 )
@@ -203,6 +208,28 @@ class Ending(Interrupted):
 
     def stop(self, rows: Sequence[Row]) -> dict[str, Row]:
         return {row.name: row.at("waiting", said="its checks were ended, or had ended") for row in rows}
+
+
+def test_for_apptainer_the_images_are_there_before_a_node_asks(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Engine:
+        def prepare(self, plan: Plan, say: Say) -> Prepared:
+            return Prepared(what=f"/sif/{plan.env.name}.sif", built=True, seconds=0)
+
+    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, say: smoke_part(root))
+    monkeypatch.setattr("dlmatrix.fleet.site.apptainer_engine", lambda folder: said.append(str(folder)) or Engine())
+    said: list[str] = []
+    asked = Asked(envs=("cpu-torch",), slurm="n[1-2]", shared=str(tmp_path), engine="apptainer")
+    make_images(checkout, asked, said.append)
+    assert said == [str(tmp_path / "sif"), "cpu-torch-2.13: /sif/cpu-torch-2.13.sif"]
+    words = list(make_order(checkout, asked, said.append).command)
+    assert words[words.index("run") : words.index("--report")] == [
+        *("run", "cpu-torch-2.13", "--engine", "apptainer", "--sif", "{base}/sif")
+    ]
+    make_images(checkout, replace(asked, engine="venv"), said.append)
+    make_images(checkout, replace(asked, smoke_only="python3"), said.append)
+    assert len(said) == 2
 
 
 def test_checks_are_ended_whatever_is_wrong_with_what_would_be_sent(

@@ -67,6 +67,23 @@ IN_TESTS = {
         "tests/fleet/test_slurm.py",
         "carry_on(",
     ),
+    "python -m dlmatrix fleet --slurm 'gpu[01-30]' --shared DIR --env gpu-torch-2.13 --engine apptainer": (
+        "tests/unit/fleet/test_command.py",
+        "make_images(checkout, asked, said.append)",
+    ),
+    # With another env, on a real Docker engine and a real Apptainer.
+    "python -m dlmatrix bundle gpu-torch-2.13 --no-wheels --out gpu-torch-2.13.bundle": (
+        "tests/image/test_apptainer.py",
+        'dlmatrix("bundle", NAME, "--no-wheels", "--out", str(bundle)',
+    ),
+    "python -m dlmatrix run gpu-torch-2.13 --engine apptainer --sif DIR --bundle gpu-torch-2.13.bundle": (
+        "tests/image/test_apptainer.py",
+        'run("first", "--bundle", str(bundle))',
+    ),
+    "python -m dlmatrix run gpu-torch-2.13 --engine apptainer --sif DIR": (
+        "tests/image/test_apptainer.py",
+        'words = ["--engine", "apptainer", "--sif", str(sif)',
+    ),
 }
 #: The same for docs/images.md, whose other commands tests/image/test_images_page.py runs.
 BY_CI = {

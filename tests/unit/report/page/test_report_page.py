@@ -15,6 +15,7 @@ from dlmatrix.report.history import History
 from dlmatrix.report.page import report_html
 from dlmatrix.report.page.sentences import translated
 from dlmatrix.report.page.source import in_words
+from tests.unit import documents
 from tests.unit.report.page import sample
 from tests.unit.report.page.run_page import page_of, section, verdicts
 from tests.unit.report.page.tree import Page
@@ -46,6 +47,12 @@ def test_each_env_has_its_verdict_reason_and_next_command(page: Page) -> None:
             assert fact in line
         assert line.startswith(facts[0])
     assert verdicts(page, "zh-Hans")[4].startswith("已跳过")
+
+
+def test_a_file_for_apptainer_is_used_by_its_path() -> None:
+    cell = documents.env("gpu-torch-2.13", facts={"what": "/big disk/gpu.sif"})
+    shown = verdicts(page_of(sample.result([cell], engine={"engine": "apptainer", "version": "1.4.5"})))
+    assert "Use it: apptainer exec --nv '/big disk/gpu.sif' python" in shown[0]
 
 
 def test_throughput_shows_intervals_roof_memory_and_what_was_skipped_and_why(page: Page) -> None:
