@@ -136,8 +136,8 @@ def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:
         return f"it needs {NEEDS['system']}"
     if step.kind != "install":
         for pattern, what in ((OF_DATA, "the network, for data"), (OF_GPU, "a GPU"), (OF_PERSON, "a person")):
-            if found := pattern.search(said):
-                return f"it needs {what}: {line_of(said, found)}"
+            if found := pattern.search(cause(said)) or pattern.search(said):
+                return f"it needs {what}: {line_of(found.string, found)}"
         found = OF_FILE.search(cause(said))
         if found and "cannot open shared object file" not in said:
             return f"it needs {next(group for group in found.groups() if group)}, which the guide does not make"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import re
 import time
@@ -60,6 +61,12 @@ class Searching:
     seen: set[str] = field(default_factory=set)
     #: changes that were put in line
     queued: int = 0
+    #: those with which it broke last, and how
+    furthest: tuple[tuple[Edit, ...], Replay] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with the guide as it is."""
+        self.furthest = ((), self.first)
 
     def over(self) -> bool:
         """Whether tries or time are used up."""
@@ -96,6 +103,8 @@ class Searching:
         self.result.tried.append(Tried(edits=edits, words=words, works=works, lost=lost))
         if works:
             self.result.found, self.result.replay = edits, replay
+        elif _further(replay, self.furthest[1]):
+            self.furthest = edits, replay
         return None if replay.blind else replay
 
     def works(self, replay: Replay) -> bool:
@@ -124,7 +133,13 @@ def search(  # noqa: PLR0917 - all that a search is of
         if work.result.found is not None:
             _drop(work)
             return work.result
-    _by_date(work)
+    edits, replay = work.furthest
+    if edits and not work.over():
+        with contextlib.suppress(DlmatrixError), player(setting, guide.file.name) as other:
+            other.play(applied(steps, edits), replay.asked, pip)
+            _by_date(work, edits, replay, other)
+    if work.result.found is None:
+        _by_date(work, (), first, live)
     return work.result
 
 
@@ -165,11 +180,12 @@ def _further(new: Replay, old: Replay) -> bool:
     return here > there or (here == there and new.first_break.reason != old.first_break.reason)
 
 
-def _by_date(work: Searching) -> None:
-    """Bounds that bring back what the guide's day had, the fewest and the loosest that do."""
-    date, then = differing(work.setting, work.guide, work.steps, work.first)
-    broken = work.first.first_break
-    installs = [n for n, step in enumerate(work.steps) if step.kind == "install"]
+def _by_date(work: Searching, edits: tuple[Edit, ...], before: Replay, live: Player) -> None:
+    """Bounds that bring back what the guide's day had, the fewest and the loosest that do, beside changes made."""
+    steps = applied(work.steps, edits)
+    date, then = differing(work.setting, work.guide, steps, before)
+    broken = before.first_break
+    installs = [n for n, step in enumerate(steps) if step.kind == "install"]
     if not then or not installs or broken is None or broken.step.kind == "install":
         return
 
@@ -177,12 +193,12 @@ def _by_date(work: Searching) -> None:
         if work.over():
             return False
         pins = [f"{name}=={then[name]}" for name in names]
-        replay = work.live.pinned(pins, work.steps, work.first)
+        replay = live.pinned(pins, steps, before)
         good = work.works(replay)
         said = "as of " + date + ": " + ", ".join(pins[:4]) + (" …" if len(pins) > 4 else "")
         work.setting.say(f"try     {said}")
         edit = Edit(name="the guide's own time", words=said, size=3, source="the index", texts={})
-        work.result.tried.append(Tried(edits=(edit,), words=verdict(replay).words, works=False))
+        work.result.tried.append(Tried(edits=(*edits, edit), words=verdict(replay).words, works=False))
         return good
 
     names = named_first(list(then), broken.said)
@@ -190,7 +206,7 @@ def _by_date(work: Searching) -> None:
         return
     kept = {name: then[name] for name in fewest(names, works)}
     for wanted in (caps(kept), [f"{name}=={version}" for name, version in kept.items()]):
-        text = work.steps[installs[-1]].text
+        text = steps[installs[-1]].text
         for one in wanted:
             text = required(text, one)
         words = f"also {', '.join(wanted)}"
@@ -198,7 +214,7 @@ def _by_date(work: Searching) -> None:
             name="a dependency without an upper bound", words=words, size=3, source=f"what the index had on {date}",
             texts={installs[-1]: text},
         )  # fmt: skip
-        work.attempt((edit,))
+        work.attempt((*edits, edit))
         if work.result.found is not None:
             return
 

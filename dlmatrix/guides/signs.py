@@ -37,7 +37,9 @@ ASKS_GPU = re.compile(
     r"|gpu_device_name"
 )
 OF_PERSON = re.compile(
-    r"EOFError: EOF when reading|no display name|cannot connect to X|could not connect to display|getpass", re.I
+    r"EOFError: EOF when reading|no display name|cannot connect to X|could not connect to display|getpass"
+    r"|[\[(](?:y/n|yes/no)[\])]|press (?:enter|return|any key)|^(?:enter )?(?:pass(?:word|phrase)|username)\b.*: *$",
+    re.I | re.M,
 )
 #: What a machine, or this world's limits, say of no guide.
 OF_MACHINE = re.compile(

@@ -121,6 +121,14 @@ def test_what_needs_something_else_is_neither_a_pass_nor_a_break(
     assert verdict(replay).words.startswith(words)
 
 
+def test_data_that_cannot_be_had_is_named_by_the_error_at_the_end() -> None:
+    last = "Exception: URL fetch failure on https://data.invalid/mnist.npz: None -- [Errno 111] Connection refused"
+    said = f"{TRACE}socket.gaierror: [Errno -2] Name or service not known\n\nDuring handling …\n\n{TRACE}{last}\n"
+    step = Step(line=1, kind="program", form="cell", text="load_data()")
+    found = judged(step, Ended(exit_code=1, stdout="", stderr=said, seconds=1.0), "", said, "guide.md", installs=True)
+    assert (found.outcome, found.reason) == ("unjudged", f"it needs the network, for data: {last}")
+
+
 def test_an_installation_that_was_lost_from_the_page_is_not_made_up(tmp_path: Path) -> None:
     """The guide has one, of which nobody can know what it installs: what follows is not judged."""
     (tmp_path / "guide.md").write_text(

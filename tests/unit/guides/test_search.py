@@ -64,3 +64,43 @@ def test_what_a_guide_pins_is_kept_where_it_can_be(
     found = search(setting(root, None, []), guide, steps, live.play(steps, "3.11", ""), "", cast(Player, live))
     assert [edit.words for edit in found.found or ()] == wanted
     assert len(found.tried) == 3
+
+
+class Later(Live):
+    """Plays as a world does in which a second dependency breaks behind the first, of which no message says anything."""
+
+    def play(self, steps: Sequence[Step], python: str, pip: str, pins: Sequence[str] = ()) -> Replay:
+        install, check = steps
+        said = ""
+        if "protobuf<3.21" not in install.text:
+            said = "TypeError: Descriptors cannot be created directly."
+        elif "inline<0.2" not in install.text and "inline==0.1" not in pins:
+            said = "AttributeError: nobody knows that name"
+        played = (
+            Played(step=install, outcome="passed"),
+            Played(step=check, outcome="failed" if said else "passed", reason=said, said=said),
+        )
+        return Replay(played=played, asked=python, python=python, pip=pip)
+
+    def pinned(self, pins: Sequence[str], steps: Sequence[Step], before: Replay) -> Replay:
+        return self.play(steps, before.asked, "", pins)
+
+
+def test_the_guide_s_day_is_asked_of_the_break_behind_the_one_that_a_message_mends(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "guide.md").write_text(GUIDE, encoding="utf-8")
+    guide = read_guide(tmp_path / "guide.md")
+    steps = read_steps(guide).steps
+    live = Later(steps, "")
+
+    @contextlib.contextmanager
+    def fresh(*_: object) -> Iterator[Live]:
+        yield live
+
+    monkeypatch.setattr("dlmatrix.guides.search.player", fresh)
+    then = {"inline": "0.1", "other": "3.0", "more": "5.0"}
+    monkeypatch.setattr("dlmatrix.guides.search.differing", lambda *_: ("2022-12-01", then))
+    found = search(setting(root, None, []), guide, steps, live.play(steps, "3.9", ""), "", cast(Player, live))
+    assert [edit.words for edit in found.found or ()] == ["also protobuf<3.21", "also inline<0.2"]
+    assert len(found.tried) <= 12

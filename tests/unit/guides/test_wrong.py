@@ -164,6 +164,23 @@ def test_a_fork_bomb_meets_its_limit_and_all_of_it_ends(tmp_path: Path, monkeypa
 
 @pytest.mark.parametrize(
     "said",
+    [
+        "Overwrite the settings? [y/N]: \nAborted!",
+        "Proceed (Y/n)? Traceback (most recent call last):\nEOFError",
+        "Do you accept? (yes/no) \nno answer",
+        "Press ENTER to go on\n",
+        "Password: \nstty: 'standard input': Inappropriate ioctl for device",
+    ],
+)
+def test_a_step_that_waits_for_an_answer_needs_a_person(said: str) -> None:
+    step = Step(text="alpha init", kind="program", line=1)
+    found = judged(step, Ended(exit_code=1, stdout=said, stderr="", seconds=1), said, said, "g", True)
+    assert found.outcome == "unjudged"
+    assert found.reason.startswith("it needs a person: ")
+
+
+@pytest.mark.parametrize(
+    "said",
     ["RuntimeError: can't start new thread", "libgomp: Thread creation failed: Resource temporarily unavailable"],
 )
 def test_threads_that_a_machine_does_not_give_break_no_guide(said: str) -> None:
