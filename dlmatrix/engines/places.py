@@ -7,16 +7,15 @@ from pathlib import Path
 
 from dlmatrix.inspection.closure import site_packages
 from dlmatrix.inspection.filesystem import Folder, Stacked
-from dlmatrix.inspection.layer import Facts
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.plan import Plan
 
 
-def image_place(plan: Plan, layers: Iterable[Facts], environment: Iterable[str]) -> Place:
-    """An image, from what is in its layers and the image's ``NAME=value`` variables."""
+def image_place(plan: Plan, filesystem: Stacked, environment: Iterable[str]) -> Place:
+    """An image, from what its layers make and its ``NAME=value`` variables."""
     variables = dict(item.partition("=")[::2] for item in environment)
     return Place(
-        filesystem=Stacked(layers),
+        filesystem=filesystem,
         site_packages=site_packages(plan.env.python),
         library_path=tuple(filter(None, variables.get("LD_LIBRARY_PATH", "").split(":"))),
     )

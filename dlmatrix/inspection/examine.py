@@ -6,20 +6,22 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from dlmatrix.document.check import Outcome, check_entry
 from dlmatrix.errors import typed
-from dlmatrix.inspection import contents, digests, sbom
+from dlmatrix.inspection import contents, digests, layers, sbom
+from dlmatrix.inspection.filesystem import Stacked
+from dlmatrix.layers.cache import Cache
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import ChosenBase, Plan
 from dlmatrix.system.files import replace
 from dlmatrix.system.sources import made_by
 from dlmatrix.system.state import state_dir
-from dlmatrix.system.working import scratch
 
 _STATUS, _BUNDLE = "/var/lib/dpkg/status", "/etc/ssl/certs/ca-certificates.crt"
 #: The keys of a check's entry.
@@ -35,72 +37,82 @@ class Examined:
     sbom: str
 
 
-class Images(Protocol):
+class Images(layers.Images, Protocol):
     """The images of an engine, as far as this module asks."""
 
-    def look(self, ref: str, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:
-        """What a program of the image prints about its files."""
-
-    def identity(self, ref: str) -> digests.Identity:
-        """An image's digests."""
+    def look(self, ref: str, program: str, *arguments: str) -> bytes:
+        """What a program of an image prints about its files; an image that is not there is pulled."""
 
     def made_with(self) -> digests.Made:
         """What the engine's digests depend on."""
 
 
-def examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str) -> Examined:
-    """Examine an image, or recall what this version of the checks found in it."""
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """An image as its layers make it, and what of it is the base's."""
+
+    whole: Stacked
+    base: Stacked
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examiner:
+    """Looks into the images of an engine; what is found in a layer is kept in the cache of layers."""
+
+    images: Images
+    site: Site
+    cache: Cache
+
+    def look_into(self, plan: Plan, base: ChosenBase, image: str) -> Seen:
+        """Look into an image's layers, those alone that nobody has looked into yet."""
+        kept = _folder(plan) / f"base-{hashlib.sha256(base.identity.encode()).hexdigest()[:16]}.json"
+        about = json.loads(_once(kept, partial(_about_base, self.images, base.ref)))
+        private = contents.private(self.site, about["certificates"])
+        found = layers.look_into(self.images, image, private, self.cache)
+        return Seen(
+            whole=Stacked(facts for _, facts in found),
+            base=Stacked(facts for diff_id, facts in found if diff_id in about["layers"]),
+        )
+
+    def examine(self, plan: Plan, base: ChosenBase, image: str) -> Examined:
+        """Examine an image, or recall what this version of the checks found in it."""
+        file = _folder(plan) / f"{_key(self.images, image, base.identity, plan)}.json"
+        try:
+            known = json.loads(file.read_text(encoding="utf-8"))
+            found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
+            if not (isinstance(found.sbom, str) and all(check.keys() == _ENTRY for check in found.checks)):
+                raise ValueError(file.name)
+        except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            found = self._examine(plan, base, image)
+            replace(file, json.dumps({"checks": found.checks, "sbom": found.sbom}).encode())
+        return Examined(checks=(*found.checks, _recorded(self.images, plan, base, image)), sbom=found.sbom)
+
+    def _examine(self, plan: Plan, base: ChosenBase, image: str) -> Examined:
+        started = time.perf_counter()
+        seen = self.look_into(plan, base, image)
+        files = seen.whole.entries()
+        records = (seen.whole.text(path) for path in files if path.endswith(".dist-info/RECORD"))
+        checks = contents.check(
+            contents.Contents(
+                files=files,
+                base=seen.base.entries(),
+                suspects=contents.foreign(seen.whole.suspects(), records),
+                size_budget_mb=plan.env.size_budget_mb,
+            )
+        )
+        checks[0]["seconds"] = time.perf_counter() - started  # one look serves them all
+        return Examined(checks=tuple(checks), sbom=sbom.make_sbom(plan, image, files, seen.whole.text(_STATUS)))
+
+
+def _folder(plan: Plan) -> Path:
     folder = state_dir(plan.root) / "examined"
     folder.mkdir(exist_ok=True)
-    file = folder / f"{_key(images, image, base.identity, plan)}.json"
-    try:
-        known = json.loads(file.read_text(encoding="utf-8"))
-        found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
-        if not (isinstance(found.sbom, str) and all(check.keys() == _ENTRY for check in found.checks)):
-            raise ValueError(file.name)
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        found = _examine(images, site, plan, base, image)
-        replace(file, json.dumps({"checks": found.checks, "sbom": found.sbom}).encode())
-    return Examined(checks=(*found.checks, _recorded(images, plan, base, image)), sbom=found.sbom)
+    return folder
 
 
-def _examine(images: Images, site: Site, plan: Plan, base: ChosenBase, image: str) -> Examined:
-    started = time.perf_counter()
-    kept = state_dir(plan.root) / "examined" / f"base-{hashlib.sha256(base.identity.encode()).hexdigest()[:16]}"
-    base_files = contents.parse_listing(_once(kept.with_suffix(".files"), images, base.ref, "find", *contents.LISTING))
-    bundle = _once(kept.with_suffix(".crt"), images, base.ref, "cat", _BUNDLE).decode("utf-8", "replace")
-    files = contents.parse_listing(images.look(image, "find", *contents.LISTING))
-    status = images.look(image, "cat", _STATUS).decode("utf-8", "replace")
-    certificates = contents.own_certificates(site, bundle)
-    with scratch(plan.root) as temporary:
-        # On its standard input, since a command line can be read by everybody.
-        wanted = temporary / "patterns"
-        wanted.write_text(contents.patterns(site, certificates), encoding="utf-8")
-        with wanted.open("rb") as stdin:
-            matches = contents.parse_matches(images.look(image, "grep", *contents.SEARCH, stdin=stdin))
-    checks = contents.check(
-        contents.Contents(
-            files=files,
-            base=base_files,
-            matches=_foreign(images, image, matches),
-            certificates=certificates,
-            size_budget_mb=plan.env.size_budget_mb,
-        )
-    )
-    checks[0]["seconds"] = time.perf_counter() - started  # one look serves them all
-    return Examined(checks=tuple(checks), sbom=sbom.make_sbom(plan, image, files, status))
-
-
-def _foreign(images: Images, image: str, matches: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """The matches in files that no distribution brought."""
-    paths = sorted({path for path, _ in matches})
-    if not paths:
-        return ()
-    sums = images.look(image, "sha256sum", "--", *paths)
-    names = (f"--regexp={contents.in_site_packages(path)},sha256=" for path in paths)
-    records = images.look(image, "grep", "-rhF", "--include=RECORD", *names, "/opt/venv/lib")
-    brought = contents.brought(paths, sums, records)
-    return tuple((path, match) for path, match in matches if path not in brought)
+def _about_base(images: Images, base: str) -> bytes:
+    bundle = images.look(base, "cat", _BUNDLE).decode("utf-8", "replace")
+    return json.dumps({"certificates": bundle, "layers": images.identity(base).layers}).encode()
 
 
 def _recorded(images: Images, plan: Plan, base: ChosenBase, image: str) -> dict[str, Any]:
@@ -129,12 +141,12 @@ def _key(images: Images, image: str, base: str, plan: Plan) -> str:
     return hashlib.sha256(json.dumps([image, base, plan.env.size_budget_mb, made]).encode()).hexdigest()
 
 
-def _once(file: Path, images: Images, ref: str, program: str, *arguments: str) -> bytes:
-    """What a program of a base prints; a base is looked at once. What is kept of it is whole, or looked at again."""
+def _once(file: Path, look: Callable[[], bytes]) -> bytes:
+    """What a look into a base finds, which is made once. What is kept of it is whole, or looked at again."""
     with contextlib.suppress(OSError):
         digest, _, kept = file.read_bytes().partition(b"\n")
         if digest.decode("ascii", "replace") == hashlib.sha256(kept).hexdigest():
             return kept
-    found = images.look(ref, program, *arguments)
+    found = look()
     replace(file, hashlib.sha256(found).hexdigest().encode() + b"\n" + found)
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dlmatrix.inspection.elf import SharedObject, read_shared_object
-from dlmatrix.inspection.layer import Entry, Facts, libraries_named
+from dlmatrix.inspection.layer import Entry, Facts, Suspect, libraries_named
 
 _LINK_LIMIT = 40
 
@@ -110,6 +110,15 @@ class Stacked:
         below = folder.rstrip("/") + "/"
         for path in [path for path in self._at if path.startswith(below)]:
             del self._at[path]
+
+    def entries(self) -> dict[str, Entry]:
+        """Every path of the image."""
+        return {path: facts.entries[there] for path, (facts, there) in self._at.items()}
+
+    def suspects(self) -> dict[str, Suspect]:
+        """The text files that hold what no image may."""
+        found = ((path, facts.suspects.get(there)) for path, (facts, there) in self._at.items())
+        return {path: suspect for path, suspect in found if suspect}
 
     def files(self, below: str) -> Iterator[str]:
         """Every file and link under a folder, in order."""

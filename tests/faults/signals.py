@@ -21,7 +21,7 @@ _MOMENTS = {
     "planning": "dlmatrix.run.course:_plan",
     "writing the report": "dlmatrix.report.write:summary",
     "keeping a result": "dlmatrix.report.folder:replace",
-    "looking into the image": "dlmatrix.inspection.examine:_foreign",
+    "looking into the image": "dlmatrix.inspection.contents:check",
 }
 
 
@@ -80,7 +80,7 @@ def in_closure(stage: Stage) -> Run:
     """Kill it when the engine has given the layers that nobody has read yet, and the first is about to be read."""
     cache = stage.folder / "cache" / "layers"
     shutil.rmtree(cache / "looked", ignore_errors=True)
-    run = stage.start("closure", FIRST, pause="dlmatrix.engines.docker.layers:read_layer")
+    run = stage.start("closure", FIRST, pause="dlmatrix.inspection.layers:read_layer")
     stage.moment()
     assert list(cache.glob("tmp-*/layout/index.json"))
     run.process.send_signal(_KILL)
@@ -88,7 +88,7 @@ def in_closure(stage: Stage) -> Run:
 
 
 def in_a_look(stage: Stage) -> Run:
-    """Kill a run while a container looks into its image, and never ends."""
+    """Kill a run while a container looks into its base, and never ends."""
     shutil.rmtree(stage.state / "examined", ignore_errors=True)
     shim = stage.folder / "bin" / "docker"
     shim.parent.mkdir(exist_ok=True)
@@ -198,7 +198,7 @@ def faults(engine: str) -> Iterator[Fault]:
     yield row("SIGTERM, and SIGHUP at once, while checking", twice, 130, says="interrupted; ", keeps=(FIRST,))
     if engine == "docker":
         yield row("SIGKILL to dlmatrix in closure", in_closure, -9, killed=True, short=True)
-        yield row("SIGKILL to dlmatrix while a container looks into the image", in_a_look, -9, killed=True)
+        yield row("SIGKILL to dlmatrix while a container looks into the base", in_a_look, -9, killed=True)
         yield row(
             "SIGKILL to dlmatrix while looking into the image",
             partial(stop, phase="looking into the image", number=_KILL),

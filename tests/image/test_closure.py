@@ -14,8 +14,10 @@ from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.engines.docker.relay import reading
 from dlmatrix.engines.places import image_place
 from dlmatrix.inspection.closure import Closure, check_closure, site_packages
+from dlmatrix.inspection.filesystem import Stacked
 from dlmatrix.inspection.layer import read_layer
 from dlmatrix.inspection.libraries import load_libraries
+from dlmatrix.inspection.private import Private
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.model import Env, Status
@@ -55,7 +57,8 @@ def closure_of(client: Any) -> Callable[..., Closure]:
             container.start()
             assert container.wait()["StatusCode"] == 0
             with reading(["docker", "export", container.id]) as stream:
-                place = image_place(plan, [read_layer(cast(BinaryIO, stream))], image.attrs["Config"]["Env"])
+                files = Stacked([read_layer(cast(BinaryIO, stream), Private())])
+            place = image_place(plan, files, image.attrs["Config"]["Env"])
         finally:
             container.remove(force=True, v=True)
         build = load_compatibility(ROOT).build_of(plan.env)

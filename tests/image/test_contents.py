@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from dlmatrix.engines.docker.engine import DockerEngine
-from dlmatrix.inspection.examine import Examined, examine
+from dlmatrix.inspection.examine import Examined, Examiner
+from dlmatrix.layers.cache import Cache
 from dlmatrix.matrix.model import Site
 from tests.image.support import containers, plan_of
 from tests.image.tiny import NAME, add_tiny, site
@@ -49,7 +50,8 @@ def look(tiny: DockerEngine, client: Any, checkout: Path, tmp_path: Path) -> Ite
             command = ["docker", "buildx", "build", "--builder", "default", "--quiet", "--tag", tag, "--file"]
             subprocess.run([*command, str(tmp_path / "Dockerfile"), str(checkout / "docker")], check=True)
         private = Site(ca_bundle=tmp_path / "ca.pem")
-        return examine(tiny.images, private, plan, tiny.choose_base(plan.base), client.images.get(tag).id)
+        examiner = Examiner(images=tiny.images, site=private, cache=Cache(tmp_path / "cache"))
+        return examiner.examine(plan, tiny.choose_base(plan.base), client.images.get(tag).id)
 
     yield run
     for tag in [*tags, plan_of(checkout, NAME).env.tag]:

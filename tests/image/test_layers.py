@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.engines.docker.staging import stage_sources
 from dlmatrix.engines.docker.wheels import Workshop
+from dlmatrix.inspection.filesystem import Stacked
+from dlmatrix.inspection.layer import Entry
 from dlmatrix.layers.cache import Cache, Kept
 from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.plan import Plan
@@ -57,6 +60,32 @@ def test_the_files_are_those_that_uv_installs(engine: DockerEngine, tmp_path: Pa
     found = engine.images.look(prepared.what, "sh", "-euc", script).decode().splitlines()
     different = [line for line in sorted(set(wanted) ^ set(found)) if " /etc/ld.so.conf.d " not in line]
     assert different == []
+    assert len(found) > 10_000
+
+
+#: What a container has that is no file of its image.
+OUTSIDE = re.compile(r"/(dev|proc|sys)(/.*)?|/\.dockerenv|/etc/(hosts|hostname|resolv\.conf|mtab)|/")
+
+
+@pytest.mark.parametrize("name", ["cpu-torch-2.13", "cpu-tf2-2.21"])
+def test_what_the_layers_make_is_what_a_container_has(engine: DockerEngine, name: str) -> None:
+    """Kind, mode, owner and size of each path, and where each link leads."""
+    plan = plan_of(ROOT, name)
+    prepared = engine.prepare(plan, lambda line: None)
+    printed = engine.images.look(prepared.what, "find", "/", "-xdev", "-printf", r"%y %m %U:%G %s %p\t%l\0").decode()
+    wanted = {}
+    for line in printed.split("\0")[:-1]:
+        kind, mode, owner, size, there = line.split(" ", 4)
+        path, _, target = there.partition("\t")
+        wanted[path] = Entry(kind, int(mode, 8), owner, int(size) if kind == "f" else 0, target)
+    filesystem = engine.place(plan).filesystem
+    assert isinstance(filesystem, Stacked)
+    found = filesystem.entries()
+    for path, entry in found.items():
+        if entry.kind == "h":
+            found[path] = found[entry.target]
+    different = {path for path in {*wanted, *found} if wanted.get(path) != found.get(path)}
+    assert [path for path in sorted(different) if not OUTSIDE.fullmatch(path)] == []
     assert len(found) > 10_000
 
 

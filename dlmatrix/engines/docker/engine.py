@@ -26,7 +26,6 @@ from dlmatrix.engines.docker.bundled import load_bundled
 from dlmatrix.engines.docker.container import container_options, refuse_limits, said, with_processors
 from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.engines.docker.images import Images, layers_of
-from dlmatrix.engines.docker.layers import look_into
 from dlmatrix.engines.docker.recipe import build_command
 from dlmatrix.engines.docker.relay import ANSWERS_FIRST, Relay
 from dlmatrix.engines.docker.socket import locked_out
@@ -37,7 +36,7 @@ from dlmatrix.engines.docker.wheels import Workshop, own_workshop
 from dlmatrix.engines.places import image_place
 from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import BaseMissingError, BuildError, EngineError, NoEngineError
-from dlmatrix.inspection.examine import examine
+from dlmatrix.inspection.examine import Examiner
 from dlmatrix.inspection.loader import Place
 from dlmatrix.matrix.model import Base, Site
 from dlmatrix.matrix.plan import ChosenBase, Plan, changed_since, debian, official
@@ -93,7 +92,7 @@ class DockerEngine:
         with engine_errors():
             image = self.client.images.get(image_id)
         with engine_errors():
-            found = examine(self.images, self._site, plan, base, image.id)
+            found = self._examiner().examine(plan, base, image.id)
             layers = layers_of(image.history())
         facts: dict[str, str | int] = {"base": base.ref, "base kind": base.kind, "key": plan.key(base)}
         facts |= {**self.images.sizes(image, layers), "limits": said(plan.limits)}
@@ -206,8 +205,12 @@ class DockerEngine:
         """The built image's file system, as its layers make it."""
         with engine_errors():
             image = self.client.images.get(plan.env.tag)
-            layers = look_into(self.images, plan.env.tag, own_workshop().cache)
-        return image_place(plan, layers, image.attrs["Config"]["Env"] or ())
+            base = self.choose_base(plan.base)
+            seen = self._examiner().look_into(plan, base, image.id)
+        return image_place(plan, seen.whole, image.attrs["Config"]["Env"] or ())
+
+    def _examiner(self) -> Examiner:
+        return Examiner(images=self.images, site=self._site, cache=own_workshop().cache)
 
     def remove_leftovers(self, plan: Plan) -> None:
         """Remove what a killed run of this env left, from this checkout. Whoever calls this holds the env."""

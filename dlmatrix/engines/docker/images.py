@@ -8,7 +8,6 @@ import io
 import os
 import re
 import shutil
-import subprocess
 import tarfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -126,13 +125,12 @@ class Images:
         if done.exit_code != 0:
             raise explain(done.said, "docker load", "the Docker engine", done.exit_code)
 
-    def look(self, ref: str, program: str, *arguments: str, stdin: IO[bytes] | None = None) -> bytes:
-        """What a program of the image prints about its files; exit code 1 (grep: nothing) is none of its errors."""
+    def look(self, ref: str, program: str, *arguments: str) -> bytes:
+        """What a program of the image prints about its files; exit code 1 (cat: not there) is none of its errors."""
         # Root, who may read everything and do nothing else.
         how = confined(ref, arguments, Limits(), user="0:0", entrypoint=program, reads_everything=True)
         names = (f"--label={name}={value}" for name, value in labels().items())
-        command = command_line(how, "--interactive", *names)
-        done = run_docker(command, stdin=stdin or subprocess.DEVNULL)
+        done = run_docker(command_line(how, *names))
         if done.exit_code not in (0, 1):
             raise _not_looked(done, ref, program)
         return done.stdout
@@ -163,7 +161,8 @@ class Images:
         for file in at_hand:
             with contextlib.suppress(OSError):  # two bases may share one; else it travels
                 os.link(file, blobs / file.name)
-        self.base_layout(ref, folder / "layout")
+        name = next(iter(self._client.images.get(ref).tags), ref)  # BuildKit finds none by its id
+        self.base_layout(name, folder / "layout")
         for diff_id, file in layer_files(folder / "layout"):
             with file.open("rb") as stream:
                 yield diff_id, stream

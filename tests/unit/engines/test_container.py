@@ -137,7 +137,7 @@ def test_an_image_is_looked_at_in_such_a_container(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(images_module, "run_docker", run_docker)
     assert Images(None).look("image", "find", "/", "-xdev") == b"seen"
     options = confined("image", ["/", "-xdev"], Limits(), user="0:0", entrypoint="find", reads_everything=True)
-    assert ran == [command_line(options, "--interactive")]
+    assert ran == [command_line(options)]
 
 
 class Engine:

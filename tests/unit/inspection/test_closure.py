@@ -20,6 +20,7 @@ from dlmatrix.inspection.filesystem import FileSystem, Folder, Stacked
 from dlmatrix.inspection.layer import read_layer
 from dlmatrix.inspection.libraries import load_libraries
 from dlmatrix.inspection.loader import Place
+from dlmatrix.inspection.private import Private
 from dlmatrix.matrix.compatibility import load_compatibility
 from dlmatrix.matrix.locks import parse_lock
 from dlmatrix.matrix.model import Lock, Matrix
@@ -93,7 +94,7 @@ def as_archive(root: Path) -> FileSystem:
     with tarfile.open(fileobj=stream, mode="w") as archive:
         archive.add(root, arcname=".")
     stream.seek(0)
-    return Stacked([read_layer(stream)])
+    return Stacked([read_layer(stream, Private())])
 
 
 @pytest.fixture

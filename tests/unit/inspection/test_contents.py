@@ -13,40 +13,32 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from dlmatrix.errors import ContractError
-from dlmatrix.inspection.contents import (
-    Contents,
-    Entry,
-    brought,
-    check,
-    own_certificates,
-    parse_listing,
-    parse_matches,
-    patterns,
-)
+from dlmatrix.inspection.contents import Contents, check, foreign, own_certificates, private
+from dlmatrix.inspection.layer import Entry, Suspect
+from dlmatrix.inspection.private import CERTIFICATE, SECRET, Private
 from dlmatrix.inspection.sbom import make_sbom
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Limits, Plan, make_plan
 
 
-def entry(kind: str = "f", mode: int = 0o644, owner: str = "0:0", size: int = 10, inode: int = 0) -> Entry:
-    return Entry(kind=kind, mode=mode, owner=owner, size=size, inode=inode)
+def entry(kind: str = "f", mode: int = 0o644, owner: str = "0:0", size: int | None = None) -> Entry:
+    return Entry(kind, mode, owner, (10 if kind == "f" else 0) if size is None else size)
 
 
 BASE = {
-    "/etc": entry("d", 0o755, size=4096),
+    "/etc": entry("d", 0o755),
     "/usr/bin/su": entry(mode=0o4755),
     "/tmp": entry("d", 0o1777),
     "/etc/hosts": entry(size=174),
 }
 ADDED = {
     "/opt/venv": entry("d", 0o755),
-    "/opt/venv/lib/python3.11/site-packages/torch/a.py": entry(size=3_000_000, inode=1),
+    "/opt/venv/lib/python3.11/site-packages/torch/a.py": entry(size=3_000_000),
     "/opt/venv/bin/python": entry("l", 0o777),
-    "/srv/smoke/model.py": entry(inode=2),
+    "/srv/smoke/model.py": entry(),
 }
-GOOD = Contents(files=BASE | ADDED, base=BASE, matches=(), certificates=(), size_budget_mb=10)
+GOOD = Contents(files=BASE | ADDED, base=BASE, suspects={}, size_budget_mb=10)
 
 
 def outcomes(contents: Contents) -> dict[str, tuple[str, str]]:
@@ -57,8 +49,8 @@ def test_a_good_image_passes_every_check() -> None:
     assert set(outcomes(GOOD).values()) == {("passed", "")}
 
 
-def test_a_file_that_the_engine_puts_there_and_a_folder_that_grew_are_no_addition() -> None:
-    grown = {"/etc": entry("d", 0o755, size=8192), "/etc/hosts": entry(size=200), "/.dockerenv": entry(size=0)}
+def test_a_file_that_the_engine_puts_there_is_no_addition() -> None:
+    grown = {"/etc/hosts": entry(size=200), "/.dockerenv": entry(size=0)}
     assert set(outcomes(dataclasses.replace(GOOD, files=BASE | ADDED | grown)).values()) == {("passed", "")}
 
 
@@ -88,9 +80,9 @@ def test_what_should_not_be_there(path: str, planted: Entry, failing: set[str], 
 def test_too_large_an_image_names_its_largest_folders_and_counts_a_hard_link_once() -> None:
     site = "/opt/venv/lib/python3.11/site-packages"
     files: Mapping[str, Entry] = {
-        f"{site}/torch/a.so": entry(size=8_000_000, inode=7),
-        f"{site}/torch/b.so": entry(size=8_000_000, inode=7),
-        f"{site}/numpy/c.so": entry(size=2_000_000, inode=8),
+        f"{site}/torch/a.so": entry(size=8_000_000),
+        f"{site}/torch/b.so": entry("h"),
+        f"{site}/numpy/c.so": entry(size=2_000_000),
     }
     (found,) = (f for f in check(dataclasses.replace(GOOD, files=files)) if f["id"] == "image-size")
     assert found["outcome"] == "passed"
@@ -100,9 +92,9 @@ def test_too_large_an_image_names_its_largest_folders_and_counts_a_hard_link_onc
     assert found["reason"] == f"10 MB, budget 9 MB; largest: {site}/torch 8, {site}/numpy 2"
 
 
-def test_matches_are_told_apart_and_their_text_is_not_shown() -> None:
-    matches = (("/opt/venv/a", "AKIA" + "A" * 16), ("/srv/smoke/ca.pem", "CERT"))
-    found = outcomes(dataclasses.replace(GOOD, matches=matches, certificates=("CERT",)))
+def test_secrets_and_certificates_are_told_apart() -> None:
+    suspects = {"/opt/venv/a": Suspect("x", [SECRET]), "/srv/smoke/ca.pem": Suspect("y", [CERTIFICATE])}
+    found = outcomes(dataclasses.replace(GOOD, suspects=suspects))
     assert found["image-secrets"] == ("failed", "/opt/venv/a")
     assert found["image-certificates"] == ("failed", "/srv/smoke/ca.pem")
 
@@ -124,51 +116,32 @@ def test_only_certificates_that_the_public_has_not_are_this_machines(tmp_path: P
 
 def test_a_password_of_the_site_is_searched_for_and_an_address_without_one_is_not() -> None:
     site = Site(index="https://me:s3cret+(x)@example.org/simple", extra_indexes=("https://example.org/simple",))
-    lines = patterns(site, ["AB+/"]).splitlines()
-    assert r"me:s3cret\+\(x\)" in lines
-    assert r"AB\+/" in lines
-    assert not any("example" in line for line in lines)
-
-
-def test_what_find_and_grep_print_is_read() -> None:
-    listing = b"d 755 0 0 4096 2 /\0f 4755 0 1 12 9 /a b\nc\0"
-    assert parse_listing(listing) == {
-        "/": entry("d", 0o755, size=4096, inode=2),
-        "/a b\nc": entry("f", 0o4755, "0:1", 12, 9),
-    }
-    assert parse_matches(b"/a:b\0x\n/c\0y:z\n") == (("/a:b", "x"), ("/c", "y:z"))
+    assert private(site, "") == Private(passwords=("me:s3cret+(x)",))
 
 
 @pytest.mark.parametrize(
-    "printed",
+    ("text", "holds"),
     [
-        b"no listing\0",
-        b"f 9999 0 0 1 1 /x\0",
-        b"f 644 0 0 1 /x\0",
-        b"f 644 0 0 -1 1 /x\0",
-        b"f 644 0 0 %s 1 /x\0" % (b"9" * 5000),
-        b"\x1b[2J\0",
-        b"\0",
+        (b"key = '-----BEGIN RSA PRIVATE KEY-----'", {SECRET}),
+        (b"AKIA" + b"A1" * 8, {SECRET}),
+        (b"ghp_" + b"a" * 36, {SECRET}),
+        (b"ghp_" + b"a" * 35, set()),
+        (b"https://me:s3cret+(x)@host", {SECRET}),
+        (b"me:s3cret", set()),
+        (b"one\nAB+/\n", {CERTIFICATE}),
+        (b"AB+/ hf_" + b"x" * 34, {CERTIFICATE, SECRET}),
     ],
 )
-def test_what_no_find_prints_is_refused(printed: bytes) -> None:
-    with pytest.raises(ContractError, match="no entry of a listing"):
-        parse_listing(b"f 644 0 0 12 7 /a b\n\0" + printed)
-
-
-@pytest.mark.parametrize("line", [b"\\0a  /opt/x\\ny", b"zz  /x", b"  ", b"\xff  /x", b"9" * 5000 + b"  /x"])
-def test_a_sum_that_is_none_brings_nothing(line: bytes) -> None:
-    assert brought(["/x"], line + b"\n", b"/x,sha256=,\n/x,sha256=None,") == frozenset()
+def test_what_a_text_holds(text: bytes, holds: set[str]) -> None:
+    assert Private(passwords=("me:s3cret+(x)",), certificates=("AB+/",)).in_text(text) == holds
 
 
 def test_only_a_file_that_is_as_its_record_says_was_brought_by_a_distribution() -> None:
     site = "/opt/venv/lib/python3.11/site-packages"
-    digest = hashlib.sha256(b"content")
-    sums = "".join(f"{digest.hexdigest()}  {site}/{name}\n" for name in ("a/roots.pem", "b/mine.pem", "c/changed.pem"))
-    right = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode()
-    records = f"a/roots.pem,sha256={right},7\nc/changed.pem,sha256={'A' * 43},7\n"
-    paths = [f"{site}/{name}" for name in ("a/roots.pem", "b/mine.pem", "c/changed.pem")]
-    assert brought(paths, sums.encode(), records.encode()) == {paths[0]}
+    right = base64.urlsafe_b64encode(hashlib.sha256(b"content").digest()).rstrip(b"=").decode()
+    suspects = {f"{site}/{name}": Suspect(right, [SECRET]) for name in ("a/roots.pem", "b/mine.pem", "c/changed.pem")}
+    records = [f"a/roots.pem,sha256={right},7\n", f"c/changed.pem,sha256={'A' * 43},7\n"]
+    assert foreign(suspects, records).keys() == {f"{site}/b/mine.pem", f"{site}/c/changed.pem"}
 
 
 STATUS = """\

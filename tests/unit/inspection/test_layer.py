@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import json
 import tarfile
@@ -10,9 +12,11 @@ from pathlib import Path
 
 from dlmatrix.inspection.filesystem import Folder, Stacked
 from dlmatrix.inspection.layer import Facts, read_layer
+from dlmatrix.inspection.private import Private
 
 #: A path, and what stands there: a content, a link's target, or nothing for a folder.
 Tree = Mapping[str, str | None]
+OWN = "me:s3cret"
 CONF = "etc/ld.so.conf"
 LAYERS: tuple[Tree, ...] = (
     {
@@ -81,7 +85,7 @@ def layer(tree: Tree) -> Facts:
                 member.size = len(content)
             tar.addfile(member, io.BytesIO((content or "").encode()))
     stream.seek(0)
-    facts = read_layer(stream)
+    facts = read_layer(stream, Private(passwords=(OWN,)))
     again = Facts.from_json(json.loads(json.dumps(facts.as_json())))
     assert again == facts
     return again
@@ -109,3 +113,21 @@ def test_layers_are_what_a_machine_has_that_unpacks_them(tmp_path: Path) -> None
     assert [found.real(f"/{path}") for path in ("lib/own.py", "opt/link/libkept.so", "usr/lib/gone.py")] == [
         wanted.real(f"/{path}") for path in ("lib/own.py", "opt/link/libkept.so", "usr/lib/gone.py")
     ]
+
+
+def test_a_text_that_holds_a_secret_is_suspected_wherever_the_secret_lies_and_its_text_is_not_kept() -> None:
+    long = "x" * (1 << 24)
+    facts = layer(
+        {
+            "opt/a": f"key {OWN}",
+            "opt/late": long[: -len(OWN) // 2] + OWN + long,
+            "opt/other": long,
+            "opt/binary": f"\0{OWN}",
+            "usr/lib/debians": OWN,
+        }
+    )
+    assert facts.suspects.keys() == {"/opt/a", "/opt/late"}
+    assert facts.suspects["/opt/a"].holds == ["secret"]
+    digest = hashlib.sha256(f"key {OWN}".encode()).digest()
+    assert facts.suspects["/opt/a"].digest == base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    assert OWN not in json.dumps(facts.as_json())

@@ -42,6 +42,7 @@ def copy(root: Path, tmp_path: Path) -> Path:
             EXAMINED,
             [
                 *("inspection/examine.py", "inspection/contents.py", "inspection/sbom.py", "inspection/digests.py"),
+                *("inspection/layers.py", "inspection/layer.py", "inspection/private.py", "layers/layout.py"),
                 *("engines/docker/images.py", "matrix/plan.py", "matrix/model.py"),
             ],
             ["report/summary.py", "inspection/closure.py", "inspection/libraries.toml"],

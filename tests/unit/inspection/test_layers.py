@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from dlmatrix.engines.docker import layers
-from dlmatrix.engines.docker.layers import look_into
 from dlmatrix.errors import EngineError
+from dlmatrix.inspection import layers
 from dlmatrix.inspection.digests import Identity
+from dlmatrix.inspection.layers import look_into
+from dlmatrix.inspection.private import Private
 from dlmatrix.layers.cache import Cache
 
 
@@ -58,8 +59,10 @@ def whole(data: bytes) -> bytes:
     return data
 
 
-def files(images: Any, cache: Cache) -> list[list[str]]:
-    return [list(facts.entries) for facts in look_into(images, "image", cache)]
+def files(images: Any, cache: Cache, private: Private | None = None) -> list[list[str]]:
+    found = look_into(images, "image", private or Private(), cache)
+    assert [diff for diff, _ in found] == [diff_id(data) for data in images.tars]
+    return [list(facts.entries) for _, facts in found]
 
 
 @pytest.mark.parametrize("compress", [whole, gzip.compress, zstandard.ZstdCompressor().compress])
@@ -72,12 +75,16 @@ def test_a_layer_is_read_once_however_it_is_compressed(cache: Cache, compress: C
     assert images.asked == 2
 
 
-def test_what_other_code_found_is_not_taken(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_other_code_found_or_who_looked_for_something_else_is_not_taken(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = Images([tar("a")], whole)
     files(images, cache)
     monkeypatch.setattr(layers, "made_by", lambda modules: "newer")
     files(images, cache)
     assert images.asked == 2
+    files(images, cache, Private(passwords=("me:other",)))
+    assert images.asked == 3
 
 
 @pytest.mark.parametrize(
