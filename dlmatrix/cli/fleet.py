@@ -43,6 +43,7 @@ class Options:
     engine: str
     smoke_only: str
     offline: bool
+    images: bool
     quick: bool
     #: seconds
     timeout: int
@@ -71,6 +72,9 @@ def add(verbs: Verbs) -> None:
     )
     parser.add_argument("--smoke-only", default="", metavar="PYTHON", help="check this interpreter of each machine")
     parser.add_argument("--offline", action="store_true", help="send the envs' wheels too: no index is reached there")
+    parser.add_argument(
+        "--images", action="store_true", help="with --engine docker: send them, out of the bundle in use"
+    )
     parser.add_argument("--quick", action="store_true", help="as of run")
     parser.add_argument("--timeout", type=int, default=3600, metavar="SECONDS", help="on each machine")
     parser.add_argument("--new", action="store_true", help="begin afresh, though an earlier run is not finished")
@@ -138,6 +142,8 @@ def _asked(options: Options) -> tuple[Asked, Sequence[str]]:
     names = _nodes(options) if options.slurm else _machines(options)
     if not options.env:
         raise UsageError("no env is named", "name what the machines are for: --env gpu-torch")
+    if options.images and options.engine != "docker":
+        raise UsageError("--images are for Docker engines", "--engine docker, or leave it out")
     if options.timeout <= 0:
         raise UsageError("--timeout must be a positive number of seconds", "leave it out for 3600")
     asked = Asked(
@@ -151,6 +157,7 @@ def _asked(options: Options) -> tuple[Asked, Sequence[str]]:
         engine=options.engine,
         smoke_only=options.smoke_only,
         offline=options.offline,
+        images=options.images,
         quick=options.quick,
         timeout=options.timeout,
     )

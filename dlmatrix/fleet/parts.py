@@ -23,17 +23,17 @@ def code_part(root: Path) -> Part:
     files = dict(_files(_PACKAGE, "dlmatrix"))
     for name in _FOLDERS:
         files |= _files(root / name, name)
-    return _part(root, "code", files)
+    return files_part(root, "code", files)
 
 
 def smoke_part(root: Path) -> Part:
     """smoke/ alone: what checks an interpreter that is there."""
-    return _part(root, "smoke", _files(root / "smoke", "smoke"))
+    return files_part(root, "smoke", _files(root / "smoke", "smoke"))
 
 
 def wheels_part(root: Path, what: str, wheels: Iterable[Path], more: Mapping[str, Path]) -> Part:
     """Wheels in one folder, and what else is to lie beside them."""
-    return _part(root, what, {**{wheel.name: wheel for wheel in wheels}, **more})
+    return files_part(root, what, {**{wheel.name: wheel for wheel in wheels}, **more})
 
 
 def _files(folder: Path, name: str) -> dict[str, Path]:
@@ -47,7 +47,7 @@ def _files(folder: Path, name: str) -> dict[str, Path]:
     return found
 
 
-def _part(root: Path, what: str, files: Mapping[str, Path]) -> Part:
+def files_part(root: Path, what: str, files: Mapping[str, Path]) -> Part:
     """Pack files, by their names in the tar; the tar lies in the working folder under its own digest."""
     folder = state_dir(root) / "fleet"
     folder.mkdir(exist_ok=True)

@@ -11,6 +11,7 @@ from typing import Any
 from dlmatrix.engines.choose import apptainer_engine
 from dlmatrix.errors import UsageError
 from dlmatrix.fleet import smoked
+from dlmatrix.fleet.images import image_parts
 from dlmatrix.fleet.order import Order
 from dlmatrix.fleet.parts import code_part, smoke_part
 from dlmatrix.fleet.wheels import envs_part, tools_part
@@ -35,6 +36,7 @@ class Asked:
     #: an interpreter of the machines, to check what is there
     smoke_only: str = ""
     offline: bool = False
+    images: bool = False
     quick: bool = False
     #: seconds
     timeout: int = 3600
@@ -90,12 +92,15 @@ def make_images(root: Path, asked: Asked, say: Callable[[str], None]) -> None:
 def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env], say: Callable[[str], None]) -> Order:
     code, tools = code_part(matrix.root), tools_part(matrix.root, say)
     wheels = envs_part(matrix, envs, say) if asked.offline else None
+    images = image_parts(matrix, envs) if asked.images else ()
     command = ["{python}", f"{{base}}/parts/{code.key}/dlmatrix/fleet/machine/checks.py"]
-    command += [f"{{base}}/parts/{tools.key}", "{base}/state", f"{{base}}/parts/{wheels.key}" if wheels else ""]
+    command += [f"{{base}}/parts/{tools.key}", "{base}/state"]
+    command += [f"{{base}}/parts/{part.key}" if part else "" for part in (wheels, images[-1] if images else None)]
     # gpu-torch is the newest that the driver there can run; with wheels or images, the one whose they are.
     apptainer = asked.engine == "apptainer"
-    command += ["run", *((env.name for env in envs) if wheels or apptainer else asked.envs), "--engine", asked.engine]
+    names = [env.name for env in envs] if wheels or images or apptainer else asked.envs
+    command += ["run", *names, "--engine", asked.engine]
     command += ["--sif", "{base}/sif"] if apptainer else []
     command += ["--report", "{folder}/report"]
     command += ["--quick"] if asked.quick else []
-    return Order(command=command, limit=asked.timeout, parts=(code, tools, *([wheels] if wheels else [])))
+    return Order(command=command, limit=asked.timeout, parts=(code, tools, *([wheels] if wheels else []), *images))

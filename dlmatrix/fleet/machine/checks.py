@@ -1,9 +1,10 @@
 """Runs on a machine of a fleet: makes an environment for dlmatrix out of the wheels that came along, then is dlmatrix.
 
-    python3 checks.py TOOLS STATE WHEELS run ENV ...
+    python3 checks.py TOOLS STATE WHEELS IMAGES run ENV ...
 
 TOOLS is the folder of the wheels that dlmatrix itself needs, with requirements.txt; STATE the folder for what is made
-here; WHEELS a folder of wheels of the envs, or nothing. It asks no index for anything, needs neither pip nor venv here
+here; WHEELS a folder of wheels of the envs, or nothing; IMAGES a folder of images of theirs, or nothing, whose
+layers lie beside it. It asks no index for anything, needs neither pip nor venv here
 (uv is in its own wheel), and what was made of the same wheels before is used again.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -72,7 +74,18 @@ def checkout(root: Path) -> Path:
     return root
 
 
-def main(tools: str, state: str, wheels: str, *command: str) -> None:
+def bundle(images: Path, state: Path) -> Path:
+    """What a bundle would have brought: the images, their layers linked from where they lie."""
+    folder = state / f"images-{images.name[:16]}"
+    shutil.rmtree(str(folder), ignore_errors=True)
+    shutil.copytree(str(images), str(folder))
+    for key in json.loads((folder / "layers.json").read_text()):
+        for layer in (images.parent / key).glob("blobs/*/*"):
+            (folder / "bundle" / "images" / layer.relative_to(images.parent / key)).symlink_to(layer)
+    return folder
+
+
+def main(tools: str, state: str, wheels: str, images: str, *command: str) -> None:
     """Make ready, and become dlmatrix."""
     if sys.version_info < OLDEST:
         sys.exit("dlmatrix: this is Python {}.{}, and it needs Python 3.10 or newer".format(*sys.version_info[:2]))
@@ -84,6 +97,8 @@ def main(tools: str, state: str, wheels: str, *command: str) -> None:
             python = environment(Path(tools), own)
         except subprocess.CalledProcessError as problem:
             sys.exit(f"dlmatrix: its environment could not be made: {problem}")
+        if images:
+            os.environ["DLMATRIX_BUNDLE"] = str(bundle(Path(images), own))
     root = checkout(own / "root")
     os.chdir(str(root))
     if wheels:

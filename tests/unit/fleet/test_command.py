@@ -76,6 +76,7 @@ def test_a_plan_tells_machines_and_bytes_and_leaves_no_run(
         ((*ASKED, "--", "--ask-pass"), "nobody is asked here"),
         (("lab.yml", "--env", "cpu-torhc"), "cpu-torhc"),
         (("lab.yml", "--env", "cpu-torch", "--engine", "apptainer"), "is for nodes that share a folder of images"),
+        (("lab.yml", "--env", "cpu-torch", "--images"), "--images are for Docker engines"),
         (("--resume", "none"), "holds no fleet.json"),
     ],
 )
