@@ -24,6 +24,8 @@ from pathlib import Path
 
 CODE = Path(__file__).resolve().parents[3]
 OLDEST = (3, 10)
+#: What of the code is a checkout: envs, and what they are built and checked with.
+_FOLDERS = ("docker", "envs", "smoke")
 
 
 def mark() -> str:
@@ -65,12 +67,14 @@ def environment(wheels: Path, state: Path) -> Path:
 
 def checkout(root: Path) -> Path:
     """The code that came along in a folder that stays: what was built in it is found again."""
-    came = root / ".came"
-    if not came.is_file() or came.read_text() != CODE.name:
-        for name in ("docker", "envs", "smoke"):
+    came, key = root / ".came", hashlib.sha256()
+    for file in sorted(file for name in _FOLDERS for file in (CODE / name).rglob("*") if file.is_file()):
+        key.update(str(file.relative_to(CODE)).encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    if not came.is_file() or came.read_text() != key.hexdigest():
+        for name in _FOLDERS:
             shutil.rmtree(str(root / name), ignore_errors=True)
             shutil.copytree(str(CODE / name), str(root / name))
-        came.write_text(CODE.name)
+        came.write_text(key.hexdigest())
     return root
 
 
@@ -99,7 +103,7 @@ def main(tools: str, state: str, wheels: str, images: str, *command: str) -> Non
             sys.exit(f"dlmatrix: its environment could not be made: {problem}")
         if images:
             os.environ["DLMATRIX_BUNDLE"] = str(bundle(Path(images), own))
-    root = checkout(own / "root")
+        root = checkout(own / "root")
     os.chdir(str(root))
     if wheels:
         os.environ["UV_FIND_LINKS"] = wheels

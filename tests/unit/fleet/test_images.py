@@ -87,3 +87,18 @@ def test_what_the_bundle_has_not_is_named(matrix: Matrix) -> None:
         image_parts(matrix, select(matrix, [TORCH, "cpu-torch-2.11"]))
     assert raised.value.message.endswith("an image of cpu-torch-2.11")
     assert "bundle cpu-torch-2.11 --no-wheels --out FILE" in raised.value.next_step
+
+
+def test_the_code_that_came_last_is_what_is_checked_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a cluster every run's code lies in a folder of the same name: a node went on with the checks of the first."""
+    code = tmp_path / "code"
+    for name in ("docker", "envs", "smoke"):
+        (code / name).mkdir(parents=True)
+    monkeypatch.setattr(checks, "CODE", code)
+    for text in ("first", "second"):
+        (code / "smoke" / "check.py").write_text(text)
+        root = checks.checkout(tmp_path / "root")
+        assert (root / "smoke" / "check.py").read_text() == text
+    (root / "smoke" / "built").write_text("of the second")
+    checks.checkout(tmp_path / "root")
+    assert (root / "smoke" / "built").exists(), "it is the same: nothing is copied"
