@@ -43,13 +43,21 @@ class Edit:
     python: str = ""
 
 
+_FILE = Path(__file__).with_name("causes.toml")
+
+
+@cache
+def projects() -> Mapping[str, str]:
+    """The projects that bring modules, by the modules' names."""
+    return {name: str(project) for name, project in read_toml(_FILE)["projects"].items()}
+
+
 @cache
 def load_causes() -> tuple[Cause, ...]:
     """The rows of causes.toml. Raises ConfigError naming file and key."""
-    file = Path(__file__).with_name("causes.toml")
     found = []
-    for number, data in enumerate(read_toml(file)["cause"]):
-        row = Table(file, f"cause[{number}].", data)
+    for number, data in enumerate(read_toml(_FILE)["cause"]):
+        row = Table(_FILE, f"cause[{number}].", data)
         found.append(
             Cause(
                 name=row.take("name", str),
@@ -88,9 +96,10 @@ def edit_of(cause: Cause, find: str, put: str, broken: Played, steps: Sequence[S
             if step.kind == "install" and (after := renamed(step.text, find, put)) != step.text
         }  # fmt: skip
         return _edit(cause, texts, 1, f"{find} → {put}")
-    if cause.change == "require":
+    if cause.change in ("require", "module"):
         last = _install_before(broken, steps)
-        if last is None or put.partition("<")[0] in map(project, requirements(steps[last].text)):
+        put = put or projects().get(find, "")
+        if last is None or not put or project(put) in map(project, requirements(steps[last].text)):
             return None
         return _edit(cause, {last: required(steps[last].text, put)}, 1, f"also {put}")
     numbers = [n for n, step in enumerate(steps) if _same_program(step, broken.step)]
@@ -135,9 +144,11 @@ def _edit(cause: Cause, texts: Mapping[int, str], size: int, words: str) -> Edit
 
 
 def _install_before(broken: Played, steps: Sequence[Step]) -> int | None:
-    """The number of the last install command before a step, or of the first at all."""
+    """The number of the last install command before a step, or of the last at all."""
     numbers = [n for n, step in enumerate(steps) if step.kind == "install"]
     before = [n for n in numbers if steps[n].line <= broken.step.line and "requirements" not in steps[n].text]
+    if broken.step.kind == "install" and len(before) > 1:  # what an installation lacks is to be there before it
+        before.pop()
     return before[-1] if before else numbers[-1] if numbers else None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dlmatrix.engines.pythons import Pythons
 from dlmatrix.guides.classify import ONLY_GPU, RUN, requirements
+from dlmatrix.guides.edits import projects
 from dlmatrix.guides.gateway import without_passwords
 from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
@@ -23,15 +24,6 @@ from dlmatrix.guides.world import World
 from dlmatrix.matrix.model import Site
 from dlmatrix.system.process import Say
 from dlmatrix.system.working import scratch
-
-#: What a guide that installs nothing is taken to have, by what its programs import.
-_PROJECTS = {
-    **{name: name for name in ("tensorflow", "torch", "keras", "numpy", "pandas", "matplotlib", "scipy", "seaborn")},
-    "torchvision": "torchvision",
-    "sklearn": "scikit-learn",
-    "PIL": "Pillow",
-    "cv2": "opencv-python-headless",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +68,7 @@ def in_a_folder(setting: Setting, kind: Callable[..., World] = World) -> Iterato
 
 
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
-    """The steps, after an installation of what the programs import where the guide names none."""
+    """The steps, after an installation of what the programs import where the guide names none: see causes.toml."""
     steps = reading.steps
     told = any(
         step.kind == "install"
@@ -90,7 +82,7 @@ def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
     wanted = [
         found
         for module in _imported(steps)
-        if (found := _PROJECTS.get(module)) and not re.search(rf"\b{re.escape(found)}\b", text)
+        if (found := projects().get(module)) and not re.search(rf"\b{re.escape(found)}\b", text)
     ]
     programs = [n for n, step in enumerate(steps) if step.kind == "program" and step.form != "shell"]
     if not wanted or not programs:

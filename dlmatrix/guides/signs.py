@@ -78,7 +78,9 @@ def cause(said: str) -> str:
 
 _RAISED = re.compile(r"(?!subprocess\.|\S*Warning)(?:[\w.]+\.)?\w*(?:Error|Exception|Interrupt|NotFound)\b(?:: |$)")
 #: What says more than the exception that it ends in.
-_NAMED = re.compile(r"PyPI package is deprecated|InvalidRequirement: |No matching distribution found")
+_NAMED = re.compile(
+    r"PyPI package is deprecated|InvalidRequirement: |No matching distribution found|error in \S+ setup command: "
+)
 
 
 def line_of(said: str, found: re.Match[str]) -> str:

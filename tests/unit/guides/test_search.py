@@ -9,11 +9,13 @@ from typing import cast
 
 import pytest
 
+from dlmatrix.guides.edits import applied, candidates, edit_of
 from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Step
 from dlmatrix.guides.play import Player
 from dlmatrix.guides.read.guide import read_guide
 from dlmatrix.guides.search import search
+from dlmatrix.guides.signs import cause
 from dlmatrix.guides.steps import read_steps
 from tests.unit.guides.worlds import setting
 
@@ -104,3 +106,41 @@ def test_the_guide_s_day_is_asked_of_the_break_behind_the_one_that_a_message_men
     found = search(setting(root, None, []), guide, steps, live.play(steps, "3.9", ""), "", cast(Player, live))
     assert [edit.words for edit in found.found or ()] == ["also protobuf<3.21", "also inline<0.2"]
     assert len(found.tried) <= 12
+
+
+def changes(said: str, *commands: str) -> list[str]:
+    """What is tried for a message of the last of some commands: the commands as they are then."""
+    kinds = {"pip": "install", "mim": "install"}
+    steps = [Step(text=one, kind=kinds.get(one[:3], "program"), line=n) for n, one in enumerate(commands)]
+    broken = Played(step=steps[-1], outcome="failed", said=said)
+    edits = [edit_of(cause, find, put, broken, steps) for cause, find, put in candidates(broken)]
+    return ["\n".join(step.text for step in applied(steps, [edit])) for edit in edits if edit]
+
+
+NO_TORCH = "ModuleNotFoundError: No module named 'torch'"
+
+
+@pytest.mark.parametrize(
+    ("said", "commands", "changed"),
+    [
+        (
+            NO_TORCH,
+            ["pip install a", "mim install b"],
+            ["pip install a\npip install b", "pip install a torch\nmim install b"],
+        ),
+        (NO_TORCH, ["pip install a", "pip install b"], ["pip install a torch\npip install b"]),
+        (NO_TORCH, ["pip install a", "python x.py"], ["pip install a torch\npython x.py"]),
+        ("No module named 'yaml'", ["pip install a", "python x.py"], ["pip install a PyYAML\npython x.py"]),
+        ("No module named 'PIL'", ["pip install Pillow", "python x.py"], []),
+        ("No module named 'nobody_knows'", ["pip install a", "python x.py"], []),
+    ],
+)  # fmt: skip
+def test_what_an_installation_or_a_program_lacks_is_there_before_it(
+    said: str, commands: list[str], changed: list[str]
+) -> None:
+    assert changes(said, *commands) == changed
+
+
+def test_the_line_of_a_build_that_says_why_is_the_cause() -> None:
+    why = "error in gym setup command: 'extras_require' must be a dictionary"
+    assert cause(f"  x python setup.py egg_info\n      {why}\n\nerror: subprocess-exited-with-error\n") == why
