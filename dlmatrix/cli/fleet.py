@@ -142,7 +142,7 @@ def _asked(options: Options) -> tuple[Asked, Sequence[str]]:
     names = _nodes(options) if options.slurm else _machines(options)
     if not options.env:
         raise UsageError("no env is named", "name what the machines are for: --env gpu-torch")
-    if options.images and options.engine != "docker":
+    if options.images and (options.engine != "docker" or options.smoke_only):
         raise UsageError("--images are for Docker engines", "--engine docker, or leave it out")
     if options.timeout <= 0:
         raise UsageError("--timeout must be a positive number of seconds", "leave it out for 3600")

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import shlex
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from dlmatrix.engines.apptainer.program import call, fatal
 from dlmatrix.engines.failures import explain
@@ -92,7 +94,7 @@ def _made(folder: Path, plan: Plan, base: ChosenBase, layout: Layout, say: Say) 
         for name, content in layout.files([plan.env.tag]).items():
             place = staged / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(content) if isinstance(content, bytes) else place.symlink_to(content)
+            place.write_bytes(content) if isinstance(content, bytes) else place.symlink_to(content.absolute())
         aside = folder / f".{file.name}"
         try:
             _build(plan, staged, aside, say)
@@ -123,7 +125,7 @@ def _alone(lock: Path, say: Say) -> Iterator[None]:
     given_up = threading.Event()
     with lock.open("a") as file, ended_by_interrupts(lambda number: given_up.set()):
         waits = False
-        while not _locked(file.fileno()):
+        while not _locked(file):
             if not waits:
                 say(f"another run is making it: waiting ({lock})")
             waits = True
@@ -132,11 +134,14 @@ def _alone(lock: Path, say: Say) -> Iterator[None]:
         yield
 
 
-def _locked(file: int) -> bool:
+def _locked(file: IO[str]) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        step = "name a folder on a file system that keeps locks: --sif DIR"
+        raise EngineError(f"{file.name}: cannot be locked: {error.strerror}", step) from None
     return True
 
 
@@ -149,5 +154,5 @@ def _none(folder: Path, plan: Plan, others: Mapping[str, str], *, carried: bool)
     return EngineError(
         what,
         f"where Docker is: python -m dlmatrix bundle {name} --no-wheels --out {name}.bundle; then here, once: "
-        f"python -m dlmatrix run {name} --engine apptainer --bundle {name}.bundle",
+        f"python -m dlmatrix run {name} --engine apptainer --sif {shlex.quote(str(folder))} --bundle {name}.bundle",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -202,7 +204,8 @@ def test_a_foreign_or_an_old_image_is_refused_with_the_commands_that_make_it(
     assert "; cpu-torch-2.13-b.sif: could not open image" in env["reason"]
     assert "; that of the bundle is of another state of the checkout" in env["reason"]
     assert "bundle cpu-torch-2.13 --no-wheels --out cpu-torch-2.13.bundle; then here" in env["next_step"]
-    assert "run cpu-torch-2.13 --engine apptainer --bundle cpu-torch-2.13.bundle" in env["next_step"]
+    again = f"run cpu-torch-2.13 --engine apptainer --sif {tmp_path / 'sif'} --bundle cpu-torch-2.13.bundle"
+    assert again in env["next_step"]
     assert calls(stub, "--version")
     assert not calls(stub, "exec")
     assert out
@@ -252,6 +255,19 @@ def test_where_another_makes_it_that_is_waited_for(plan: Plan, stub: Path, tmp_p
     waiter.join(60)
     assert [one.built for one in found] == [False]
     assert not calls(stub, "build")
+
+
+def test_where_no_locks_are_kept_nothing_is_made(
+    plan: Plan, stub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    carried(plan, labels(plan))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(EngineError, match="cannot be locked: No locks available") as raised:
+        ready(tmp_path / "sif", plan, silent)
+    assert "--sif DIR" in raised.value.next_step
 
 
 def test_the_gpus_that_were_left_visible_are_handed_in(plan: Plan, stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
