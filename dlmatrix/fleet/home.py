@@ -17,7 +17,7 @@ from dlmatrix.document.result import FILE, read_result
 from dlmatrix.errors import EXIT_SKIPPED, ReportError, UsageError
 from dlmatrix.fleet.figures import figures
 from dlmatrix.fleet.row import Row, folder_name
-from dlmatrix.fleet.smoked import DOCUMENT, write_result
+from dlmatrix.fleet.smoked import DOCUMENT, check_document, write_result
 from dlmatrix.fleet.states import cause_of, cause_of_code
 from dlmatrix.system.files import sha256, told_by
 
@@ -87,6 +87,9 @@ def _judged(arrived: Path, row: Row, ended: Mapping[str, Any]) -> Row:
     if not (arrived / FILE).is_file():
         return _without_result(arrived, row, code)
     result = read_result(arrived).data
+    for env in result["envs"]:
+        if env["document"] is not None:
+            check_document(env["document"], FILE)
     outcomes = {env["outcome"] for env in result["envs"]}
     told = replace(row, figures=figures(result), step="ended")
     reason = "; ".join(f"{env['name']}: {env['reason']}" for env in result["envs"] if env["outcome"] != "passed")

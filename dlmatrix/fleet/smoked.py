@@ -25,6 +25,13 @@ def command(framework: str, variant: str, python: str, key: str, measuring: list
     return ["env", "-C", f"{{base}}/parts/{key}", python, *checks, "--expect", json.dumps(expect)]
 
 
+def check_document(document: Any, place: str) -> None:
+    """Hold a document that arrived against the form that smoke was sent with. Raises ReportError naming ``place``."""
+    if wrong := wrong_in(document, read_schema(find_root())):
+        where = "/".join(map(str, wrong.absolute_path))
+        raise ReportError(f"{place}: {where}: {wrong.message[:200]}", "see its log")
+
+
 def write_result(folder: Path, row: Row, code: Any) -> None:
     """Write result.json beside a document that arrived. Raises ReportError for what is no document."""
     file = folder / DOCUMENT
@@ -32,12 +39,9 @@ def write_result(folder: Path, row: Row, code: Any) -> None:
         if file.stat().st_size > LARGEST:
             raise ValueError(f"more than {LARGEST >> 20} MiB")
         document = parsed(file.read_bytes())
-        wrong = wrong_in(document, read_schema(find_root()))
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{DOCUMENT}: is no document of smoke: {error}", "see its log") from None
-    if wrong:
-        where = "/".join(map(str, wrong.absolute_path))
-        raise ReportError(f"{DOCUMENT}: {where}: {wrong.message[:200]}", "see its log")
+    check_document(document, DOCUMENT)
     variant = str(document["expect"].get("variant", "cpu"))
     outcome, exit_code, reason = verdict(variant, document, code if isinstance(code, int) else 1)
     machine = (document.get("throughput") or {}).get("machine") or {}

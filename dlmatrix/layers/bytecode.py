@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tarfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,10 @@ from dlmatrix.layers.installed import File
 
 #: Lets the env's own interpreter make a tar of bytecode of a tar of sources: docker/compile-bytecode.
 Compile = Callable[[IO[bytes], IO[bytes]], None]
+
+
+#: What the container may name: bytecode, below the folder of the packages.
+_BYTECODE = re.compile(r"(?:[^/\0]+/)*[^/\0]+\.pyc")
 
 
 class Bytecode:
@@ -69,6 +74,8 @@ class Bytecode:
             with tarfile.open(self._made) as tar:
                 while member := tar.next():
                     group, _, path = member.name.partition("/")
+                    if not (group.isdecimal() and _BYTECODE.fullmatch(path)) or ".." in path.split("/"):
+                        raise ValueError(member.name)
                     self._places[int(group)].append((path, member.offset_data, member.size))
                     tar.members.clear()  # type: ignore[attr-defined]
         except (tarfile.TarError, ValueError, IndexError):

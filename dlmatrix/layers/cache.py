@@ -13,11 +13,13 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dlmatrix.errors import BuildError, DiskFullError
 from dlmatrix.layers.archive import Blob
 from dlmatrix.layers.layout import sound_manifest
 from dlmatrix.system.files import replace, sha256
@@ -46,11 +48,22 @@ class Cache:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """While layers are made and taken, nobody removes any."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
-            yield
+        """While layers are made and taken, no run removes any.
+
+        Raises DiskFullError where this user may not write here, BuildError where somebody removed the folder meanwhile.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / "lock").open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                yield
+        except (PermissionError, FileNotFoundError) as error:
+            if not str(error.filename).startswith(str(self.folder)):
+                raise
+            if isinstance(error, PermissionError):
+                what, own = f"{error.filename}: {error.strerror}", "name a folder of your own"
+                raise DiskFullError(what, f"{own} for layers: export DLMATRIX_CACHE_DIR=DIR") from None
+            raise BuildError(f"{self.folder}: the layers were removed meanwhile", "run it again") from None
 
     def fact(self, key: str) -> dict[str, Any] | None:
         """What was noted under a key; None where nothing readable was."""
@@ -98,7 +111,7 @@ class Cache:
         file.parent.mkdir(exist_ok=True)
         made.replace(file)
         self._write("layers", key, {"blob": asdict(blob), "holds": list(holds)})
-        return self._kept(key)
+        return Kept(key=key, blob=blob, holds=holds, used=time.time())
 
     def file(self, blob: Blob) -> Path:
         """Where the file of a layer lies."""
@@ -142,10 +155,8 @@ class Cache:
         Returns the bytes that were freed; None where another run uses the cache.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        with self._alone() as alone:
+            if not alone:
                 return None
             before = _size(self.folder)
             left = list(found := self.all())
@@ -160,9 +171,31 @@ class Cache:
                 if file.name not in wanted:
                     file.unlink(missing_ok=True)
             self._forget(found, left)
-            for folder in self.folder.glob("tmp-*"):
-                shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed: a living one holds the lock
+            self._remove_left()
             return before - _size(self.folder)
+
+    def remove_left(self) -> None:
+        """Remove what a run that was killed left half made; not while another run uses the cache."""
+        with contextlib.suppress(OSError):  # of a folder that is not to be written, whoever makes a layer tells
+            if any(self.folder.glob("tmp-*")):
+                with self._alone() as alone:
+                    if alone:
+                        self._remove_left()
+
+    def _remove_left(self) -> None:
+        for folder in self.folder.glob("tmp-*"):
+            shutil.rmtree(folder, ignore_errors=True)  # a living run holds the lock
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Whether no other run uses the cache, nor will for the time of the block."""
+        with (self.folder / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                yield False
+                return
+            yield True
 
     def _forget(self, before: Iterable[Kept], left: Sequence[Kept]) -> None:
         """Remove what was found in layers that were here, and in others once it is unused for longer than all left."""

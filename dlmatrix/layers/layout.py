@@ -54,7 +54,7 @@ def assemble(folder: Path, base: Path, layers: Sequence[Layer], epoch: int) -> s
             "history": [*config.get("history", ()), *more],
             "rootfs": {"type": "layers", "diff_ids": [*config["rootfs"]["diff_ids"], *_diff_ids(layers)]},
         }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BuildError(
             f"the base as the engine wrote it is not understood: {error}", "report this as a bug"
         ) from None
@@ -87,7 +87,7 @@ def sound_manifest(layout: Path) -> str:
         digest, manifest = _read_manifest(layout)
         blobs = [digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
         return digest if all(_matches(layout, one) for one in blobs) else ""
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 

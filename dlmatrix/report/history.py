@@ -13,10 +13,11 @@ import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from dlmatrix.document import rates
-from dlmatrix.document.result import FILE
+from dlmatrix.document.result import FILE, parsed
 from dlmatrix.document.sizes import UNPACKED, sizes
 from dlmatrix.errors import EXIT_INTERRUPTED, typed
 from dlmatrix.system.files import replace as replace_file
@@ -24,6 +25,8 @@ from dlmatrix.system.state import reports_folder
 
 #: How many of the newest runs are read.
 READ = 200
+#: What a reader counts with, where an entry has it.
+_NUMBERS = ("build", "run", "unpacked", "accuracy")
 #: How many of an env's newest runs tell how long its next one will take.
 _RECENT = 5
 
@@ -66,7 +69,7 @@ def read(root: Path) -> History:
     unreadable = []
     for file in sorted(folder(root).glob("*.json"))[-READ:]:
         try:
-            entries += entries_of(json.loads(file.read_text(encoding="utf-8")))
+            entries += entries_of(parsed(file.read_bytes()))
         except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
             unreadable.append(file.name)
     return History(entries=tuple(sorted(entries, key=lambda entry: entry["started"])), unreadable=tuple(unreadable))
@@ -125,9 +128,14 @@ def entries_of(data: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         known = dict(entry)
         if not all(isinstance(known[key], str) for key in ("env", "engine", "started", "outcome", "cpu")):
             raise TypeError
+        if not all(isinstance(known.get(key), (int, float, NoneType)) for key in _NUMBERS):
+            raise TypeError
+        if not all(isinstance(mark, str) for mark in known.get("marks") or ()):
+            raise TypeError
         for kind in ("train", "infer"):
-            if (rate := known[kind]) is not None and not all(
-                isinstance(rate[key], (int, float)) for key in ("median", "low", "high")
+            if (rate := known[kind]) is not None and not (
+                isinstance(rate.get("row", ""), str)
+                and all(isinstance(rate[key], (int, float)) for key in ("median", "low", "high"))
             ):
                 raise TypeError
         yield known | {"report": str(data["report"]), "folder": str(data.get("folder") or f"reports/{data['report']}")}

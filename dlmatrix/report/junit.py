@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 
 from dlmatrix.run.result import EnvResult
 
-#: What XML 1.0 cannot hold, escaped or not (a framework colours its messages), and what a terminal would obey.
-_NOT_IN_XML = re.compile("[^\t\n\r\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What XML 1.0 cannot hold, escaped or not (a framework colours its messages), what a terminal would obey, and what
+#: turns a line around.
+_UNSHOWN = re.compile("[^\t\n\r\u0020-\u007e\u00a0-\u2029\u202f-\u2065\u206a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS = {"failed": "failure", "error": "error", "skipped": "skipped"}
 _COUNTS = {"failures": "failed", "errors": "error", "skipped": "skipped"}
 
@@ -72,5 +73,5 @@ def _suite(result: EnvResult) -> Suite:
 
 
 def clean(text: str) -> str:
-    """A text that XML 1.0 can hold."""
-    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    """A text that XML 1.0 can hold, and whoever shows it shows as it is."""
+    return _UNSHOWN.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import docker
 
-from tests.faults import disks, engine_disk, files, hostile, lack, secret, signals
+from tests.faults import disks, engine_disk, files, hostile, lack, layers, secret, signals
 from tests.faults.judge import Fault, judge
 from tests.faults.stage import ROOT, stage
 
@@ -29,7 +29,7 @@ fault was last staged; one that never was has no row.
 | engine | fault | exit code | held |
 |---|---|---|---|"""
 #: What the faults are written in, in the order of the page.
-MODULES = (signals, disks, engine_disk, hostile, secret, files, lack)
+MODULES = (signals, layers, disks, engine_disk, hostile, secret, files, lack)
 
 
 def main(arguments: list[str]) -> int:

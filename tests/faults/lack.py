@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -48,17 +49,33 @@ def memory_of_a_container(stage: Stage) -> Run:
     return run
 
 
-def engine_lost(stage: Stage, phase: str, number: int) -> Run:
-    """The engine, one of our own, is stopped or killed in a phase of a run, and started again afterwards."""
-    holder = int(Path(os.environ["DOCKER_HOST"].removeprefix("unix://")).with_name("holder.pid").read_text())
+def end_engine(number: int) -> None:
+    """Kill the engine, one of our own, or stop it."""
+    if number == signal.SIGKILL:
+        holder = Path(os.environ["DOCKER_HOST"].removeprefix("unix://")).with_name("holder.pid")
+        os.kill(int(holder.read_text()), number)
+    else:
+        subprocess.run([_SCRIPT, "stop"], check=True, capture_output=True)
 
-    def end() -> None:
-        if number == signal.SIGKILL:
-            os.kill(holder, number)
-        else:
-            subprocess.run([_SCRIPT, "stop"], check=True, capture_output=True)
 
+@contextmanager
+def engine_again(stage: Stage) -> Iterator[None]:
+    """The engine, whatever happens to it in the block, is there again afterwards."""
     try:
+        yield
+    finally:
+        subprocess.run([_SCRIPT, "start"], check=True, capture_output=True)
+        stage.client.close()
+        stage.client = docker.from_env()
+        poll(stage.client.ping)
+        for one in stage.containers():  # what the engine died with is the next run's to remove
+            assert one.status != "running"
+
+
+def engine_lost(stage: Stage, phase: str, number: int) -> Run:
+    """The engine is stopped or killed in a phase of a run, and started again afterwards."""
+    end = partial(end_engine, number)
+    with engine_again(stage):
         if phase == "building":
             with building(stage) as run:
                 end()
@@ -73,13 +90,6 @@ def engine_lost(stage: Stage, phase: str, number: int) -> Run:
             end()
             stage.go_on()
             run.finish()
-    finally:
-        subprocess.run([_SCRIPT, "start"], check=True, capture_output=True)
-    stage.client.close()
-    stage.client = docker.from_env()
-    poll(stage.client.ping)
-    for one in stage.containers():  # what the engine died with is the next run's to remove
-        assert one.status != "running"
     return run
 
 
@@ -117,14 +127,14 @@ def faults(engine: str) -> Iterator[Fault]:
                     killed=True,
                     own_engine=True,
                 )
-        yield row(
-            "the engine is killed before the report",
-            partial(engine_lost, phase="dlmatrix.report.write:summary", number=signal.SIGKILL),
-            0,
-            keeps=(FIRST,),
-            killed=True,
-            own_engine=True,
-        )
+            yield row(
+                f"the engine is {word} before the report",
+                partial(engine_lost, phase="dlmatrix.report.write:summary", number=number),
+                0,
+                keeps=(FIRST,),
+                killed=True,
+                own_engine=True,
+            )
     else:
         yield row(
             "an engine that does not exist",

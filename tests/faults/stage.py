@@ -162,6 +162,7 @@ class Stage:
         found += [str(path) for path in (self.state / "built").rglob(".*.[0-9]*-[0-9]*")]
         found += [str(path) for path in (self.state / "venvs").glob(".*")]
         found += [f"{file} is locked" for file in (self.state / "busy").glob("*") if _locked(file)]
+        found += [str(path) for path in (self.folder / "cache" / "layers").glob("tmp-*")]
         temporary = self.environ.get("TMPDIR")
         found += [str(path) for path in Path(temporary).iterdir()] if temporary and Path(temporary).is_dir() else []
         return found

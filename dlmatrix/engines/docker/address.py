@@ -71,7 +71,7 @@ def address(environ: Mapping[str, str] = os.environ) -> Address:
             f"there is no Docker context {name}, which {names} names",
             "`docker context ls` lists those that there are",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise EngineError(f"{file}: names no Docker engine", f"see: docker context inspect {name}") from None
     return Address(context=name, host=str(host or _USUAL))
 
@@ -83,7 +83,11 @@ def _named(environ: Mapping[str, str]) -> tuple[str, str]:
     file = _folder(environ) / "config.json"
     try:
         config: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # the docker command warns of one that it cannot read, and goes on without it
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ):  # the docker command warns of one that it cannot read, and goes on without it
         config = {}
     name = config.get("currentContext") if isinstance(config, dict) else ""
     return str(name or "default"), str(file)

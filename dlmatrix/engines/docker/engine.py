@@ -83,6 +83,7 @@ class DockerEngine:
         started = time.perf_counter()
         with engine_errors():
             self.remove_killed(plan.root)
+            own_workshop().cache.remove_left()
             refuse_limits(plan.limits, self.client.info())
             load_bundled(self, plan, say)
             base = self.choose_base(plan.base)

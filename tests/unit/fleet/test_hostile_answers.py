@@ -16,7 +16,8 @@ from dlmatrix.fleet.ansible.events import Reading
 from dlmatrix.fleet.home import incoming, read_end, settle
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.site import of_json
-from tests.unit.documents import check, document, env, result
+from tests.unit import documents
+from tests.unit.documents import check, document, env, result, throughput
 from tests.unit.hostile import CONTENTS, KINDS, each
 
 _REPORT = json.dumps(result(env("cpu-torch-2.13", document=document(check("training")))))
@@ -72,6 +73,22 @@ def test_an_end_that_a_node_wrote_otherwise_is_settled(tmp_path: Path, kind: str
         (folder / "result.json").write_text(_REPORT)
         try:
             wrong += [(at, said) for said in kept(tmp_path, settle(tmp_path, row, read_end(text)))]
+        except Exception as error:  # noqa: BLE001 - as above
+            wrong.append((at, f"{error!r:.200}"))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_that_a_machine_wrote_otherwise_is_judged(tmp_path: Path, kind: str) -> None:
+    row = Row(name="gpu01", state="running", attempts=1)
+    measured = document(check("training"), throughput=throughput([documents.row("cnn/train/eager/128/fp32/device")]))
+    wrong = []
+    for at, text in each(result(env("cpu-torch-2.13", document=measured)), kind):
+        folder = incoming(tmp_path, row.name)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(text)
+        try:
+            wrong += [(at, said) for said in kept(tmp_path, settle(tmp_path, row, _ENDED | {"files": {}}))]
         except Exception as error:  # noqa: BLE001 - as above
             wrong.append((at, f"{error!r:.200}"))
     assert wrong == []

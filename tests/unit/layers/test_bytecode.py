@@ -70,7 +70,18 @@ def test_whoever_waits_is_told_that_it_failed(tmp_path: Path) -> None:
     assert told == [True]
 
 
-@pytest.mark.parametrize("name", ["x/a.pyc", "7/a.pyc", "a.pyc"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "x/__pycache__/a.pyc",
+        "7/a.pyc",
+        "-1/__pycache__/a.pyc",
+        "__pycache__/a.pyc",
+        "0/../../../etc/__pycache__/a.pyc",
+        "0//etc/__pycache__/a.pyc",
+        "0/a.so",
+    ],
+)
 def test_a_compiler_that_answers_nonsense(tmp_path: Path, name: str) -> None:
     def nonsense(given: IO[bytes], made: IO[bytes]) -> None:
         with tarfile.open(fileobj=made, mode="w") as out:

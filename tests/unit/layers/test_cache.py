@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dlmatrix.errors import BuildError, DiskFullError
 from dlmatrix.layers.archive import write_layer
 from dlmatrix.layers.cache import Cache, Kept, cache_folder
 from dlmatrix.layers.installed import File
@@ -212,3 +214,34 @@ def bare(folder: Path, env: str = "A=b") -> None:
     }
     manifest = {"schemaVersion": 2, "config": put(json.dumps(config).encode()), "layers": [put(b"layer")]}
     (folder / "index.json").write_text(json.dumps({"manifests": [put(json.dumps(manifest).encode())]}))
+
+
+def test_what_a_killed_run_left_is_removed_and_not_while_another_run_uses_the_cache(cache: Cache) -> None:
+    cache.remove_left()  # there is no folder yet
+    assert not cache.folder.exists()
+    kept, left = keep(cache, "one"), cache.folder / "tmp-1-x"
+    left.mkdir()
+    with cache.in_use():
+        cache.remove_left()
+        assert left.is_dir()
+    cache.remove_left()
+    assert not left.exists()
+    assert cache.file(kept.blob).is_file()
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted", "says"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "{cache}/lock"), DiskFullError, "DLMATRIX_CACHE_DIR"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "{cache}/tmp-1/0"), BuildError, "removed meanwhile"),
+        (PermissionError(errno.EACCES, "Permission denied", "/elsewhere"), PermissionError, "/elsewhere"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), FileNotFoundError, "No such file"),
+    ],
+)
+def test_what_befalls_the_folder_while_layers_are_made_is_said_of_it(
+    cache: Cache, error: OSError, wanted: type[Exception], says: str
+) -> None:
+    if error.filename:
+        error.filename = error.filename.format(cache=cache.folder)
+    with pytest.raises(wanted, match=says), cache.in_use():
+        raise error

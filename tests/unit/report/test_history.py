@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from dlmatrix.report import history
+from dlmatrix.report.page.source import Source
+from dlmatrix.report.page.view import env_views
+from tests.unit import hostile
 from tests.unit.report.page import sample
 
 
@@ -61,6 +64,30 @@ def test_a_file_that_is_broken_costs_itself_and_is_named(tmp_path: Path) -> None
     found = history.read(tmp_path)
     assert found.unreadable == tuple(broken)
     assert len(found.entries) == len(entries["envs"])
+
+
+@pytest.mark.parametrize("kind", hostile.KINDS)
+def test_a_file_of_another_kind_costs_itself_and_no_page(tmp_path: Path, kind: str) -> None:
+    data = sample.result()
+    data["envs"] = [env for env in data["envs"] if env["document"]][:1]
+    history.add(tmp_path, Path("a"), data)
+    (file,) = history.folder(tmp_path).iterdir()
+    whole = json.loads(file.read_text(encoding="utf-8"))
+    older = {**whole, "envs": [{**whole["envs"][0], "started": "2026-11-01T08:00:00+00:00"}]}
+    file.with_name("2026-11-01T080000-1.json").write_text(json.dumps(older), encoding="utf-8")
+    wrong = []
+    for at, text in hostile.each(whole, kind):
+        file.write_text(text, encoding="utf-8")
+        found = history.read(tmp_path)
+        try:
+            views = env_views(Source(data), found)
+            for past in found.entries:
+                found.expected(past["engine"], "", past["env"], "build")
+            assert history.before(found, data, tmp_path) is None
+            assert views
+        except Exception as error:  # noqa: BLE001 - whatever it is, it would cost the page
+            wrong.append((at, f"{error!r:.200}"))
+    assert wrong == []
 
 
 def test_only_the_newest_runs_are_read(tmp_path: Path) -> None:
