@@ -171,7 +171,7 @@ def _expire(process: subprocess.Popen[bytes], expired: threading.Event) -> None:
 def _reap(process: subprocess.Popen[bytes]) -> None:
     """Once the command has ended, end what it left: a child with our pipes open would keep us reading."""
     process.wait()
-    _signal_group(process, signal.SIGKILL)
+    _end_rest(process)
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
@@ -183,6 +183,21 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     finally:  # also on a second interrupt
         _signal_group(process, signal.SIGKILL)
         process.wait()
+        _end_rest(process)
+
+
+def _end_rest(process: subprocess.Popen[bytes]) -> None:
+    """End what is left of the group of a command that ended; where a signal ended it, of its whole session.
+
+    A helper of its own may have left the group, and now nobody ends it: Apptainer's file system, a shell's jobs.
+    """
+    _signal_group(process, signal.SIGKILL)
+    if process.returncode < 0:
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                # After the name, in brackets, which may hold anything: state, parent, group, session.
+                if stat.read_bytes().rpartition(b")")[2].split()[3] == str(process.pid).encode():
+                    os.kill(int(stat.parent.name), signal.SIGKILL)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

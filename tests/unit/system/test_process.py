@@ -142,6 +142,19 @@ def test_an_interrupt_leaves_nothing_even_of_a_stubborn_command(
     assert watch.gone()
 
 
+def test_a_helper_in_a_group_of_its_own_is_ended_too(tmp_path: Path, watch: Watch) -> None:
+    """Of Apptainer that was killed its file system lived on, a process of the same session and another group."""
+
+    def stop(line: str) -> None:
+        watch.see(line)
+        os.kill(int(line.split(maxsplit=1)[0]), signal.SIGKILL)
+
+    body = "set -m; cat fifo & echo $$ $! >&2; cat fifo"
+    done = run_lines(["/bin/bash", "-c", body], say=stop, environ={"PATH": os.environ["PATH"]}, cwd=tmp_path)
+    assert done.exit_code == -signal.SIGKILL
+    assert watch.gone()
+
+
 def test_an_interrupted_command_may_clean_up(tmp_path: Path) -> None:
     program = (
         "import pathlib, signal, sys\n"
