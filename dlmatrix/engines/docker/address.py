@@ -63,12 +63,18 @@ def address(environ: Mapping[str, str] = os.environ) -> Address:
     name, names = _named(environ)
     if name == "default":
         return Address()
-    file = _folder(environ) / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest() / "meta.json"
+    file = (
+        _folder(environ)
+        / "contexts"
+        / "meta"
+        / hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        / "meta.json"
+    )
     try:
         host = json.loads(file.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
     except FileNotFoundError:
         raise EngineError(
-            f"there is no Docker context {name}, which {names} names",
+            f"there is no Docker context {name[:80]}, which {names} names",
             "`docker context ls` lists those that there are",
         ) from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
