@@ -146,6 +146,8 @@ def explain(said: str, env: str, where: str, exit_code: int = 1, local: Local | 
     lock that were at hand.
     """
     for sign in _SIGNS:
+        if exit_code < 0 and sign.error is EngineError:  # what a killed command says of its connections it ended itself
+            continue
         if match := sign.pattern.search(said):
             found = {key: value for key, value in match.groupdict().items() if value}
             what = found.get("what") or found.get("image") or ""

@@ -30,7 +30,7 @@ def make_sbom(plan: Plan, image: str, files: Iterable[str], dpkg_status: str) ->
         files: the paths in it; a distribution is known by its .dist-info folder.
         dpkg_status: the text of its /var/lib/dpkg/status.
     """
-    paths = sorted(files)
+    paths = sorted(path.encode("utf-8", "replace").decode() for path in files)  # a name may be no text
     root = Component(type=ComponentType.CONTAINER, name=plan.env.tag, version=image, bom_ref=plan.env.tag)
     parts = [*_distributions(plan, paths), *_debian(dpkg_status), *_interpreter(paths)]
     bom = Bom(
@@ -66,7 +66,9 @@ def _debian(status: str) -> Iterator[Component]:
         fields = HeaderParser().parsestr(paragraph)
         if fields.get("Status") != "install ok installed":
             continue
-        name, version, architecture = fields["Package"], fields["Version"], fields["Architecture"]
+        name, version, architecture = (str(fields.get(key, "")) for key in ("Package", "Version", "Architecture"))
+        if not name:
+            continue
         yield Component(
             name=name,
             version=version,

@@ -214,8 +214,9 @@ def test_a_layer_that_the_engine_deleted_meanwhile_is_made_again(
     assert len(calls.read_text(encoding="utf-8").splitlines()) == builds
 
 
-def test_a_build_that_a_signal_ended_names_it() -> None:
-    error = explain("", "cpu-x", "here", -9)
+@pytest.mark.parametrize("said", ["", "error reading from server: EOF", "ERROR: received unexpected EOF"])
+def test_a_build_that_a_signal_ended_names_it(said: str) -> None:
+    error = explain(said, "cpu-x", "here", -9)
     assert (error.exit_code, error.message) == (5, "cpu-x: the build was killed by SIGKILL")
 
 

@@ -187,3 +187,20 @@ def test_a_bill_of_materials_is_valid_complete_and_the_same_every_time(plan: Pla
     }
     assert bill["metadata"]["component"]["version"] == image
     assert text != make_sbom(plan, "sha256:" + "2" * 64, FILES, STATUS)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/x/site-packages/a\udcff-1.dist-info", ""),
+        ("/x/site-packages/a\x1b[2J-1.dist-info", ""),
+        ("/x/site-packages/---1.dist-info", ""),
+        ("", "Status: install ok installed\nVersion: 1\n"),
+        ("", "Package:\nStatus: install ok installed\n"),
+        ("", "Package: \x1b[2J\0\nStatus: install ok installed\n"),
+    ],
+)
+def test_what_an_image_says_otherwise_has_a_bill_too(plan: Plan, path: str, status: str) -> None:
+    text = make_sbom(plan, "sha256:" + "1" * 64, [path], status)
+    assert "\x1b" not in text
+    assert json.loads(text.encode())["bomFormat"] == "CycloneDX"
