@@ -66,7 +66,8 @@ _SIGNS = (
         # uv says "connection reset by peer" too, of an index; it adds the number of the error.
         r"cannot connect to the docker daemon|error reading from server: EOF|connection reset by peer(?! \(os error)"
         r"|transport is closing|error during connect|docker\.sock: connect: connection refused"
-        r"|no such host.*docker|received unexpected EOF|closing transport",
+        r"|no such host.*docker|received unexpected EOF|closing transport"
+        r"|client connection is closing",
         EngineError,
         "the Docker engine went away",
         "start it again (`docker version` must answer), then run the same command",

@@ -105,6 +105,11 @@ BUILDX_CLOSING = """\
 ERROR: failed to receive status: rpc error: code = Unavailable desc = closing transport due to: connection error: \
 desc = "error reading from server: EOF", received prior goaway: code: NO_ERROR, debug data: "graceful_stop"
 """
+RUN_CANCELED = """\
+docker: Error response from daemon: Canceled: grpc: the client connection is closing: context canceled
+
+Run 'docker run --help' for more information
+"""
 BUILDX_FULL = """\
 #12 exporting layers
 #12 ERROR: failed to copy: write /var/lib/containerd/ingest/data: no space left on device
@@ -153,6 +158,7 @@ ynlqwq::u1qtbe: "/nothere": not found
         (BUILDX_NO_DAEMON, EngineError, "the Docker engine went away", "docker version"),
         (BUILDX_KILLED, EngineError, "the Docker engine went away", "docker version"),
         (BUILDX_CLOSING, EngineError, "the Docker engine went away", "docker version"),
+        (RUN_CANCELED, EngineError, "the Docker engine went away", "docker version"),
         (BUILDX_FULL, DiskFullError, "the disk is full where the engine writes", "docker system df"),
         (BUILDX_READ_ONLY, DiskFullError, "the disk is read-only, or broken, where the engine writes", "dmesg"),
         (NO_BUILDX, EngineError, "the docker command has no buildx", "install"),
