@@ -116,7 +116,7 @@ def faults(engine: str) -> Iterator[Fault]:
             for title, phase in (
                 ("while building", "building"),
                 ("while checking", "checking"),
-                ("before it looks into the image", "dlmatrix.engines.docker.engine:examine"),
+                ("before it looks into the image", "dlmatrix.inspection.examine:Examiner.examine"),
                 ("before it starts the checks", "dlmatrix.run.course:_check"),
             ):
                 yield row(

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class Stage:
     environ: dict[str, str] = field(default_factory=dict)
     #: what the last fault's run showed, for the judge
     runs: int = 0
+    _latest: Run | None = None
 
     @property
     def root(self) -> Path:
@@ -127,11 +129,16 @@ class Stage:
             errors="surrogateescape",
             preexec_fn=heard,  # noqa: PLW1509
         )
-        return Run(process, report)
+        self._latest = Run(process, report)
+        return self._latest
 
     def moment(self) -> None:
-        """Wait until the run has come to the function that it stops at."""
-        (self.folder / "ready").read_text()
+        """Wait until the run has come to the function that it stops at; one that ends before it is a failure."""
+        ready = os.open(self.folder / "ready", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            poll(partial(_came, ready, self._latest))
+        finally:
+            os.close(ready)
 
     def go_on(self) -> None:
         """Let it go on."""
@@ -166,6 +173,19 @@ class Stage:
         temporary = self.environ.get("TMPDIR")
         found += [str(path) for path in Path(temporary).iterdir()] if temporary and Path(temporary).is_dir() else []
         return found
+
+
+def _came(ready: int, run: Run | None) -> bool:
+    """Whether a run that stops at a function has said so."""
+    ended = run is None or run.process.poll() is not None
+    with contextlib.suppress(BlockingIOError):  # it is about to say it
+        if os.read(ready, 64):
+            return True
+    if ended:
+        raise AssertionError(
+            f"the run ended before it came to where it stops:\n{run.finish().text[-2000:] if run else ''}"
+        )
+    return False
 
 
 def poll(what: Callable[[], Any]) -> Any:

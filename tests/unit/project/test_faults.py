@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import operator
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,22 @@ def test_what_is_right_is_held(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_not(tmp_path: Path, wrong: dict[str, Any], complaint: str) -> None:
     assert any(found.startswith(complaint) for found in judged(tmp_path, **wrong))
+
+
+def test_each_function_that_a_run_is_stopped_at_is_there(root: Path) -> None:
+    text = "".join(file.read_text() for file in (root / "tests" / "faults").glob("*.py"))
+    places = re.findall(r'"(dlmatrix[\w.]*):([\w.]+)"', text)
+    assert len(places) > 10
+    for module, path in places:
+        assert callable(operator.attrgetter(path)(importlib.import_module(module))), f"{module}:{path}"
+
+
+def test_a_run_that_ends_before_its_moment_is_said_to(tmp_path: Path) -> None:
+    stage_of = stage.Stage(tmp_path, "venv")
+    stage_of.root.mkdir()
+    stage_of.start("list", pause="dlmatrix.report.write:summary")
+    with pytest.raises(AssertionError, match="ended before"):
+        stage_of.moment()
 
 
 @pytest.mark.parametrize("engine", ["venv", "docker"])
