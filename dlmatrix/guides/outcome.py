@@ -67,7 +67,9 @@ def outcome_lines(outcome: Outcome) -> Iterator[str]:
     yield _reader(replay) + (f", as of {outcome.date}" if outcome.date else "")
     yield f"verdict: {shown(words_of(outcome))}"
     if broken := replay.first_break:
-        yield f"first break: line {broken.line or broken.step.line}: {shown(broken.step.text.strip().splitlines()[0])}"
+        lines, at = broken.step.text.splitlines(), broken.line - broken.step.line
+        line = (lines[at] if 0 <= at < len(lines) else "") or broken.step.text.strip().splitlines()[0]
+        yield f"first break: line {broken.line or broken.step.line}: {shown(line.strip())}"
         yield f"    {shown(broken.reason)}"
     if outcome.search:
         for tried in outcome.search.tried:

@@ -121,6 +121,16 @@ def test_what_needs_something_else_is_neither_a_pass_nor_a_break(
     assert verdict(replay).words.startswith(words)
 
 
+@pytest.mark.parametrize(("line", "shown"), [(9, "b = a.no"), (0, "import a"), (40, "import a")])
+def test_the_line_that_broke_is_the_one_that_is_shown(tmp_path: Path, line: int, shown: str) -> None:
+    (tmp_path / "guide.md").write_text("x", encoding="utf-8")
+    step = Step(text="import a\nb = a.no\n", kind="program", line=8, form="program")
+    replay = Replay(played=(Played(step=step, outcome="failed", line=line),), asked=PYTHON, python=PYTHON, pip="")
+    guide = read_guide(tmp_path / "guide.md")
+    found = Outcome(guide=guide, steps=(step,), replay=replay, verdict=verdict(replay), search=None, env="")
+    assert f"first break: line {line or 8}: {shown}" in list(outcome_lines(found))
+
+
 def test_data_that_cannot_be_had_is_named_by_the_error_at_the_end() -> None:
     last = "Exception: URL fetch failure on https://data.invalid/mnist.npz: None -- [Errno 111] Connection refused"
     said = f"{TRACE}socket.gaierror: [Errno -2] Name or service not known\n\nDuring handling …\n\n{TRACE}{last}\n"
