@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import secrets
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,7 +70,7 @@ class Examiner:
         kept = _folder(plan) / f"base-{hashlib.sha256(base.identity.encode()).hexdigest()[:16]}.json"
         about = json.loads(_once(kept, partial(_about_base, self.images, base.ref)))
         private = contents.private(self.site, about["certificates"])
-        found = layers.look_into(self.images, image, private, self.cache)
+        found = layers.look_into(self.images, image, private, self.cache, _own_key(_folder(plan)))
         return Seen(
             whole=Stacked(facts for _, facts in found),
             base=Stacked(facts for diff_id, facts in found if diff_id in about["layers"]),
@@ -113,6 +115,16 @@ def _folder(plan: Plan) -> Path:
 def _about_base(images: Images, base: str) -> bytes:
     bundle = images.look(base, "cat", _BUNDLE).decode("utf-8", "replace")
     return json.dumps({"certificates": bundle, "layers": images.identity(base).layers}).encode()
+
+
+def _own_key(folder: Path) -> bytes:
+    """What digests of passwords are made with: the cache of layers may be read by others, this file by nobody else."""
+    file = folder / "key"
+    if not file.exists():
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as fresh:
+            fresh.write(secrets.token_bytes(32))
+        Path(fresh.name).replace(file)
+    return file.read_bytes()
 
 
 def _recorded(images: Images, plan: Plan, base: ChosenBase, image: str) -> dict[str, Any]:

@@ -34,12 +34,13 @@ class Images(Protocol):
         """The layers of an image: what each is unpacked (its diff id), and its file, compressed or not."""
 
 
-def look_into(images: Images, ref: str, private: Private, cache: Cache) -> list[tuple[str, Facts]]:
+def look_into(images: Images, ref: str, private: Private, cache: Cache, key: bytes) -> list[tuple[str, Facts]]:
     """What is in each layer of an image, by its diff id, the base's first.
 
-    What nobody has looked into yet, the engine is asked for. Raises EngineError for what it does not give.
+    What nobody has looked into yet, the engine is asked for. ``key`` is what no other user knows. Raises EngineError
+    for what the engine does not give.
     """
-    made = f"{made_by([read_layer.__module__])} {private.digest()}"
+    made = f"{made_by([read_layer.__module__])} {private.digest(key)}"
     wanted = images.identity(ref).layers
     with cache.in_use():
         kept = {diff_id: known for diff_id in wanted if (known := cache.looked(diff_id, made))}

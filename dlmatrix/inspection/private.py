@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -31,9 +32,9 @@ class Private:
     #: a line of each certificate
     certificates: tuple[str, ...] = ()
 
-    def digest(self) -> str:
-        """Stands for it where it must not be told."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()
+    def digest(self, key: bytes) -> str:
+        """Stands for it where it must not be told; a password could be guessed by it without the ``key``."""
+        return hmac.new(key if self.passwords else b"", json.dumps(asdict(self)).encode(), hashlib.sha256).hexdigest()
 
     def in_text(self, text: bytes) -> set[str]:
         """Of SECRET and CERTIFICATE, what is in a text."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dlmatrix.inspection.examine import _once
+from dlmatrix.inspection.examine import _once, _own_key
 
 
 class Looks:
@@ -29,3 +29,11 @@ def test_a_base_is_looked_at_again_where_what_was_kept_is_torn(tmp_path: Path, t
     file.write_bytes(file.read_bytes()[:-3] if torn is None else torn)
     assert _once(file, images.look) == b"/bin\0/etc\n\0"
     assert images.looks == 2
+
+
+def test_the_key_of_a_checkout_stays_and_is_read_by_nobody_else(tmp_path: Path) -> None:
+    key = _own_key(tmp_path)
+    assert len(key) == 32
+    assert _own_key(tmp_path) == key
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]

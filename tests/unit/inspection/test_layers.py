@@ -59,8 +59,8 @@ def whole(data: bytes) -> bytes:
     return data
 
 
-def files(images: Any, cache: Cache, private: Private | None = None) -> list[list[str]]:
-    found = look_into(images, "image", private or Private(), cache)
+def files(images: Any, cache: Cache, private: Private | None = None, key: bytes = b"ours") -> list[list[str]]:
+    found = look_into(images, "image", private or Private(), cache, key)
     assert [diff for diff, _ in found] == [diff_id(data) for data in images.tars]
     return [list(facts.entries) for _, facts in found]
 
@@ -85,6 +85,19 @@ def test_what_other_code_found_or_who_looked_for_something_else_is_not_taken(
     assert images.asked == 2
     files(images, cache, Private(passwords=("me:other",)))
     assert images.asked == 3
+
+
+def test_what_is_kept_holds_no_digest_that_others_could_guess_a_password_by(cache: Cache) -> None:
+    """Plain SHA-256 of index passwords stood in a cache that a lab may share."""
+    images, own = Images([tar("a")], whole), Private(passwords=("me:other",))
+    files(images, cache, own)
+    files(images, cache, own)
+    assert images.asked == 1
+    files(images, cache, own, key=b"another's")
+    assert images.asked == 2
+    files(images, cache, Private(certificates=("AB+/",)))
+    files(images, cache, Private(certificates=("AB+/",)), key=b"another's")
+    assert images.asked == 3, "where no password is looked for, what was found is for all"
 
 
 @pytest.mark.parametrize(
