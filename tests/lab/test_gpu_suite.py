@@ -43,7 +43,7 @@ def suite(stubs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         python.write_text(f'#!/bin/sh\nPYTHONPATH="$PYTHONPATH:{packages}" exec {sys.executable} "$@"\n')
         python.chmod(0o755)
         with place.entered():
-            monkeypatch.delenv("PYTHONPATH", raising=False)
+            os.environ.pop("PYTHONPATH", None)  # entered() puts back what was; monkeypatch would, later, the place's
             code = main(["--python", str(python), "--out", str(out), "--only", *only])
         rows = json.loads((out / "outcomes.json").read_text(encoding="utf-8"))["rows"]
         return code, {row["name"]: row for row in rows}, out
