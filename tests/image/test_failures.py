@@ -137,7 +137,7 @@ def test_a_build_that_would_fill_the_engine_s_disk_is_refused_before_it_starts(
     dlmatrix: Dlmatrix, checkout: Path, client: Any
 ) -> None:
     file = checkout / "envs" / "torch-2.13.toml"
-    file.write_text(re.sub(r"size-budget-mb = \d+", "size-budget-mb = 99000000", file.read_text()))
+    file.write_text(re.sub(r"size-budget-mb = \d+", "size-budget-mb = 999999", file.read_text()))
     change_lock(checkout, CELL)
     ran = dlmatrix("run", CELL, "--engine", "docker", "--report", str(checkout / "report"), cwd=checkout)
     assert ran.code == 9, ran.out + ran.err
