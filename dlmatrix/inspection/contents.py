@@ -31,6 +31,8 @@ _CACHES = re.compile(
     r"|^/var/cache/ldconfig/."
 )
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s+(.*?)\s*-----END CERTIFICATE-----", re.DOTALL)
+#: In an address: a name and a password, or a token that needs none; a short name alone is no secret.
+_PASSWORD = re.compile(r"//([^/@:]+:[^/@]+|[^/@:]{16,}):?@")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ def foreign(suspects: Mapping[str, Suspect], records: Iterable[str]) -> dict[str
 def private(site: Site, public: str) -> Private:
     """What is this machine's own; ``public`` is the base's bundle of certificates, which is Debian's."""
     addresses = (site.index, *site.extra_indexes, *site.proxies.values())
-    passwords = (found[1] for a in addresses if a and (found := re.search(r"//([^/@]+:[^/@]+)@", a)))
+    passwords = (found[1] for a in addresses if a and (found := _PASSWORD.search(a)))
     return Private(passwords=tuple(passwords), certificates=own_certificates(site, public))
 
 

@@ -119,6 +119,13 @@ def test_a_password_of_the_site_is_searched_for_and_an_address_without_one_is_no
     assert private(site, "") == Private(passwords=("me:s3cret+(x)",))
 
 
+@pytest.mark.parametrize("end", ["@", ":@"])
+def test_a_token_without_a_password_is_searched_for_and_a_name_is_not(end: str) -> None:
+    token = "a1" * 12
+    site = Site(index=f"https://{token}{end}example.org/simple", extra_indexes=(f"https://somebody{end}example.org/",))
+    assert private(site, "") == Private(passwords=(token,))
+
+
 @pytest.mark.parametrize(
     ("text", "holds"),
     [
