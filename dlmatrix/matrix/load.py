@@ -223,20 +223,20 @@ def _load_bases(file: Path) -> tuple[Base, ...]:
     top.done()
     if not pythons:
         top.fail("python", "has no base", "restore it from git")
-    return tuple(_load_base(file, python, data) for python, data in pythons.items())
+    return tuple(_load_base(top, python, data) for python, data in pythons.items())
 
 
-def _load_base(file: Path, python: str, data: Any) -> Base:
-    where = f'python."{python}".'
+def _load_base(top: Table, python: str, data: Any) -> Base:
+    where = f'python."{python}"'
     if not isinstance(data, dict):
-        Table(file, "", {}).fail(where[:-1], "must be a table", "correct it")
+        top.fail(where, "must be a table", "correct it")
     if not re.fullmatch(r"3\.\d{1,3}", python):
-        Table(file, "", {}).fail(where[:-1], f"{python!r} is no Python", "write it like 3.11")
-    table = Table(file, where, data)
+        top.fail(where, f"{python!r} is no Python", "write it like 3.11")
+    table = Table(top.file, f"{where}.", data)
     image = table.take("image", str)
     if not re.fullmatch(r"[a-z0-9./_-]+@sha256:[0-9a-f]{64}", image):
         table.fail("image", f"{image!r} is not pinned by digest", "write it as name@sha256:…")
-    recipe = Table(file, f"{where}debian.", table.take("debian", dict))
+    recipe = Table(top.file, f"{where}.debian.", table.take("debian", dict))
     table.done()
     debian = DebianRecipe(
         suite=recipe.take("suite", str),

@@ -63,13 +63,8 @@ def address(environ: Mapping[str, str] = os.environ) -> Address:
     name, names = _named(environ)
     if name == "default":
         return Address()
-    file = (
-        _folder(environ)
-        / "contexts"
-        / "meta"
-        / hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-        / "meta.json"
-    )
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    file = _folder(environ) / "contexts" / "meta" / digest / "meta.json"
     try:
         host = json.loads(file.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
     except FileNotFoundError:
@@ -89,11 +84,7 @@ def _named(environ: Mapping[str, str]) -> tuple[str, str]:
     file = _folder(environ) / "config.json"
     try:
         config: Any = json.loads(file.read_text(encoding="utf-8"))
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ):  # the docker command warns of one that it cannot read, and goes on without it
+    except (OSError, ValueError, RecursionError):  # the docker command warns of it, and goes on without it
         config = {}
     name = config.get("currentContext") if isinstance(config, dict) else ""
     return str(name or "default"), str(file)
