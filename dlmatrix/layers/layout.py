@@ -18,6 +18,7 @@ from typing import Any
 
 from dlmatrix.errors import BuildError
 from dlmatrix.layers.archive import Blob
+from dlmatrix.system.files import sha256
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -86,7 +87,7 @@ def sound_manifest(layout: Path) -> str:
     try:
         digest, manifest = _read_manifest(layout)
         blobs = [digest, manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
-        return digest if all(_matches(layout, one) for one in blobs) else ""
+        return digest if all(f"sha256:{sha256(_blob(layout, one))}" == one for one in blobs) else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
@@ -99,14 +100,6 @@ def layer_files(layout: Path) -> list[tuple[str, Path]]:
     manifest, config = _read_base(layout)
     files = (_blob(layout, layer["digest"]) for layer in manifest["layers"])
     return list(zip(config["rootfs"]["diff_ids"], files, strict=True))
-
-
-def _matches(layout: Path, digest: str) -> bool:
-    found = hashlib.sha256()
-    with _blob(layout, digest).open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            found.update(piece)
-    return f"sha256:{found.hexdigest()}" == digest
 
 
 def _read_base(layout: Path) -> tuple[dict[str, Any], dict[str, Any]]:
