@@ -18,6 +18,8 @@ _HEADER = """\
 """
 #: The input that an env has whose wheels are layers, and how many layers upon them BuildKit itself writes.
 WHEELS_MAKER, _BY_BUILDKIT = "layers", 2
+#: The input that is in an env's last layer alone: its checks, which change more often than all else.
+_CHECKS = "smoke"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,18 +96,21 @@ def compare(
     """Hold a build against its record. ``made`` is asked only where it matters, since a builder answers slowly.
 
     Equal digests need no excuse; unequal ones are a difference only where everything they depend on is equal. An env's
-    base and wheels are put into its image as they are: there is no BuildKit on which these layers depend.
+    base and wheels are put into its image as they are: there is no BuildKit on which these layers depend. Checks that
+    changed are an excuse for the last layer alone.
     """
     if record is None:
         return Comparison(word=NOT_RECORDED, detail="no two builds of it were compared yet")
     if not (what := difference(record.identity, identity)):
         return Comparison(word=SAME, detail=compared(record.identity, identity))
-    if changed := sorted(key for key in {*record.inputs, *inputs} if record.inputs.get(key) != inputs.get(key)):
-        return Comparison(word=NOT_COMPARABLE, detail=f"changed since it was recorded: {', '.join(changed)}")
+    changed = sorted(key for key in {*record.inputs, *inputs} if record.inputs.get(key) != inputs.get(key))
+    place, common = _place(record.identity, identity), min(len(record.identity.layers), len(identity.layers))
+    if changed and (changed != [_CHECKS] or place >= common - 1):
+        below = "; every layer below it is as recorded" if changed == [_CHECKS] else ""
+        return Comparison(word=NOT_COMPARABLE, detail=f"changed since it was recorded: {', '.join(changed)}{below}")
     names = {"buildkit": "BuildKit", "store": "image store", "platform": "platform"}
     here, there = asdict(made()), asdict(record.made)
-    given = min(len(record.identity.layers), len(identity.layers)) - _BY_BUILDKIT if WHEELS_MAKER in inputs else 0
-    if _place(record.identity, identity) < given:
+    if place < (common - _BY_BUILDKIT if WHEELS_MAKER in inputs else 0):
         return Comparison(word=DIFFERS, detail=what)
     if other := [f"{names[key]} {here[key]} here, {there[key]} there" for key in names if here[key] != there[key]]:
         return Comparison(word=NOT_COMPARABLE, detail="; ".join(other))

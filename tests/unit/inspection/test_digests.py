@@ -108,3 +108,25 @@ def test_only_the_last_two_layers_of_an_env_depend_on_buildkit(changed: int, mak
     found = replace(IDENTITY, manifest="sha256:other", layers=other)
     assert compare(record, found, lambda: replace(MADE, buildkit="v0.25.0"), inputs).word == word
     assert compare(record, found, lambda: MADE, inputs).word == DIFFERS
+
+
+@pytest.mark.parametrize(
+    ("changed", "others", "word", "detail"),
+    [
+        (3, {}, NOT_COMPARABLE, "changed since it was recorded: smoke; every layer below it is as recorded"),
+        (2, {}, DIFFERS, "layer 3 of 4"),
+        (1, {}, DIFFERS, "layer 2 of 4"),
+        (1, {"lock": "x"}, NOT_COMPARABLE, "changed since it was recorded: lock, smoke"),
+        (3, {"lock": "x"}, NOT_COMPARABLE, "changed since it was recorded: lock, smoke"),
+    ],
+)
+def test_checks_that_changed_excuse_the_last_layer_alone(
+    changed: int, others: dict[str, str], word: str, detail: str
+) -> None:
+    layers = ("sha256:base", "sha256:wheels", "sha256:finish", "sha256:checks")
+    before = {**INPUTS, "layers": "m", "smoke": "old"}
+    record = replace(RECORD, identity=replace(IDENTITY, layers=layers), inputs=before)
+    other = tuple("sha256:other" if n == changed else layer for n, layer in enumerate(layers))
+    found = replace(IDENTITY, manifest="sha256:other", layers=other)
+    told = compare(record, found, lambda: MADE, {**before, "smoke": "new", **others})
+    assert (told.word, told.detail) == (word, detail)
