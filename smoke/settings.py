@@ -71,8 +71,17 @@ def suspects(environ: Mapping[str, str]) -> dict[str, str]:
     """
     tried = {name: value for name, value in environ.items() if _TRIED.fullmatch(name) and not value.strip().isdigit()}
     library = os.path.realpath(os.path.dirname(os.__file__))
-    ran = {name: file for name, file in _customised().items() if os.path.dirname(os.path.realpath(file)) != library}
+    ran = {name: os.path.realpath(file) for name, file in _customised().items()}
+    ran = {name: file for name, file in ran.items() if os.path.dirname(file) != library}
     return dict(tried, **of(environ), **{name: file for name, file in ran.items() if not file.startswith("/etc/")})
+
+
+def users(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What of an environment its user may have set: in a run all that was taken away or kept, and none of the run's."""
+    if VARIABLE not in environ:
+        return environ
+    away, left = json.loads(environ[VARIABLE])
+    return dict(left, **away)
 
 
 def without(environ: Mapping[str, str], left_out: str, home: str) -> dict[str, str]:

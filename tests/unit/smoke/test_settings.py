@@ -183,6 +183,22 @@ def test_suspects_are_whatever_may_break_a_framework_and_no_number_of_threads(mo
     }  # fmt: skip
 
 
+def test_a_module_of_the_distribution_is_no_suspect_where_it_is_a_link(monkeypatch, tmp_path):
+    """Debian's /usr/lib/python3.11/sitecustomize.py leads to /etc/python3.11."""
+    monkeypatch.setattr(settings.os.path, "realpath", {"/usr/x/sitecustomize.py": "/etc/x/sitecustomize.py"}.get)
+    monkeypatch.setattr(settings, "_customised", lambda: {"sitecustomize": "/usr/x/sitecustomize.py"})
+    assert settings.suspects({}) == {}
+
+
+def test_what_a_run_has_set_itself_is_not_the_users(taken, monkeypatch):
+    """A step of training was started for the run's own variables, a second start of the framework in every run."""
+    monkeypatch.setattr(trial, "step", None)
+    environ = dict(taken(TORCH_LOGS="x", OMP_NUM_THREADS="4"), TF_FORCE_GPU_ALLOW_GROWTH="true", TORCH_HOME="/own")
+    notes = Notes()
+    framework._settings(notes, "torch", environ)
+    assert notes.facts == {"settings": {"TORCH_LOGS": "x"}}
+
+
 def test_the_checks_see_no_setting_and_a_home_of_their_own_that_is_gone_afterwards(checkout, tmp_path):
     program = "import os\nprint('seen', os.environ.get('KERAS_BACKEND'), os.path.expanduser('~'))\nraise ImportError"
     (tmp_path / "torch.py").write_text(program)
