@@ -60,7 +60,9 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         tool(session, "pytest", "-m", "not image", *session.posargs)
         return
-    tool(session, "pytest", "-m", "not image", "--numprocesses", "auto", "--dist", "worksteal")
+    # One more than there are processors: some of the longest wait for a package index.
+    workers = str((os.cpu_count() or 1) + 1)
+    tool(session, "pytest", "-m", "not image", "--numprocesses", workers, "--dist", "worksteal")
     tool(session, "tox", "run-parallel", "--parallel", "auto", "--parallel-no-spinner")
 
 

@@ -127,6 +127,7 @@ def test_what_the_page_hands_on_is_kept_with_the_question(
     lab: Callable[..., int], checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ansible_runner", None)
+    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, say: smoke_part(root))
     (checkout / "key").write_text("x")
     # fmt: off
     lab("lab.yml", "--env", "gpu-torch", "--limit", "gpu:!room2", "--", "--become", "--vault-password-file", "key")
