@@ -147,8 +147,9 @@ def _match(case: Case, view: View, row: Row) -> Match | None:
     if not row.predicate:
         return found(*evidence)
     match = PREDICATES[row.predicate](case, view)
-    # Where a predicate speaks it says what was seen better than the bare values do.
-    return match and Match(match.evidence or tuple(evidence), match.sure, match.seen, match.behind)
+    # Where a predicate speaks it says what was seen better than the bare values do, and only adds to words.
+    spoken = (*evidence, *match.evidence) if match and row.says else match and match.evidence
+    return match and Match(spoken or tuple(evidence), match.sure, match.seen, match.behind)
 
 
 def _detail(view: View, path: str) -> str:

@@ -144,3 +144,20 @@ def test_the_headline_names_cause_and_remedy() -> None:
     line = headline(diagnose({"kernel": {"pci": {"readable": True, "gpus": []}}}))
     assert line.startswith("NO_GPU: this machine has no NVIDIA GPU; do: use a cpu env")
     assert headline(diagnose({})) == "could not look: the PCI bus (no facts from the kernel)"
+
+
+@pytest.mark.parametrize(
+    ("folder", "version", "by_conda"),
+    [
+        ("/home/u/miniconda3/envs/x/lib/python3.9/site-packages", "1.10.2", True),
+        ("/opt/mambaforge/lib/python3.12/site-packages", "2.5.1", True),
+        ("/home/u/miniconda3/envs/x/lib/python3.9/site-packages", "2.13.0+cpu", False),
+        ("/home/u/venv/lib/python3.12/site-packages", "2.2.2", False),
+    ],
+)
+def test_a_build_without_cuda_that_conda_chose_is_mended_by_conda(folder: str, version: str, by_conda: bool) -> None:
+    # vocalpy/vak#470
+    torch = {"name": "torch", "version": version, "file": f"{folder}/torch/__init__.py"}
+    (cause,) = diagnose(facts(cuda={"init": {"code": 0}, "count": 1}, framework=torch)).causes
+    assert cause.label == "TORCH_CPU_WHEEL"
+    assert ("conda install -c conda-forge pytorch-gpu" in cause.remedy) is by_conda

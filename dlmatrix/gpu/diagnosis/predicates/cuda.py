@@ -70,6 +70,18 @@ def _cuda(version: object) -> tuple[int, int] | None:
 
 
 @predicate
+def _mps_down(_case: Case, view: View) -> Match | None:
+    # From 806 on the daemon was reached: its server, or what it admits, is the trouble.
+    seen = {808: ["clients"], 809: ["clients"]}.get(view.cu or 0, ["server"] if view.cu != 805 else [])
+    folder = view.variable("CUDA_MPS_PIPE_DIRECTORY")
+    return found(
+        f"cuInit returned {view.cu} ({view.text('cuda.init.text') or 'of the multi-process service'})",
+        f"CUDA_MPS_PIPE_DIRECTORY={folder}" if folder else "",
+        seen=seen,
+    )
+
+
+@predicate
 def _driver_too_old(_case: Case, view: View) -> Match | None:
     # A compat library tells its own version: behind it NVML knows the driver's.
     compat = view.cu in (803, 804)

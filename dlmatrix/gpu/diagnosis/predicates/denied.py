@@ -1,4 +1,4 @@
-"""Predicates on device nodes that may not be opened, each place with a command of its own (rows 95 to 101)."""
+"""Predicates on device nodes that may not be opened, or that no driver is behind (rows 12, 13, 95 to 101, 131)."""
 
 from __future__ import annotations
 
@@ -120,4 +120,42 @@ def _apparmor(_case: Case, view: View) -> Match | None:
         f"AppArmor profile {profile}" if profile else "",
         when=denied and (audit or profile),
         sure=bool(audit),
+    )
+
+
+def _uvm_fault(view: View) -> str:
+    node, major = view.nodes.get("/dev/nvidia-uvm"), view.integer("kernel.majors.nvidia-uvm")
+    if node is None:
+        return "/dev/nvidia-uvm does not exist"
+    if major is not None and node.integer("major") != major:
+        return f"/dev/nvidia-uvm has major {node.integer('major')}, /proc/devices says {major}"
+    return "/dev/nvidia-uvm: ENXIO, no driver behind the node" if node.text("open") == "ENXIO" else ""
+
+
+@predicate
+def _uvm_missing(_case: Case, view: View) -> Match | None:
+    fault = _uvm_fault(view)
+    majors = view.get("kernel.majors")
+    # The driver is in the kernel's list, and its module for unified memory is not: there is no node to make.
+    unloaded = isinstance(majors, dict) and "nvidia" in majors and "nvidia-uvm" not in majors
+    return found(
+        "cuInit returned 999",
+        fault,
+        "the module nvidia_uvm is not loaded" if unloaded else "",
+        when=fault and view.gpu_nodes and not refused(view, "EPERM"),
+        seen=["no_module"] if unloaded else [],
+    )
+
+
+@predicate
+def _uvm_after_suspend(_case: Case, view: View) -> Match | None:
+    suspended = view.logged(r"PM: suspend")
+    unread = not suspended and view.text("kernel.log.error") != ""
+    node = view.nodes.get("/dev/nvidia-uvm")
+    healthy = node is not None and node.text("open") == "ok" and not _uvm_fault(view) and bool(view.gpu_nodes)
+    return found(
+        "cuInit returned 999 although /dev/nvidia-uvm is good",
+        suspended,
+        when=healthy and (suspended or unread),
+        sure=bool(suspended),
     )

@@ -55,6 +55,23 @@ def _last_words(view: View) -> list[str]:
     return said if view.text("framework.witness.status") == "crash" else []
 
 
+def _two_cudas(view: View) -> list[str]:
+    """Wheels of one library for two CUDAs, which put their files into one folder: the last one installed wins."""
+    table = view.get("framework.distributions")
+    kinds: dict[str, list[str]] = {}
+    for name in sorted(table) if isinstance(table, dict) else []:
+        match = re.fullmatch(r"nvidia-(\w[\w-]*)-cu\d\d", str(name))
+        if match:
+            kinds.setdefault(match[1], []).append(f"{name} {listing(view.words(f'framework.distributions.{name}'))}")
+    return [f"installed into one folder: {listing(names)}" for names in kinds.values() if len(names) > 1]
+
+
+@predicate
+def _wheels_of_two_cudas(_case: Case, view: View) -> Match | None:
+    two = _two_cudas(view)
+    return found(*two[:3], when=True, seen=["two_cudas"] if two else [])
+
+
 @predicate
 def _library_conflict(_case: Case, view: View) -> Match | None:
     rows = [row for row in view.rows("framework.blamed") if row.text("problem").startswith("undefined symbol: ")]
@@ -68,13 +85,15 @@ def _library_conflict(_case: Case, view: View) -> Match | None:
     lines += [line for line in _last_words(view) if "undefined symbol" in line]
     two = re.search(_TWO_RUNTIMES, view.framework_words)
     lines += [two[0].strip()] if two and not view.usable else []
-    path = view.variable("LD_LIBRARY_PATH")
+    path, cudas = view.variable("LD_LIBRARY_PATH"), _two_cudas(view)
     return found(
         *lines[:3],
+        *cudas[:3],
         f"LD_LIBRARY_PATH={path}" if path else "",
         when=lines,
-        seen=["mkl"] if any("iJIT_" in line for line in lines) else ["two_runtimes"] if two else [],
-    )
+        seen=["mkl"] if any("iJIT_" in line for line in lines) else ["two_runtimes"] if two
+        else ["two_cudas"] if cudas else [],
+    )  # fmt: skip
 
 
 @predicate

@@ -86,6 +86,16 @@ def _jetson_wheel(_case: Case, view: View) -> Match | None:
     )
 
 
+def _by_conda(view: View) -> list[str]:
+    """The tag for a framework that conda chose: it lies in an environment of conda's and is no wheel of an index."""
+    folder, version = view.text("framework.file"), view.text("framework.version")
+    return (
+        ["conda"]
+        if re.search(r"/(?:\w*conda\w*|\w*mamba\w*|miniforge\w*|envs)/", folder) and "+" not in version
+        else []
+    )
+
+
 @predicate
 def _torch_cpu_wheel(_case: Case, view: View) -> Match | None:
     hip = view.text("framework.built_hip")
@@ -93,6 +103,7 @@ def _torch_cpu_wheel(_case: Case, view: View) -> Match | None:
         f"torch {view.text('framework.version')}: torch.version.cuda is None"
         + (f", it was built for AMD's GPUs (ROCm {hip})" if hip else ""),
         when=_imported(view, "torch") and not view.text("framework.built_cuda") and (not hip or view.cuda_works),
+        seen=_by_conda(view),
     )
 
 
@@ -117,6 +128,7 @@ def _tensorflow_cpu_build(_case: Case, view: View) -> Match | None:
         when=_imported(view, "tensorflow")
         and view.flag("framework.is_cuda_build") is False
         and not view.flag("framework.is_rocm_build"),
+        seen=_by_conda(view),
     )
 
 

@@ -1,4 +1,4 @@
-"""Predicates on hardware, kernel module and device nodes (rows 1 to 9, 11 to 13, 65 to 67)."""
+"""Predicates on hardware, kernel module and device nodes (rows 1 to 9, 11, 65 to 67)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ def _no_gpu(_case: Case, view: View) -> Match | None:
     )
 
 
+#: The kernel's words for a module whose signature it does not take.
+_REJECTED = (
+    r"Key was rejected by service|Loading of (unsigned )?module.* is rejected|restricted; see man kernel_lockdown"
+)
+
+
 def _bound(view: View, *drivers: str) -> Match | None:
     links = [(gpu.text("address"), gpu.text("driver")) for gpu in view.gpus]
     held = [f"{address} is bound to {driver}" for address, driver in links if driver in drivers]
@@ -29,8 +35,11 @@ def _vfio_bound(_case: Case, view: View) -> Match | None:
 
 
 @predicate
-def _nouveau_bound(_case: Case, view: View) -> Match | None:
-    return _bound(view, "nouveau", "nova_core")
+def _nouveau_bound(case: Case, view: View) -> Match | None:
+    match = _bound(view, "nouveau", "nova_core")
+    # Where the kernel has refused NVIDIA's module, or has none, nouveau is only what came in its place.
+    instead = bool(view.logged(_REJECTED)) or _module_for_other_kernel(case, view) is not None
+    return match and found(*match.evidence, behind=instead)
 
 
 @predicate
@@ -97,9 +106,7 @@ def _module_for_other_kernel(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _secure_boot(_case: Case, view: View) -> Match | None:
-    rejected = view.logged(
-        r"Key was rejected by service|Loading of (unsigned )?module.* is rejected|restricted; see man kernel_lockdown"
-    )
+    rejected = view.logged(_REJECTED)
     enforced = view.flag("kernel.secure_boot") and view.text("kernel.release") in _kernels(view)
     return found(
         "Secure Boot is on; the module is built and not loaded" if enforced else "",
@@ -257,42 +264,4 @@ def _devnode_hang(_case: Case, view: View) -> Match | None:
     return found(
         view.text("kernel.witness.detail"),
         when=view.text("kernel.witness.status") == "hang" and calling.startswith("open /dev/nvidia"),
-    )
-
-
-def _uvm_fault(view: View) -> str:
-    node, major = view.nodes.get("/dev/nvidia-uvm"), view.integer("kernel.majors.nvidia-uvm")
-    if node is None:
-        return "/dev/nvidia-uvm does not exist"
-    if major is not None and node.integer("major") != major:
-        return f"/dev/nvidia-uvm has major {node.integer('major')}, /proc/devices says {major}"
-    return "/dev/nvidia-uvm: ENXIO, no driver behind the node" if node.text("open") == "ENXIO" else ""
-
-
-@predicate
-def _uvm_missing(_case: Case, view: View) -> Match | None:
-    fault = _uvm_fault(view)
-    majors = view.get("kernel.majors")
-    # The driver is in the kernel's list, and its module for unified memory is not: there is no node to make.
-    unloaded = isinstance(majors, dict) and "nvidia" in majors and "nvidia-uvm" not in majors
-    return found(
-        "cuInit returned 999",
-        fault,
-        "the module nvidia_uvm is not loaded" if unloaded else "",
-        when=fault and view.gpu_nodes and not refused(view, "EPERM"),
-        seen=["no_module"] if unloaded else [],
-    )
-
-
-@predicate
-def _uvm_after_suspend(_case: Case, view: View) -> Match | None:
-    suspended = view.logged(r"PM: suspend")
-    unread = not suspended and view.text("kernel.log.error") != ""
-    node = view.nodes.get("/dev/nvidia-uvm")
-    healthy = node is not None and node.text("open") == "ok" and not _uvm_fault(view) and bool(view.gpu_nodes)
-    return found(
-        "cuInit returned 999 although /dev/nvidia-uvm is good",
-        suspended,
-        when=healthy and (suspended or unread),
-        sure=bool(suspended),
     )

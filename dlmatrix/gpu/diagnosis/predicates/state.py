@@ -132,11 +132,14 @@ def _exclusive_mode(_case: Case, view: View) -> Match | None:
     said = re.search(BUSY_WORDS, view.framework_words)
     refusing = next((mode for mode, code in zip(modes, view.contexts, strict=False) if code == 46 and mode in (2, 3)),
                     next((mode for mode in modes if mode in (2, 3)), None))  # fmt: skip
+    # Programs take the first GPU: that one of the others is taken is nobody's fault.
+    hidden = view.cuda_works and view.contexts[:1] != [46] and (view.usable or not said)
     return found(
         "creating a context returned 46" if 46 in view.contexts else "cuInit returned 46" if view.cu == 46 else "",
         listing(strict),
         _processes(view),
-        when=((46 in view.contexts or view.cu == 46) and (strict or None in modes or not modes)) or (said and strict),
+        when=not hidden
+        and (((46 in view.contexts or view.cu == 46) and (strict or None in modes or not modes)) or (said and strict)),
         sure=bool(strict),
         # Another GPU's mode is not this one's: the first that is refused is the one that a program meets.
         seen=["prohibited"] if refusing == 2 else ["mps"] if view.variable("CUDA_MPS_PIPE_DIRECTORY") else [],
