@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from dlmatrix.bundle.wheels import Collector, Distribution
 from dlmatrix.errors import UsageError
 from dlmatrix.inspection.sbom import make_sbom
 from dlmatrix.matrix.locks import read_lock
+from dlmatrix.matrix.model import Lock
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.process import Say, in_threads
 
@@ -78,7 +79,11 @@ def distributions(plans: Sequence[Plan], collector: Collector, pythons: Iterable
             wanted.append((read_lock(plan.build_lock, f"nox -s lock -- {plan.env.name} --write"), [plan.env.python]))
     tools = read_lock(root / "envs" / "locks" / "tools.txt", "nox -s lock -- tools --write")
     wanted.append((tools, list(pythons)))
-    asked = [(lock, python) for lock, versions in wanted for python in versions]
+    return of_locks([(lock, python) for lock, versions in wanted for python in versions], collector)
+
+
+def of_locks(asked: Sequence[tuple[Lock, str]], collector: Collector) -> dict[Distribution, list[str]]:
+    """Every file that locks ask for, each lock for a Python, and the names of the locks that do."""
     answers: dict[int, list[Distribution]] = {}
 
     def ask(number: int) -> None:
@@ -94,8 +99,8 @@ def distributions(plans: Sequence[Plan], collector: Collector, pythons: Iterable
     return found
 
 
-def wheels(found: Mapping[Distribution, Sequence[str]], collector: Collector) -> list[Source]:
-    """The same as members, once they are here."""
+def brought(found: Collection[Distribution], collector: Collector) -> dict[str, Path]:
+    """The files on this machine, by their names."""
     here: dict[str, Path] = {}
 
     def bring(one: Distribution, number: int) -> None:
@@ -103,7 +108,12 @@ def wheels(found: Mapping[Distribution, Sequence[str]], collector: Collector) ->
 
     jobs = [partial(bring, one, number) for number, one in enumerate(found, 1)]
     in_threads(jobs, AT_ONCE, stopping=collector.stopped.set)
-    sources = []
+    return {one.name: here[one.name] for one in found}
+
+
+def wheels(found: Mapping[Distribution, Sequence[str]], collector: Collector) -> list[Source]:
+    """The same as members, once they are here."""
+    here, sources = brought(found, collector), []
     for one, locks in found.items():
         path, origin, file = f"{FOLDER}/wheels/{one.name}", f"locks {' '.join(locks)}", here[one.name]
         sources.append(Source(path=path, origin=origin, content=file, size=file.stat().st_size, sha256=one.sha256))

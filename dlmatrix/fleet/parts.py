@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from dlmatrix.fleet.order import Part
@@ -29,11 +29,6 @@ def code_part(root: Path) -> Part:
 def smoke_part(root: Path) -> Part:
     """smoke/ alone: what checks an interpreter that is there."""
     return files_part(root, "smoke", _files(root / "smoke", "smoke"))
-
-
-def wheels_part(root: Path, what: str, wheels: Iterable[Path], more: Mapping[str, Path]) -> Part:
-    """Wheels in one folder, and what else is to lie beside them."""
-    return files_part(root, what, {**{wheel.name: wheel for wheel in wheels}, **more})
 
 
 def _files(folder: Path, name: str) -> dict[str, Path]:

@@ -19,6 +19,13 @@ from dlmatrix.matrix.load import load_sound, lock_of, select
 from dlmatrix.matrix.model import Env, Matrix
 from dlmatrix.matrix.plan import Limits, Measuring, make_plan, quick
 
+#: What wheels alone do not bring, by engine: without it a machine that reaches nothing cannot begin.
+_NOT_SENT: Mapping[str, Callable[[str], str]] = {
+    "auto": lambda python: f"a Docker engine that has the base image of Python {python}, or, without one, that Python",
+    "docker": lambda python: f"the base image of Python {python}, in its engine",
+    "venv": lambda python: f"Python {python}",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
@@ -92,6 +99,8 @@ def make_images(root: Path, asked: Asked, say: Callable[[str], None]) -> None:
 def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env], say: Callable[[str], None]) -> Order:
     code, tools = code_part(matrix.root), tools_part(matrix.root, say)
     wheels = envs_part(matrix, envs, say) if asked.offline else None
+    for env in envs if wheels and asked.engine in _NOT_SENT and not asked.images else ():
+        say(f"{env.name}: no index is asked there; not sent, and needed there: {_NOT_SENT[asked.engine](env.python)}")
     images = image_parts(matrix, envs) if asked.images else ()
     command = ["{python}", f"{{base}}/parts/{code.key}/dlmatrix/fleet/machine/checks.py"]
     command += [f"{{base}}/parts/{tools.key}", "{base}/state"]

@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from pathlib import Path
 
+from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
@@ -25,7 +26,8 @@ class Local:
         self.python = python
         build = build_lock_of(lock)
         self._builds = build is not None
-        self._entries = (*lock.entries, *(read_lock(build, "nox -s lock").entries if build else ()))
+        entries = (*lock.entries, *(read_lock(build, "nox -s lock").entries if build else ()))
+        self._entries = tuple(entry for entry in entries if _installed(entry.marker, python))
         wanted = {(entry.name, entry.version) for entry in self._entries}
         listed = (file for folder in site.find_links for file in sorted(folder.iterdir()))
         #: those whose name and version are locked; the installer looks at their hashes, and refuses a wrong one
@@ -66,6 +68,13 @@ class Local:
         """The wheels for this Python, and sources where it is locked what to build them with."""
         fits = _fitting(self.python)
         return tuple(f for f in self.files if (_tags(f.name) & fits if f.suffix == ".whl" else self._builds))
+
+
+def _installed(marker: str, python: str) -> bool:
+    """Whether an entry with this marker is for the first or the last release of a Python, on Linux."""
+    linux = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "platform_machine": "x86_64"}
+    both = ({**linux, "python_version": python, "python_full_version": f"{python}.{last}"} for last in (0, 99))
+    return not marker or any(Marker(marker).evaluate(dict(one)) for one in both)
 
 
 def _distribution(file: str) -> tuple[str, str] | None:

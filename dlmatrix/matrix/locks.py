@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from packaging.markers import InvalidMarker, Marker
+
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.model import Lock, LockEntry, normal_name
 
 #: The wheels an image can install: glibc 2.28 and up, as every base has.
 PLATFORM = "x86_64-manylinux_2_28"
 _ENTRY = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;*=\\]+)(?=[\s;\\]|$)")
+_MARKER = re.compile(r";(.+?)(?=--hash=)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})\b")
 
 
@@ -55,7 +58,13 @@ def _entries(file: Path, text: str, next_step: str) -> list[LockEntry]:
             raise ConfigError(f"{file}:{number}: not an exact pin: {line[:60]}", next_step)
         if not hashes:
             raise ConfigError(f"{file}:{number}: {entry[1]} has no sha256", next_step)
-        found.append(LockEntry(name=normal_name(entry[1]), version=entry[2], hashes=hashes))
+        marker = told[1].strip() if (told := _MARKER.search(line)) else ""
+        if marker:
+            try:
+                Marker(marker)
+            except InvalidMarker:
+                raise ConfigError(f"{file}:{number}: not a marker: {marker[:60]}", next_step) from None
+        found.append(LockEntry(name=normal_name(entry[1]), version=entry[2], hashes=hashes, marker=marker))
     return found
 
 

@@ -117,6 +117,8 @@ class LockEntry:
     name: str
     version: str
     hashes: tuple[str, ...]
+    #: where it is installed (``python_full_version < '3.11'``); "" everywhere
+    marker: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

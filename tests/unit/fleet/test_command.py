@@ -14,7 +14,7 @@ import pytest
 from dlmatrix.__main__ import main
 from dlmatrix.engines.protocol import Prepared
 from dlmatrix.errors import NetworkError
-from dlmatrix.fleet import record, wheels
+from dlmatrix.fleet import record
 from dlmatrix.fleet.parts import smoke_part
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.site import Asked, make_images, make_order
@@ -260,18 +260,3 @@ def test_ctrl_c_leaves_a_whole_report_and_says_how_to_go_on(
     assert "n1  unreachable  the login was refused" in said.out
     assert [row.state for row in fleet.machines] == ["unreachable", "waiting"]
     assert "| n2 |" in (checkout / "reports" / "fleet" / fleet.run / "summary.md").read_text()
-
-
-def test_what_takes_long_is_told_before_it_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first fleet of a checkout downloads wheels for a minute, and said nothing."""
-    (lock := tmp_path / "machine.txt").write_text("one==1 --hash=sha256:0\n")
-    told: list[str] = []
-
-    def ask(lock: Path, python: str, asked: Path) -> None:
-        assert told == [
-            "downloading the wheels of machine.txt for Python 3.10, 3.11, once, to send them to the machines"
-        ]
-
-    monkeypatch.setattr(wheels, "_pip", ask)
-    wheels._download(lock, ["3.10", "3.11"], tmp_path / "kept", told.append)
-    assert told

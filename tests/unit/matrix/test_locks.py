@@ -43,6 +43,7 @@ def test_entries_hashes_and_digest(tmp_path: Path) -> None:
         (f"numpy>=2.0 --hash=sha256:{ONE}", "not an exact pin: numpy>=2.0"),
         (f"numpy==2.* --hash=sha256:{ONE}", "not an exact pin: numpy==2.*"),
         (f"numpy --hash=sha256:{ONE}", "not an exact pin"),
+        (f"numpy==2.0 ; nonsense --hash=sha256:{ONE}", "not a marker: nonsense"),
         ("--index-url mirror", "only name==version entries belong in a lock"),
         ("-r other.txt", "only name==version entries belong in a lock"),
         (f"numpy @ https://mirror.example/numpy.whl --hash=sha256:{ONE}", "only name==version entries"),

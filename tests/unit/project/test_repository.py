@@ -22,8 +22,9 @@ FLOORS = (
     {"inspection", "gpu"},
     {"engines"},
     {"run", "upkeep", "guides"},
+    {"bundle"},
     {"fleet"},
-    {"report", "bundle"},
+    {"report"},
     {"cli"},
     {"__main__"},
 )
