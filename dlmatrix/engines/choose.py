@@ -52,9 +52,15 @@ def choose_engine(
 def apptainer_engine(sif: Path | None) -> Engine:
     """The engine that runs SIF files; those of ``sif``, else of the user's cache."""
     from dlmatrix.engines.apptainer.engine import ApptainerEngine  # noqa: PLC0415
+
+    return ApptainerEngine(sif.absolute() if sif else sif_folder())
+
+
+def sif_folder() -> Path:
+    """The folder of SIF files of a user who names none."""
     from dlmatrix.layers.cache import cache_folder  # noqa: PLC0415
 
-    return ApptainerEngine(sif.absolute() if sif else cache_folder(os.environ).with_name("sif"))
+    return cache_folder(os.environ).with_name("sif")
 
 
 def venv_engine() -> Engine:

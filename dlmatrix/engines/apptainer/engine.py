@@ -44,7 +44,10 @@ class ApptainerEngine:
         return {"engine": self.name, "version": version, "images": str(self._folder)}
 
     def prepare(self, plan: Plan, say: Say) -> Prepared:
-        """Find the image that the plan describes, or make its file of the one in the bundle in use."""
+        """Find the image that the plan describes, or make its file of the one in the bundle in use.
+
+        The file is held as one in use until this process ends.
+        """
         started = time.perf_counter()
         sif = ready(self._folder, plan, say)
         facts: dict[str, str | int] = {"base": sif.base.ref, "base kind": sif.base.kind, "key": plan.key(sif.base)}

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dlmatrix.engines.apptainer.kept import kept, taken
 from dlmatrix.engines.apptainer.program import call, fatal
 from dlmatrix.engines.failures import explain
 from dlmatrix.engines.layout import Layout, bundled_layout
-from dlmatrix.errors import BuildError, DiskFullError, EngineError
+from dlmatrix.errors import BuildError, DiskFullError, EngineError, typed
 from dlmatrix.matrix.model import Base
 from dlmatrix.matrix.plan import ChosenBase, Plan, debian, official
 from dlmatrix.system.process import Say, ended_by_interrupts
@@ -37,6 +38,8 @@ class Sif:
     #: what it was built on, where the image was built
     base: ChosenBase
     built: bool
+    #: the descriptor by which it is held as one in use: see ``kept.taken``
+    held: int
 
 
 def ready(folder: Path, plan: Plan, say: Say) -> Sif:
@@ -48,7 +51,9 @@ def ready(folder: Path, plan: Plan, say: Say) -> Sif:
     for file in sorted(folder.glob(f"{plan.env.name}-*.sif")):
         found, why = inspected(file)
         if base := described(plan, found):
-            return Sif(file=file, base=base, built=False)
+            with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
+                return Sif(file=file, base=base, built=False, held=taken(file))
+            continue
         others[file.name] = why or "its labels are not those of this state of the checkout"
     layout, tag = bundled_layout(plan.root), plan.env.tag
     base = described(plan, layout.labels(tag)) if layout and tag in layout else None
@@ -90,7 +95,8 @@ def _made(folder: Path, plan: Plan, base: ChosenBase, layout: Layout, say: Say) 
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / f".{file.name}.lock", say), scratch(plan.root) as staged:
         if file.exists() and described(plan, inspected(file)[0]):
-            return Sif(file=file, base=base, built=False)
+            with contextlib.suppress(FileNotFoundError):
+                return Sif(file=file, base=base, built=False, held=taken(file))
         for name, content in layout.files([plan.env.tag]).items():
             place = staged / name
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -98,10 +104,21 @@ def _made(folder: Path, plan: Plan, base: ChosenBase, layout: Layout, say: Say) 
         aside = folder / f".{file.name}"
         try:
             _build(plan, staged, aside, say)
+            held = taken(aside)
             aside.replace(file)
         finally:
             aside.unlink(missing_ok=True)
-    return Sif(file=file, base=base, built=True)
+    _tell_of_older(folder, plan, say)
+    return Sif(file=file, base=base, built=True, held=held)
+
+
+def _tell_of_older(folder: Path, plan: Plan, say: Say) -> None:
+    """Of each state of a checkout a file stays, since another checkout may use it."""
+    found = kept(folder)
+    if len([one for one in found if one.file.name.startswith(f"{plan.env.name}-")]) > 1:
+        size, where = sum(one.size for one in found) / 1e9, shlex.quote(str(folder))
+        told = f"{folder} has {len(found)} files, {size:.1f} GB; to remove those that are longest unused: "
+        say(typed(f"{told}python -m dlmatrix cache --sif {where} --keep GB"))
 
 
 def _build(plan: Plan, layout: Path, aside: Path, say: Say) -> None:

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from dlmatrix.engines.apptainer.engine import ApptainerEngine
-from dlmatrix.engines.apptainer.images import ready
+from dlmatrix.engines.apptainer.images import Sif, ready
 from dlmatrix.engines.apptainer.program import confined, environment, fatal
 from dlmatrix.engines.docker.container import container_options
 from dlmatrix.engines.protocol import Prepared
@@ -29,7 +29,7 @@ Cli = Callable[..., tuple[int, str, str]]
 
 #: An Apptainer whose SIF files are their labels in JSON; it tells in a file what it was called with.
 STUB = """\
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 here = pathlib.Path(sys.argv[0]).parent
 verb, words = sys.argv[1], sys.argv[2:]
 with (here / "calls").open("a") as calls:
@@ -49,6 +49,8 @@ elif verb == "build":
     for _ in range(2):
         image = json.loads((at / "blobs" / image["digest"].replace(":", "/")).read_text())
         image = image.get("config", image)
+    while (here / "slow").exists():
+        time.sleep(0.01)
     fails = here / "fails"
     pathlib.Path(words[-2]).write_text("half of it" if fails.exists() else json.dumps(image["Labels"]))
     if fails.exists():
@@ -237,6 +239,103 @@ def test_of_a_build_that_fails_nothing_stays(
         ready(tmp_path / "sif", plan, silent)
     assert next_step in raised.value.next_step
     assert [file.suffix for file in (tmp_path / "sif").iterdir()] == [".lock"]
+
+
+def test_of_two_that_want_it_at_once_one_makes_it_and_both_use_it(plan: Plan, stub: Path, tmp_path: Path) -> None:
+    carried(plan, labels(plan))
+    (stub / "slow").touch()  # the build goes on until the other has come
+    found: list[Sif] = []
+
+    def wait(line: str) -> None:
+        if line.startswith("another run is making it"):
+            (stub / "slow").unlink()
+
+    both = [threading.Thread(target=lambda: found.append(ready(tmp_path / "sif", plan, wait))) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join(60)
+    assert sorted(one.built for one in found) == [False, True]
+    assert len(calls(stub, "build")) == 1
+    assert found[0].file == found[1].file
+    os.close(found[0].held)
+    with found[0].file.open() as third, pytest.raises(BlockingIOError):  # the other holds it still
+        fcntl.flock(third, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def aged(folder: Path, name: str, found: dict[str, str], day: int) -> Path:
+    """A file that was made here and used last on a day, of 1,000,000 bytes."""
+    file = sif(folder, name, found)
+    file.write_text(file.read_text().ljust(1_000_000))
+    os.utime(file, (day * 86400, day * 86400))
+    return file
+
+
+def test_the_longest_unused_files_go_and_neither_one_in_use_nor_one_of_the_user_s(
+    checkout: Path, cli: Cli, plan: Plan, stub: Path, tmp_path: Path
+) -> None:
+    """Each state of a checkout left a file of 300 MB and more, for good."""
+    folder = tmp_path / "sif"
+    used = aged(folder, f"cpu-torch-2.13-{'a' * 16}.sif", labels(plan), 1)
+    old = aged(folder, f"cpu-torch-2.13-{'b' * 16}.sif", {}, 2)
+    new = aged(folder, f"cpu-tf2-2.21-{'c' * 16}.sif", {}, 3)
+    own = aged(folder, "cpu-torch-2.13-mine.sif", {}, 1)
+    other = aged(folder, "ubuntu.sif", {}, 1)
+    half = aged(folder, f".cpu-torch-2.13-{'d' * 16}.sif", {}, 1)
+    half.with_name(f"{half.name}.lock").touch()
+    made = aged(folder, f".cpu-torch-2.13-{'e' * 16}.sif", {}, 1)
+    found = ready(folder, plan, silent)
+    assert found.file == used
+    os.utime(used, (0, 0))  # as if it had been taken long ago, and were still at it
+    with made.with_name(f"{made.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, out, _ = cli("cache", "--sif", str(folder), "--keep", "0.001")
+    assert code == 0
+    assert f"{used.name} stays: in use\n3 MB freed\n" in out
+    assert out.endswith(f"{folder}: 1 SIF files, 0.0 GB\n")
+    assert {file.name for file in folder.glob("*.sif")} == {used.name, own.name, other.name, made.name}
+    os.close(found.held)
+    cli("cache", "--sif", str(folder), "--keep", "0")
+    assert not used.exists()
+    assert not old.exists()
+    assert not new.exists()
+
+
+def test_a_run_that_takes_a_file_says_so_by_its_date(cli: Cli, plan: Plan, stub: Path, tmp_path: Path) -> None:
+    name = f"cpu-torch-2.13-{'a' * 16}.sif"
+    file = aged(tmp_path / "sif", name, labels(plan), 1)
+    ready(tmp_path / "sif", plan, silent)
+    assert file.stat().st_mtime > 20_000 * 86400
+    _, out, _ = cli("cache", "--sif", str(tmp_path / "sif"))
+    assert name in out
+    assert "1970-" not in out
+
+
+def test_a_file_that_goes_before_it_is_held_is_made_anew(
+    plan: Plan, stub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried(plan, labels(plan))
+    file = sif(tmp_path / "sif", f"cpu-torch-2.13-{plan.key(official(plan.base))[:16]}.sif", labels(plan))
+    lock = fcntl.flock
+
+    def remove_first(held: IO[bytes], how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        file.unlink()
+        lock(held, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    found = ready(tmp_path / "sif", plan, silent)
+    assert (found.built, found.file) == (True, file)
+    assert file.exists()
+
+
+def test_whoever_makes_a_second_file_of_an_env_is_told_how_old_ones_go(plan: Plan, stub: Path, tmp_path: Path) -> None:
+    carried(plan, labels(plan))
+    sif(tmp_path / "sif", f"cpu-torch-2.13-{'a' * 16}.sif", {})
+    said: list[str] = []
+    ready(tmp_path / "sif", plan, said.append)
+    assert "has 2 files, 0.0 GB; " in said[-1]
+    assert f"dlmatrix cache --sif {tmp_path / 'sif'} --keep GB" in said[-1]
 
 
 def test_where_another_makes_it_that_is_waited_for(plan: Plan, stub: Path, tmp_path: Path) -> None:
