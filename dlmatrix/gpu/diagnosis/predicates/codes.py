@@ -41,8 +41,9 @@ def _wsl_toolkit_old(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _gsp_wpr2(_case: Case, view: View) -> Match | None:
-    line = view.logged(r"WPR2 already up")
-    return found(line, when=line and not view.cuda_works)
+    # After a start that failed the region is up too: then the line is the second attempt's, and no cause.
+    line = view.logged(r"WPR2 already up|RmInitAdapter failed")
+    return found(line, when="WPR2" in line and not view.cuda_works)
 
 
 @predicate

@@ -26,6 +26,14 @@ def _wrong_docker(case: Case, _view: View) -> Match | None:
 
 
 @predicate
+def _toolkit_missing(case: Case, _view: View) -> Match | None:
+    # Docker starts the runtime; only Apptainer and Singularity start the toolkit's program themselves.
+    return found(
+        seen=["nvccli"] if case.launch and 'exec: "/usr/bin/nvidia-container-cli"' in case.launch.error else []
+    )
+
+
+@predicate
 def _host_driver_absent(case: Case, view: View) -> Match | None:
     error = case.launch.error if case.launch else ""
     if re.search(r"load library failed: libnvidia-ml\.so\.1|nvml error: driver not loaded", error):

@@ -157,6 +157,17 @@ def _mig_one_per_process(_case: Case, view: View) -> Match | None:
 
 
 @predicate
+def _torch_mig_count(_case: Case, view: View) -> Match | None:
+    version, visible = view.text("framework.version"), view.variable("CUDA_VISIBLE_DEVICES") or ""
+    blind = _imported(view, "torch") and re.match(r"(?:1\.13|2\.0)\.", version)
+    return found(
+        f"torch {version} counts 0 GPUs; CUDA_VISIBLE_DEVICES={visible}, with which the driver counts "
+        f"{view.integer('cuda.count')}",
+        when=blind and visible.startswith("MIG-") and view.cuda_works and view.integer("framework.count") == 0,
+    )
+
+
+@predicate
 def _framework_unexplained(_case: Case, view: View) -> Match | None:
     return found(
         f"the framework counts {view.integer('framework.count')} GPU(s)",

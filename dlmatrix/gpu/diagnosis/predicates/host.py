@@ -142,8 +142,9 @@ def architecture_of(gpu: View) -> Architecture | None:
 
 
 def _unseen(view: View) -> bool:
-    """Whether NVML has fewer GPUs than the bus."""
-    return (view.integer("nvml.count") or 0) < len(view.gpus)
+    """Whether NVML has fewer GPUs than the bus, or counts some that it cannot open."""
+    shut = [row for row in view.rows("nvml.devices") if row.get("error") is not None]
+    return (view.integer("nvml.count") or 0) - len(shut) < len(view.gpus)
 
 
 def _dropped(view: View) -> list[str]:

@@ -65,9 +65,11 @@ def _versions_differ(view: View) -> bool:
 
 
 def _without_nvml(view: View) -> str:
-    """The version of a libcuda that is not the module's, where there is no NVML to say so; "" elsewhere."""
+    """The version of a libcuda that is not the module's, where NVML does not say so; "" elsewhere."""
     path, version = view.text("cuda.library.path"), view.library_version("cuda")
-    alone = view.absent("nvml") and view.cu not in (None, 0, 803, 804) and "/compat/" not in path
+    # Old releases of NVML take any module, with which libcuda then ends in an error that is not known.
+    alone = (view.absent("nvml") and view.cu not in (None, 0, 803, 804)) or (view.nv == 0 and view.cu == 999)
+    alone = alone and "/compat/" not in path
     return version if alone and view.module_version and version != view.module_version else ""
 
 

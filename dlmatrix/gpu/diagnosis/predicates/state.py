@@ -153,7 +153,9 @@ def _memory_taken(_case: Case, view: View) -> Match | None:
     full = [f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in known if free < FULL * total]
     words = view.framework_words
     # A library that is refused its memory says that it could not be started.
-    vague = full and re.search(r"CU(?:DNN|BLAS|SPARSE|SOLVER|FFT)_STATUS_(?:NOT_INITIALIZED|ALLOC_FAILED)", words)
+    vague = full and re.search(
+        r"CU(?:DNN|BLAS|SPARSE|SOLVER|FFT)_STATUS_(?:NOT_INITIALIZED|ALLOC_FAILED|INTERNAL_ERROR)", words
+    )
     said = "out of memory" in words.lower() or "CUDA_ERROR_OUT_OF_MEMORY" in words or vague
     return found(
         "creating a context returned 2" if 2 in view.contexts else "cuInit returned 2" if view.cu == 2 else "",
