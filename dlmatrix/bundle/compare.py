@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 from dlmatrix.bundle.manifest import FOLDER, Manifest
+from dlmatrix.system.checkout import DATA, installed_files
 from dlmatrix.system.files import sha256
 
 #: Files that are named before the rest is counted.
@@ -23,13 +24,20 @@ def differences(root: Path, manifest: Manifest) -> tuple[list[str], bool]:
         same &= found == facts["lock"]
     changed, missing = [], []
     carried = [member for member in manifest.members if not member.path.startswith(f"{FOLDER}/")]
+    own: dict[str, Path] = {}
+    if root == DATA:
+        # Tests and documents are in no installed package: it differs by none that the bundle has.
+        own = installed_files()
+        tops = {path.partition("/")[0] for path in own}
+        carried = [member for member in carried if member.path.partition("/")[0] in tops]
     for member in carried:
-        file = root / member.path
+        file = own.get(member.path, root / member.path)
         if not file.is_file():
             missing.append(member.path)
         elif file.stat().st_size != member.size or sha256(file) != member.sha256:
             changed.append(member.path)
-    lines.append(f"checkout: {len(carried) - len(changed) - len(missing):,} of {len(carried):,} files are the same")
+    alike, what = len(carried) - len(changed) - len(missing), "installed package" if own else "checkout"
+    lines.append(f"{what}: {alike:,} of {len(carried):,} files are the same")
     lines += [*_named("changed", changed), *_named("not here", missing)]
     if (here := metadata.version("uv")) != manifest.versions.get("uv"):
         lines.append(f"uv: {here} here, {manifest.versions.get('uv')} in the bundle")

@@ -15,6 +15,7 @@ from dlmatrix.inspection.sbom import make_sbom
 from dlmatrix.matrix.locks import read_lock
 from dlmatrix.matrix.model import Lock
 from dlmatrix.matrix.plan import Plan
+from dlmatrix.system.checkout import DATA, installed_files
 from dlmatrix.system.process import Say, in_threads
 
 #: The Pythons that the tools are carried for: those that a machine may start a bundle with.
@@ -39,8 +40,11 @@ class Source:
 def checkout(root: Path, say: Say) -> tuple[list[Source], str]:
     """The files of the checkout as they are now, less links and what git ignores, and the commit they are of.
 
-    What lies behind a link is not of the checkout. Of an unpacked bundle, the files that it came with.
+    What lies behind a link is not of the checkout. Of an unpacked bundle, the files that it came with; of an installed
+    package, what it has of one.
     """
+    if root == DATA:
+        return [_of_checkout(name, file) for name, file in installed_files().items()], "none: an installed package"
     new: set[str] = set()
     links: list[str] = []
     if (root / ".git").exists():
@@ -62,12 +66,16 @@ def checkout(root: Path, say: Say) -> tuple[list[Source], str]:
     for name in names:
         file = root / name
         if file.is_file() and file.resolve() == place / name:
-            stat = file.stat()
-            executable = bool(stat.st_mode & 0o100)
             if name in new:
                 say(f"git does not know this file yet, and it goes with the others: {name}")
-            found.append(Source(path=name, origin="checkout", content=file, size=stat.st_size, executable=executable))
+            found.append(_of_checkout(name, file))
     return found, commit
+
+
+def _of_checkout(name: str, file: Path) -> Source:
+    stat = file.stat()
+    executable = bool(stat.st_mode & 0o100)
+    return Source(path=name, origin="checkout", content=file, size=stat.st_size, executable=executable)
 
 
 def distributions(plans: Sequence[Plan], collector: Collector, pythons: Iterable[str]) -> dict[Distribution, list[str]]:

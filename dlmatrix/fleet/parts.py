@@ -9,37 +9,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dlmatrix.fleet.order import Part
+from dlmatrix.system.checkout import files_of, package_files
 from dlmatrix.system.files import sha256
 from dlmatrix.system.state import state_dir
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 #: What the checks there are made of, beside this package.
 _FOLDERS = ("docker", "envs", "smoke")
-_LEFT_OUT = ("__pycache__", "data")
 
 
 def code_part(root: Path) -> Part:
     """This package, and envs/, docker/ and smoke/ of a root: what ``run`` needs there."""
-    files = dict(_files(_PACKAGE, "dlmatrix"))
+    files = package_files()
     for name in _FOLDERS:
-        files |= _files(root / name, name)
+        files |= files_of(root / name, name)
     return files_part(root, "code", files)
 
 
 def smoke_part(root: Path) -> Part:
     """smoke/ alone: what checks an interpreter that is there."""
-    return files_part(root, "smoke", _files(root / "smoke", "smoke"))
-
-
-def _files(folder: Path, name: str) -> dict[str, Path]:
-    found = {}
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(one for one in folders if one not in _LEFT_OUT or (name == "smoke" and one == "data"))
-        for file in sorted(files):
-            path = Path(here, file)
-            if path.suffix != ".pyc":
-                found[f"{name}/{path.relative_to(folder).as_posix()}"] = path
-    return found
+    return files_part(root, "smoke", files_of(root / "smoke", "smoke"))
 
 
 def files_part(root: Path, what: str, files: Mapping[str, Path]) -> Part:

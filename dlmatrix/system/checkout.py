@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from pathlib import Path
+from collections.abc import Collection
+from pathlib import Path, PurePosixPath
 
 from dlmatrix.errors import ConfigError, UsageError
 
@@ -33,6 +34,28 @@ def find_root(start: Path | None = None) -> Path:
                 f"{bases}: no such file", f"restore it: git -C {shlex.quote(str(folder))} checkout -- envs/bases.toml"
             )
     raise UsageError(f"{here} is not inside a dlmatrix checkout", "change into the checkout, where noxfile.py is")
+
+
+def files_of(folder: Path, name: str = "", without: Collection[str] = ()) -> dict[str, Path]:
+    """The files below a folder, less what Python compiles of them, by their paths below ``name``."""
+    found = {}
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(one for one in folders if one not in ("__pycache__", *without))
+        for file in sorted(files):
+            path = Path(here, file)
+            if path.suffix != ".pyc":
+                found[str(PurePosixPath(name, path.relative_to(folder)))] = path
+    return found
+
+
+def package_files() -> dict[str, Path]:
+    """This package as it lies in a checkout."""
+    return files_of(_PACKAGE, _PACKAGE.name, [DATA.name])
+
+
+def installed_files() -> dict[str, Path]:
+    """What an installed package has of a checkout, by their paths there."""
+    return {**files_of(DATA), **package_files()}
 
 
 def bundled(root: Path) -> Path | None:
