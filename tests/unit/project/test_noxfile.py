@@ -176,8 +176,23 @@ def test_a_guide_that_cannot_be_judged_is_no_env(call: Call) -> None:
     assert "skipped: not judged" in done.stderr
 
 
-def test_a_base_that_is_not_made_is_no_success(call: Call) -> None:
-    assert call("-s", "bases", code=77)[0].returncode == 1
+@pytest.mark.parametrize("session", ["bases", "image-tests"])
+def test_where_all_was_skipped_it_is_no_success(call: Call, session: str) -> None:
+    """No base was made; no image test ran: below."""
+    assert call("-s", session, code=77)[0].returncode == 1
+
+
+def test_image_tests_that_find_no_engine_end_as_skipped(root: Path, tmp_path: Path) -> None:
+    """They reach no engine here: the only address is one at which nothing is."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-m", "image", "tests/image/test_base.py", "tests/image/test_doctor.py"],
+        cwd=root,
+        env={**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "start one: .ci/engine start" in done.stdout) == (77, True), done.stdout
 
 
 def test_several_envs_are_one_run_with_one_report_and_each_session_ends_as_its_env(call: Call) -> None:
