@@ -69,7 +69,15 @@ def tests(session: nox.Session) -> None:
 @nox.session(name="image-tests")
 def image_tests(session: nox.Session) -> None:
     """Build and run images on the Docker engine that answers."""
-    tool(session, "pytest", "-m", "image", *session.posargs)
+    workers = (
+        "--numprocesses",
+        "auto",
+        "--maxprocesses",
+        "3",
+        "--dist",
+        "loadgroup",
+    )  # tests/image/conftest.py has 3 groups
+    tool(session, "pytest", "-m", "image", *workers, *session.posargs)
 
 
 @nox.session

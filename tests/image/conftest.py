@@ -17,16 +17,29 @@ from dlmatrix.errors import EXIT_SKIPPED
 from dlmatrix.matrix.site import read_site
 from tests.image.support import ROOT, START, Dlmatrix, Ran, command, environment
 
+#: Modules whose tests build, in a checkout of their own, an env that no other module has, or a base.
+SMALL = ("test_apptainer", "test_base", "test_contents", "test_layers", "test_poisoned", "test_reproduce")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.image)
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests of one group never run at once: those of one name of an image, or of the containers of one checkout."""
+    module = Path(item.path).stem
+    if module in ("test_closure", "test_compatibility") and "cpu-torch-2.13" not in item.name:
+        return "images that are only read"
+    return "small images" if module in SMALL else "this checkout's images"
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Where every test was skipped, nothing has been tested: 77, not 0."""
-    stats = session.config.pluginmanager.get_plugin("terminalreporter").stats
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # one of several workers has none
+    stats = reporter.stats if reporter else {}
     if exitstatus == 0 and stats.get("skipped") and not stats.get("passed"):
         session.exitstatus = EXIT_SKIPPED
 

@@ -15,13 +15,14 @@ from dlmatrix.errors import DiskFullError
 from dlmatrix.matrix.site import read_site
 from dlmatrix.system.process import in_threads
 from tests.image.support import change_lock, plan_of
-from tests.image.tiny import NAME, add_tiny, site
+from tests.image.tiny import add_tiny, site
 
-BIG = "cpu-torch-2.13"
+#: The small one has a version that no other module's has.
+BIG, NAME = "cpu-torch-2.13", "cpu-torch-1.1"
 
 
 def test_the_second_begins_when_the_first_is_compressed(engine: DockerEngine, checkout: Path, tmp_path: Path) -> None:
-    add_tiny(checkout, tmp_path / "wheels")
+    add_tiny(checkout, tmp_path / "wheels", "1.1.0")
     change_lock(checkout, BIG)
     change_lock(checkout, NAME)
     here = read_site(os.environ)
@@ -52,11 +53,11 @@ def test_the_second_begins_when_the_first_is_compressed(engine: DockerEngine, ch
 
 
 def test_only_what_is_not_there_yet_needs_room(client: Any, checkout: Path, tmp_path: Path) -> None:
-    add_tiny(checkout, tmp_path / "wheels")
+    add_tiny(checkout, tmp_path / "wheels", "1.1.0")
     engine = DockerEngine(client, site(tmp_path / "wheels"), "auto")
     try:
         assert engine.prepare(plan_of(checkout, NAME), print).built
-        file = checkout / "envs" / "torch-1.0.toml"
+        file = checkout / "envs" / "torch-1.1.toml"
         file.write_text(file.read_text().replace("size-budget-mb = 400", "size-budget-mb = 999999"))
         (checkout / "smoke" / "__main__.py").write_text("raise SystemExit\n")
         assert engine.prepare(plan_of(checkout, NAME), print).built

@@ -88,11 +88,11 @@ def test_what_is_planted_is_found(look: Look) -> None:
 
 
 def test_an_image_as_it_is_built_passes_and_is_looked_at_once(
-    look: Look, client: Any, monkeypatch: pytest.MonkeyPatch
+    look: Look, client: Any, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = look()
     assert set(outcomes(first).values()) == {("passed", "")}
-    assert containers(client) == []
+    assert containers(client, checkout) == []
     parts = {part["purl"] for part in json.loads(first.sbom)["components"]}
     assert "pkg:pypi/dlmatrix-tiny@1.0.0" in parts
     assert any(part.startswith("pkg:deb/debian/libc6@") for part in parts)

@@ -70,15 +70,15 @@ def facts_with_stubs(client: Any, tag: str, framework: str, scenario: str, folde
 
 @pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU: nothing is refused")
 def test_the_engine_refuses_a_gpu_in_words_that_the_catalogue_knows(client: Any, dlmatrix: Dlmatrix) -> None:
-    image(client, "cpu-torch-2.13")
-    before = {container.id for container in client.containers.list(all=True)}
+    own = {"ancestor": image(client, "cpu-torch-2.13")}
+    before = {container.id for container in client.containers.list(all=True, filters=own)}
     done = dlmatrix("doctor", "--engine", "docker", "--json", "cpu-torch-2.13")
     told = json.loads(done.out)
     assert done.code == told["exit_code"] == 20
     labels = [cause["label"] for cause in told["causes"]]
     assert labels[0] == "NO_GPU"
     assert labels[1] in ("TOOLKIT_MISSING", "CDI_NO_VENDOR"), told["launch"]
-    assert {container.id for container in client.containers.list(all=True)} <= before
+    assert {container.id for container in client.containers.list(all=True, filters=own)} <= before
 
 
 def test_an_image_that_is_not_there_is_no_answer(client: Any) -> None:

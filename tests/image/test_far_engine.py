@@ -19,9 +19,10 @@ import pytest
 from dlmatrix.engines.docker.engine import connect
 from tests.image.far import Far, machine
 from tests.image.support import Dlmatrix, containers, environment, outcomes, plan_of
-from tests.image.tiny import NAME, add_tiny, site
+from tests.image.tiny import add_tiny, site
 
-CELL = "cpu-torch-2.13"
+#: The small one has a version that no other module's has.
+CELL, NAME = "cpu-torch-2.13", "cpu-torch-1.2"
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_a_build_by_each_way(
 ) -> None:
     """An env is built and looked into, with an engine at the usual place that would be another."""
     tls, certificates = locked
-    add_tiny(checkout, tmp_path / "wheels")
+    add_tiny(checkout, tmp_path / "wheels", "1.2.0")
     monkeypatch.setenv("PATH", far.environ()["PATH"])
     monkeypatch.setenv("DOCKER_CONFIG", str(settings))
     keys = "".join(f",{name}={certificates / name}.pem" for name in ("ca", "cert", "key"))

@@ -13,7 +13,7 @@ from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.engines.docker.room import File, Room
 from dlmatrix.matrix.load import load_matrix
 from dlmatrix.matrix.plan import Limits
-from tests.image.support import ROOT, Dlmatrix
+from tests.image.support import ROOT, Dlmatrix, containers
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_guide_in_a_container_works_and_sees_nothing_of_this_machine(
     assert done.code == 0, done.out + done.err
     data = json.loads((tmp_path / "r" / "result.json").read_text(encoding="utf-8"))
     assert (data["verdict"], data["engine"]["engine"]) == ("works", "docker")
-    assert not client.containers.list(all=True, filters={"label": "dlmatrix.run"})
+    assert containers(client) == []
 
 
 def test_a_healthy_guide_is_healthy_in_a_container_too(dlmatrix: Dlmatrix, client: Any, tmp_path: Path) -> None:
@@ -92,4 +92,4 @@ def test_a_healthy_guide_is_healthy_in_a_container_too(dlmatrix: Dlmatrix, clien
     done = dlmatrix("replay", str(guide), "--engine", "docker", "--report", str(tmp_path / "r"))
     assert "verdict: works" in done.out, done.out + done.err
     assert done.code == 0
-    assert not client.containers.list(all=True, filters={"label": "dlmatrix.run"})
+    assert containers(client) == []
