@@ -143,8 +143,8 @@ def test_processors_are_limited_and_threads_follow(engine: DockerEngine, run: Ru
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_framework_uses_as_many_threads_as_it_has_processors(cell: str, engine: DockerEngine) -> None:
-    plan = plan_of(ROOT, cell)
+def test_a_framework_uses_as_many_threads_as_it_has_processors(cell: str, engine: DockerEngine, checkout: Path) -> None:
+    plan = plan_of(checkout, cell)  # other tests look for what this one's checkout has left
     plan = replace(plan, limits=Limits(cpus=1), measuring=replace(quick(plan.env), only=True))
     completed = engine.run(plan, engine.prepare(plan, lambda line: None), lambda line: None)
     found = json.loads(completed.stdout)["throughput"]

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from dlmatrix.engines.docker.container import container_options
 from dlmatrix.engines.docker.engine import DockerEngine
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import read_site, uv_environment
-from dlmatrix.system.process import in_threads
 from tests.image.support import ROOT, plan_of
 
 CELLS = ("cpu-torch-2.13", "cpu-tf2-2.21", "cpu-tf1-1.15", "cpu-tf1-compat-2.15")
@@ -53,24 +51,18 @@ def python(client: Any) -> Iterator[Python]:
         container.remove(force=True, v=True)
 
 
-def test_every_planted_fault_is_caught_by_its_check(engine: DockerEngine, python: Python) -> None:
-    ended = {}
-
-    def plant(cell: str) -> None:
-        plan = plan_of(ROOT, cell)
-        engine.prepare(plan, lambda line: None)
-        ended[cell] = python(plan, MUTATIONS, plan.env.framework)
-
-    in_threads([partial(plant, cell) for cell in CELLS], 2)
-    for cell in CELLS:
-        code, out, err = ended[cell]
-        assert out, f"{cell}: {err[-4000:]}"
-        rows = json.loads(out)["faults"]
-        missed = [f"{r['fault']}: {r['check']} {r['mutated']} (clean: {r['clean']})" for r in rows if not r["caught"]]
-        assert (cell, missed) == (cell, [])
-        assert code == 0
-        assert len(rows) >= 30
-        assert len({row["fault"] for row in rows}) == len(rows)
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_planted_fault_is_caught_by_its_check(cell: str, engine: DockerEngine, python: Python) -> None:
+    plan = plan_of(ROOT, cell)
+    engine.prepare(plan, lambda line: None)
+    code, out, err = python(plan, MUTATIONS, plan.env.framework)
+    assert out, err[-4000:]
+    rows = json.loads(out)["faults"]
+    missed = [f"{r['fault']}: {r['check']} {r['mutated']} (clean: {r['clean']})" for r in rows if not r["caught"]]
+    assert missed == []
+    assert code == 0
+    assert len(rows) >= 30
+    assert len({row["fault"] for row in rows}) == len(rows)
 
 
 @pytest.mark.parametrize(
