@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+
+from tests.image.groups import Groups
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups | None:
+    """Image tests run beside those that they do not disturb; all others as the command says."""
+    return Groups(config, log) if config.getoption("markexpr") == "image" else None
 
 
 @pytest.fixture(autouse=True)

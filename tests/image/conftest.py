@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,26 +17,11 @@ from dlmatrix.errors import EXIT_SKIPPED
 from dlmatrix.matrix.site import read_site
 from tests.image.support import ROOT, START, Dlmatrix, Ran, command, environment
 
-#: Modules whose tests build, in a checkout of their own, an env that no other module has, or a base.
-SMALL = ("test_apptainer", "test_base", "test_contents", "test_layers", "test_poisoned", "test_reproduce")
-#: Modules whose tests only use images, one for each env; and the env whose image the tests of other modules change.
-READING, CHANGED = ("test_closure", "test_compatibility", "test_hardening", "test_mutations"), "cpu-torch-2.13"
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.image)
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    """Tests of one group never run at once: those of one name of an image, or of the containers of one checkout."""
-    module = Path(item.path).stem
-    if module in SMALL:
-        return "small images"
-    stays = module in READING and re.search(r"\[[cg]pu-", item.name) and CHANGED not in item.name
-    return "images that stay" if stays else "this checkout's images"
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
