@@ -23,6 +23,8 @@ __all__ = ["LAYERS", "BlindSpot", "Cause", "Diagnosis", "Launch", "LayerState", 
 
 _HOST_ONLY = ("hardware", "kernel module")
 _BOTH = ("device nodes", "driver library")
+#: What the toolkit's own program meets on the host, where the engine could not start the container.
+_MET_BY_THE_ENGINE = ("libcuda", "cuInit", "device state")
 _Hit: TypeAlias = "tuple[Row, View, Match]"
 
 
@@ -84,8 +86,8 @@ def diagnose(host: object = None, launch: Launch | None = None, inside: object =
     hits = [hit for row in catalogue().rows for hit in _hits(case, row)]
     if usable:
         hits = [hit for hit in hits if hit[0].severity != "blocks"]
-    hits = _without_symptoms(hits)
-    hits.sort(key=_rank)
+    hits = _without_symptoms(case, hits)
+    hits.sort(key=lambda hit: _rank(case, hit))
     labels = {row.label for row, _, _ in hits}
     causes = [_cause(case, hit, labels) for hit in hits]
     broken = tuple(cause for cause in causes if cause.severity != "warns")
@@ -119,6 +121,8 @@ def _views(case: Case, layer: str) -> list[View]:
         return places
     if layer == "container start":
         return places[:1] or [View({}, place="host")]
+    if case.here is None and case.host is not None and layer in _MET_BY_THE_ENGINE:
+        return [case.host]
     return [case.here] if case.here is not None else []
 
 
@@ -164,24 +168,27 @@ def _line(text: str, said: re.Match[str]) -> str:
     return text[start : end if end >= 0 else None].strip()
 
 
-def _stage(row: Row, view: View) -> int:
+def _stage(case: Case, row: Row, view: View) -> int:
     if row.layer == "container start":
         return 1
-    return 0 if view.place == "host" or row.layer in _HOST_ONLY else 2
+    if view.place == "host" or row.layer in _HOST_ONLY:
+        # A refusal that says its reason goes before a state of the host that may have nothing to do with it.
+        return int(case.here is None and row.layer in _MET_BY_THE_ENGINE)
+    return 2
 
 
-def _rank(hit: _Hit) -> tuple[int, bool, int, bool, bool]:
+def _rank(case: Case, hit: _Hit) -> tuple[int, bool, int, bool, bool]:
     row, view, match = hit
-    return (_stage(row, view), match.behind, LAYERS.index(row.layer), row.last_resort, not match.sure)
+    return (_stage(case, row, view), match.behind, LAYERS.index(row.layer), row.last_resort, not match.sure)
 
 
-def _without_symptoms(hits: list[_Hit]) -> list[_Hit]:
+def _without_symptoms(case: Case, hits: list[_Hit]) -> list[_Hit]:
     """Leave out what another cause explains, and "unexplained" where anything at or below that stage explains it."""
     labels = {row.label for row, _, _ in hits}
     hits = [hit for hit in hits if not labels & set(hit[0].explained_by)]
-    explained = min((_stage(r, v) for r, v, _ in hits if not r.last_resort and r.severity != "warns"), default=9)
-    last = min((_stage(r, v) for r, v, _ in hits if r.last_resort), default=9)
-    return [hit for hit in hits if not hit[0].last_resort or _stage(hit[0], hit[1]) == last < explained]
+    explained = min((_stage(case, r, v) for r, v, _ in hits if not r.last_resort and r.severity != "warns"), default=9)
+    last = min((_stage(case, r, v) for r, v, _ in hits if r.last_resort), default=9)
+    return [hit for hit in hits if not hit[0].last_resort or _stage(case, hit[0], hit[1]) == last < explained]
 
 
 def _cause(case: Case, hit: _Hit, labels: set[str]) -> Cause:

@@ -82,6 +82,7 @@ def _library_conflict(_case: Case, view: View) -> Match | None:
         if "nvJitLink" not in symbol:  # which has a row of its own
             lines.append(f"{row.text('file')} misses {symbol}" + (f" of {owner}" if owner else ""))
     lines += [m[0] for m in re.finditer(r"\S+: version .lib[\w.-]+. not found[^\n]{0,120}", view.framework_words)]
+    lines += [m[0] for m in re.finditer(r"\S+: symbol \w+,? version \S+ not defined in file \S+", view.framework_words)]
     lines += [line for line in _last_words(view) if "undefined symbol" in line]
     two = re.search(_TWO_RUNTIMES, view.framework_words)
     lines += [two[0].strip()] if two and not view.usable else []
