@@ -17,6 +17,7 @@ from dlmatrix.fleet.figures import cards, kind
 from dlmatrix.fleet.record import FILE, Fleet
 from dlmatrix.fleet.row import Row, filled
 from dlmatrix.fleet.states import states
+from dlmatrix.report.fleet.plain import stands, together
 from dlmatrix.report.page import render
 from dlmatrix.system.toml import read_toml
 
@@ -36,6 +37,8 @@ class Machine:
 
     id: str
     name: str
+    #: without the domain that all have, where there is little room
+    short: str
     #: its place among the states
     order: int
     word: _Words
@@ -76,7 +79,7 @@ def fleet_html(fleet: Fleet, folder: Path) -> str:
     for row in rows:
         by_kind.setdefault(row.kind, []).append(row)
     kinds = sorted(by_kind.items(), key=lambda one: (not one[0], -len(one[1])))
-    causes, standing = tuple(_causes(fleet, rows, folder)), _standing(fleet)
+    causes, standing = tuple(_causes(fleet, rows, folder)), together(fleet.findings)
     there = {"todo": causes, "standing": standing, "grid": True, "machines": True}
     trains = [row.trains for row in rows]
     return render(
@@ -84,7 +87,7 @@ def fleet_html(fleet: Fleet, folder: Path) -> str:
         "fleet_title",
         fleet=fleet,
         rows=rows,
-        ids={row.name: row.id for row in rows},
+        named={row.name: row for row in rows},
         kinds=kinds,
         causes=causes,
         standing=standing,
@@ -105,13 +108,14 @@ def _machines(fleet: Fleet, past: Mapping[str, list[tuple[str, str]]]) -> Iterat
             kinds.setdefault(kind(row.figures), []).append(rate)
     # Of several findings of a machine the first counts: the certain ones come first.
     findings = {str(found["machine"]): found for found in reversed(fleet.findings) if "distance" in found}
-    order = list(states())
+    order, domain = list(states()), _domain([row.name for row in fleet.machines])
     for number, row in enumerate(fleet.machines):
         found = row.figures or {}
         alike, rate = kinds.get(kind(found), []), rates[row.name]
         yield Machine(
             id=f"m{number}",
             name=row.name,
+            short=row.name.removesuffix(domain),
             order=order.index(row.state),
             word=_word(row.state),
             colour=_colour(row.state),
@@ -136,8 +140,7 @@ def _causes(fleet: Fleet, rows: Sequence[Machine], folder: Path) -> Iterator[Cau
     groups: dict[tuple[str, str], list[tuple[Row, Machine]]] = {}
     for row, machine in zip(fleet.machines, rows, strict=True):
         if row.state != "passed":
-            # Without a cause of its own it is what was said, whatever numbers are in it.
-            groups.setdefault((row.state, row.cause or re.sub(r"\d+", "#", row.said)), []).append((row, machine))
+            groups.setdefault(stands(row), []).append((row, machine))
     place = f"reports/fleet/{folder.name}"
     for members in sorted(groups.values(), key=lambda one: (one[0][0].meaning.moving, -len(one))):
         row, _ = members[0]
@@ -151,16 +154,14 @@ def _causes(fleet: Fleet, rows: Sequence[Machine], folder: Path) -> Iterator[Cau
         )
 
 
-def _standing(fleet: Fleet) -> list[tuple[Mapping[str, Any], list[str]]]:
-    """The findings, with the machines of which the same is said."""
-    groups: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
-    for found in fleet.findings:
-        machine = str(found["machine"])
-        # How far one is from the others is said of it alone.
-        own = machine if "distance" in found else ""
-        words = f"{own} {found['what']} {str(found.get('words', '')).replace(machine, '', 1)}"
-        groups.setdefault(words, (found, []))[1].append(machine)
-    return list(groups.values())
+def _domain(names: Sequence[str]) -> str:
+    """What all names end with, from a dot on (``.lab.example.org``); "" where that is nothing, or of an address."""
+    shared: list[str] = []
+    for labels in zip(*(name.split(".")[:0:-1] for name in names), strict=False) if len(names) > 1 else ():
+        if len(set(labels)) > 1:
+            break
+        shared.insert(0, labels[0])
+    return "".join(f".{label}" for label in shared) if re.search("[A-Za-z]", "".join(shared)) else ""
 
 
 def _next(row: Row, place: str, *, alone: bool) -> _Words | None:

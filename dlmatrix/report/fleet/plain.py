@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import states
 from dlmatrix.report.junit import clean
 from dlmatrix.system.markdown import cell
+from dlmatrix.system.words import listed
 
 COLUMNS = (
     *("machine", "kind", "state", "why", "GPU", "can train", "train img/s", "infer img/s", "driver"),
@@ -54,19 +56,37 @@ def counts(fleet: Fleet) -> str:
 
 
 def alike(fleet: Fleet, run: str) -> Iterator[tuple[str, Sequence[Row], str]]:
-    """Machines that stand alike, how, and what is to be done about them; empty where nothing is."""
-    groups: dict[str, list[Row]] = {}
+    """Machines that stand alike, how and why, and what is to be done about them; empty where nothing is."""
+    groups: dict[tuple[str, str], list[Row]] = {}
     for row in fleet.machines:
-        groups.setdefault(row.words, []).append(row)
-    for words, rows in groups.items():
+        groups.setdefault(stands(row), []).append(row)
+    for rows in groups.values():
+        words = ": ".join(filter(None, [rows[0].words, "" if rows[0].cause else rows[0].said]))
         yield words, rows, rows[0].next_step(run, alone=len(rows) == 1)
+
+
+def stands(row: Row) -> tuple[str, str]:
+    """What machines that stand alike have in common: the cause, else what was said, whatever numbers are in it."""
+    return row.state, row.cause or re.sub(r"\d+", "#", "" if row.state == "passed" else row.said)
+
+
+def together(findings: Sequence[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], list[str], str]]:
+    """Findings, the machines of which the same is said, and what that is."""
+    groups: dict[str, tuple[Mapping[str, Any], list[str], str]] = {}
+    for found in findings:
+        machine = str(found["machine"])
+        words = str(found.get("words") or found["what"]).removeprefix(f"{machine}: ")
+        # How far one is from the others is said of it alone.
+        own = machine if "distance" in found else ""
+        groups.setdefault(f"{own} {found['what']} {words}", (found, [], words))[1].append(machine)
+    return list(groups.values())
 
 
 def summary(fleet: Fleet, folder: str) -> str:
     """The fleet as Markdown: each machine, what stands out, and what to do, causes together."""
     lines = [f"# dlmatrix fleet: {cell(', '.join(fleet.envs))}", ""]
     lines += [f"{counts(fleet)}. Run {cell(fleet.run)}, by {fleet.engine}, begun {fleet.started}.", ""]
-    lines += [f"- {cell(str(found.get('words') or found['what']))}" for found in fleet.findings]
+    lines += [f"- {cell(f'{listed(names)}: {words}')}" for _, names, words in together(fleet.findings)]
     lines += [""] * bool(fleet.findings)
     lines += ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
     for row in fleet.machines:

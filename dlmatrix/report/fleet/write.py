@@ -12,7 +12,7 @@ from rich.text import Text
 from dlmatrix.errors import DiskFullError
 from dlmatrix.fleet.record import Fleet
 from dlmatrix.report.fleet.page import fleet_html
-from dlmatrix.report.fleet.plain import COLUMNS, alike, cells, counts, csv_text, junit, summary
+from dlmatrix.report.fleet.plain import COLUMNS, alike, cells, counts, csv_text, junit, summary, together
 from dlmatrix.system.files import replace
 from dlmatrix.system.words import listed
 
@@ -60,9 +60,9 @@ def table(fleet: Fleet, width: int) -> Table:
 def lines(fleet: Fleet, folder: Path) -> Iterator[str]:
     """What is said after the table: how many stand how, who stands out, and what to do, each cause once."""
     yield counts(fleet)
-    for found in fleet.findings:
-        yield str(found.get("words") or f"{found['machine']}: {found['what']}")
+    for _, names, words in together(fleet.findings):
+        yield f"{listed(names)}: {words}"
     for words, rows, step in alike(fleet, str(folder)):
-        if rows[0].state not in ("passed", "skipped"):
+        if step:
             yield f"{listed(row.name for row in rows)}: {words}: next: {step}"
     yield f"report: {folder}"

@@ -85,6 +85,31 @@ def test_each_cause_is_told_once_with_all_its_machines_and_the_next_command(tmp_
     assert len(told) == 4
 
 
+def test_machines_that_differ_alike_are_told_together(tmp_path: Path) -> None:
+    """Of 300 machines with one old driver in eleven, 26 lines said the same."""
+    rows = [Row(name=f"n{number}", state="passed") for number in range(7)]
+    alike = [
+        {"machine": row.name, "what": "differs", "certain": False, "words": f"{row.name}: x: driver: 550"}
+        for row in rows
+    ]
+    far = [{"machine": "n0", "what": "slower", "certain": True, "distance": -0.4, "words": "n0: x: all rows: -40.0%"}]
+    whole = replace(fleet(*rows), findings=(*far, *alike))
+    told = ["n0: x: all rows: -40.0%", "n0, n1, n2, n3, n4 and 2 more: x: driver: 550"]
+    assert list(lines(whole, tmp_path / "R1"))[1:3] == told
+    assert [f"- {line}" for line in told] == [line for line in summary(whole, "R1").splitlines() if line[:2] == "- "]
+
+
+def test_without_a_cause_it_is_told_what_was_said_and_of_a_skip_too(tmp_path: Path) -> None:
+    """Seven machines with an old driver were told nothing, and all that failed for whatever reason the same."""
+    old = [Row(name=f"n{n}", state="skipped", said=f"the driver 470.{n} is too old") for n in range(2)]
+    broke = [Row(name=name, state="failed", said=f"{name} broke") for name in ("a", "b")]
+    told = list(lines(fleet(*old, *broke), tmp_path / "R1"))[1:-1]
+    assert [line.partition(": next: ")[0] for line in told] == [
+        *("n0, n1: skipped: the driver 470.0 is too old", "a: failed: a broke", "b: failed: b broke")
+    ]
+    assert all("report.html" in line for line in told)
+
+
 def test_a_step_that_is_told_of_several_machines_names_none_of_them() -> None:
     """The summary told only the first of them by name; on the page a name and its folder were mixed up."""
     refused = [Row(name=name).at("unreachable", "login-refused") for name in ("a b", "k")]

@@ -71,6 +71,31 @@ def test_a_machine_stands_beside_its_kind_and_where_they_are_few_it_does_not(htm
     assert "lost; unreachable: no answer" in cells("gpu9")[7]
 
 
+def test_names_stand_without_the_domain_that_all_have_where_there_is_little_room(tmp_path: Path) -> None:
+    """Tiles of a lab of the same domain were six broken lines each."""
+    names = [f"pc{number}.lab.example.org" for number in (1, 2)]
+    fleet = record.beginning("R", "ansible", ["x"], {}, names)
+    html = fleet_html(fleet, tmp_path / "R")
+    assert '<a class="tile plain" href="#m0" title="pc1.lab.example.org"><strong>pc1</strong>' in html
+    assert re.findall(r'<tr id="m\d"><th scope="row" data-key="\d">([^<]+)<', html) == names
+
+
+@pytest.mark.parametrize(
+    ("names", "domain"),
+    [
+        (("a.x.org", "b.x.org"), ".x.org"),
+        (("a1.x.org", "b1.x.org"), ".x.org"),
+        (("a.b.x.org", "b.x.org"), ".x.org"),
+        (("10.0.0.1", "10.1.0.1"), ""),
+        (("pc1", "xpc1"), ""),
+        (("a.x.org",), ""),
+        ((), ""),
+    ],
+)
+def test_a_domain_is_what_all_names_end_with_and_no_part_of_an_address(names: tuple[str, ...], domain: str) -> None:
+    assert page._domain(names) == domain
+
+
 def test_how_machines_stood_in_earlier_runs_is_shown_and_torn_files_are_left_out(tmp_path: Path) -> None:
     names = ("R1", "R2", "R3")
     for name, state in zip(names, ("lost", "unreachable", "passed"), strict=True):
