@@ -10,6 +10,7 @@ from dlmatrix.errors import DlmatrixError
 from dlmatrix.fleet.protocol import Carrier
 from dlmatrix.fleet.record import Fleet, read, write
 from dlmatrix.fleet.row import Row
+from dlmatrix.fleet.states import AGAIN, WAITING
 
 #: Receives the fleet whenever a machine has come further, and the machines that have.
 Show = Callable[[Fleet, Mapping[str, Row]], None]
@@ -30,7 +31,8 @@ def carry_on(folder: Path, fleet: Fleet, carrier: Carrier, show: Show) -> Fleet:
             rows = list(waiting.values())
             if rows:
                 carrier.submit(rows, again=number == 1)
-                fleet = _follow(folder, fleet, carrier, show)
+                tried = {} if number == 1 else {row.name: row.at(WAITING, step=AGAIN) for row in rows}
+                fleet = _follow(folder, fleet, carrier, show, tried)
             waiting = {row.name: row for row in fleet.machines if row.name in before and row.tried_again}
     except DlmatrixError:
         fleet = read(folder)  # with each answer that came before
@@ -43,8 +45,8 @@ def carry_on(folder: Path, fleet: Fleet, carrier: Carrier, show: Show) -> Fleet:
     return write(folder, replace(fleet, ended=True))
 
 
-def _follow(folder: Path, fleet: Fleet, carrier: Carrier, show: Show) -> Fleet:
-    """Look until nothing changes any more."""
+def _follow(folder: Path, fleet: Fleet, carrier: Carrier, show: Show, tried: Mapping[str, Row]) -> Fleet:
+    """Look until nothing changes any more; what is ``tried`` once more is shown so, until it is heard of."""
     while not carrier.over():
         changed = carrier.look()
         attempts = {row.name: row.attempts for row in fleet.machines}
@@ -53,7 +55,8 @@ def _follow(folder: Path, fleet: Fleet, carrier: Carrier, show: Show) -> Fleet:
         fleet = fleet.with_rows(changed)
         if kept:
             fleet = write(folder, fleet)
-        show(fleet, changed)
+        tried = {name: row for name, row in tried.items() if name not in changed}
+        show(fleet.with_rows(tried), changed)
     return fleet
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from dlmatrix.fleet.record import Fleet
 from dlmatrix.fleet.row import Row
-from dlmatrix.fleet.states import states
+from dlmatrix.fleet.states import AGAIN, states
 from dlmatrix.system.console import HEARTBEAT, ShowingConsole
 
 _COLOURS = {"passed": "green", "skipped": "yellow"}
@@ -24,6 +24,7 @@ _STEPS = {
     "unpack": "unpacking it",
     "start": "starting the checks",
     "wait": "checking",
+    AGAIN: "being tried once more",
 }
 #: Machines that a terminal shows at once; the others are counted.
 _SHOWN = 24

@@ -12,6 +12,8 @@ from typing import Any
 from dlmatrix.system.toml import read_toml
 
 WAITING, RUNNING = "waiting", "running"
+#: The step of a machine between its two tries.
+AGAIN = "again"
 #: Characters of what was said of a machine that are kept.
 SAID = 400
 

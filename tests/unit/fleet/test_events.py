@@ -20,6 +20,7 @@ from dlmatrix.fleet.ansible.events import Reading
 from dlmatrix.fleet.ansible.lab import end_left
 from dlmatrix.fleet.ansible.programs import check_options, machines
 from dlmatrix.fleet.drive import carry_on
+from dlmatrix.fleet.live import step
 from dlmatrix.fleet.row import Row
 from tests.unit.documents import check, document, env, result
 
@@ -217,6 +218,23 @@ def test_what_may_be_back_is_tried_once_more_and_what_is_final_is_left(tmp_path:
     assert [row.state for row in fleet.machines] == ["passed", "unreachable", "unreachable"]
     assert record.read(tmp_path) == fleet
     assert fleet.ended
+
+
+def test_what_is_tried_once_more_is_shown_as_waited_for_and_kept_as_it_stands(tmp_path: Path) -> None:
+    """The table said "waiting for 0 of 3 machines" until the second try had begun on a machine."""
+    moving = Row(name="off", step="reach")
+    carrier = Carrier([{"off": OFF}], [{}, {"off": moving}, {"off": OFF}])
+    shown: list[tuple[str, str]] = []
+    kept: list[str] = []
+
+    def show(fleet: record.Fleet, changed: object) -> None:
+        shown.append((fleet.machines[1].state, step(fleet.machines[1])))
+        kept.append(record.read(tmp_path).machines[1].state)
+
+    carry_on(tmp_path, begun(tmp_path, PASSED, Row(name="off")), carrier, show)
+    assert shown[1:3] == [("waiting", "being tried once more"), ("waiting", "being reached")]
+    assert [state for state, _ in shown] == ["unreachable", "waiting", "waiting", "unreachable"]
+    assert kept[:2] == ["unreachable", "unreachable"], "what a killed command learned"
 
 
 def test_going_on_keeps_how_a_machine_stood(tmp_path: Path) -> None:
