@@ -10,11 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlmatrix.errors import EngineError, UsageError
+from dlmatrix.system.checkout import bundled, find_root
 from dlmatrix.system.process import Finished, run_lines
 
 _INSTALL = (
     "in a checkout: .venv/bin/python -m pip install --require-hashes -r envs/locks/fleet.txt; else: "
     "pip install 'dlmatrix[fleet]'"
+)
+#: In a folder that a bundle has brought: its environment has no pip, and none of this.
+_BROUGHT = (
+    "a bundle brings none: where an index is, pip download --require-hashes -r envs/locks/fleet.txt -d DIR, by the "
+    "same version of Python; here .venv/bin/uv pip install --python .venv/bin/python --no-index --find-links DIR "
+    "--require-hashes -r envs/locks/fleet.txt"
 )
 #: Options that make ansible-playbook ask a person, whom nobody could answer here.
 _ASKS = ("-k", "--ask-pass", "-K", "--ask-become-pass", "-J", "--ask-vault-pass", "--ask-vault-password", "--step")
@@ -32,8 +39,12 @@ def program(name: str) -> str:
     beside = Path(sys.executable).parent / name
     found = shutil.which(name) or (str(beside) if beside.is_file() else None)
     if not found:
-        raise EngineError(f"{name} is not installed, and a lab is reached through it", _INSTALL)
+        raise EngineError(f"{name} is not installed, and a lab is reached through it", _install())
     return found
+
+
+def _install() -> str:
+    return _BROUGHT if bundled(find_root()) else _INSTALL
 
 
 def settings(machines: int) -> dict[str, str]:
@@ -129,5 +140,5 @@ def check_installed() -> None:
     try:
         import ansible_runner  # noqa: F401, PLC0415 - an optional extra
     except ModuleNotFoundError:
-        raise EngineError("ansible-runner is not installed, and a lab is reached through it", _INSTALL) from None
+        raise EngineError("ansible-runner is not installed, and a lab is reached through it", _install()) from None
     program("ansible-playbook")

@@ -97,6 +97,19 @@ def test_where_ansible_is_not_installed_every_machine_is_recorded_and_the_comman
     assert [row.state for row in runs(checkout)[0].machines] == ["waiting", "waiting"]
 
 
+def test_in_a_folder_that_a_bundle_has_brought_it_says_how_ansible_comes_without_pip(
+    lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It named a pip that is not there, and `nox -s fleet` ended with "No module named pip"."""
+    monkeypatch.setitem(sys.modules, "ansible_runner", None)
+    (checkout / "bundle").mkdir()
+    (checkout / "bundle" / "manifest.json").write_text("{}")
+    assert lab(*ASKED) == 4
+    said = capsys.readouterr().err
+    assert ".venv/bin/uv pip install --python .venv/bin/python --no-index --find-links DIR" in said
+    assert "-m pip install" not in said
+
+
 def test_the_same_question_goes_on(
     lab: Callable[..., int], checkout: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
