@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import re
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from dlmatrix.guides.choose import label, other_system
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, kind_of, without_comment
 from dlmatrix.guides.model import Block, Repair, Step
 from dlmatrix.guides.repair import HOLE, parses, repair_program, repair_shell
-from dlmatrix.guides.sorts import PRINTS, SHELL, WINDOWS, sort_of
+from dlmatrix.guides.sorts import PRINTS, SHELL, WINDOWS, is_value, sort_of
 
 _TOLD = re.compile(
     r"(?:\b(?:run|execute|type|enter|issue|invoke|call)|执行|运行|输入|键入|敲入|使用|命令)[^.。,，]{0,24}$"
@@ -260,23 +259,7 @@ def _commented_output(text: str) -> str | None:
         return None
     out = found["out"].strip()
     told = found["says"] and re.search(r"\d|True|False|^\W", out)
-    return out if told or _is_value(out) else None
-
-
-#: Values that are shown as the call that makes them; any other call behind a print is code that somebody took out.
-_SHOWN_AS_CALLS = ("tensor", "array", "Size", "TensorShape", "Tensor")
-
-
-def _is_value(text: str) -> bool:
-    """Whether a text is a value as Python shows it: ``[1, 2]``, ``True``, ``torch.Size([2, 3])``."""
-    try:
-        shown = ast.parse(text, mode="eval").body
-        if isinstance(shown, ast.Call) and ast.unparse(shown.func).rpartition(".")[2] in _SHOWN_AS_CALLS:
-            shown = shown.args[0] if shown.args else ast.Constant("")
-        ast.literal_eval(shown)
-    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
-        return False
-    return True
+    return out if told or is_value(out) else None
 
 
 def _step(  # noqa: PLR0917 - what a step is, in the order in which it is known

@@ -17,14 +17,15 @@ _CPU = re.compile(
     r"|(?:无|没有|不用|不带)(?:独立)?(?:显卡|GPU)|cpu[- ]only|/whl/cpu",
     re.I,
 )
-_GPU = re.compile(r"\bGPUs?\b|CUDA|显卡|NVIDIA|\bcu\d{2,3}\b|图形处理器", re.I)
+#: A TPU is another machine just as well.
+_GPU = re.compile(r"\b[GT]PUs?\b|CUDA|显卡|NVIDIA|\bcu\d{2,3}\b|图形处理器", re.I)
 _OTHER_SYSTEM = re.compile(r"\b(?:windows|mac ?os(?: ?x)?|osx|powershell|command prompt|cmd)\b|苹果|微软", re.I)
 _LINUX = re.compile(r"\b(?:linux|ubuntu|debian|centos|unix|wsl2?)\b", re.I)
 _OR = re.compile(r"(?:\bor\b|\balternative|\binstead\b|或者|或使用|也可以|另一种)[^.。]{0,80}$", re.I)
 #: How a tab is liked by a reader on Linux without a GPU.
 _LIKED = (
     *((r"windows|mac|osx|cmd|powershell", -20), (r"\bcpu\b|处理器", 6), (r"linux|ubuntu", 4), (r"\bpip\b", 3)),
-    *((r"gpu|cuda|显卡|rocm", -6), (r"conda", -2), (r"docker", -5), (r"source|源码|build", -6)),
+    *((r"[gt]pu|cuda|显卡|rocm", -6), (r"conda", -2), (r"docker", -5), (r"source|源码|build", -6)),
     *((r"nightly|preview", -6), (r"pytorch|tensorflow", 2), (r"\bbash\b", 2)),
 )
 
@@ -122,7 +123,11 @@ def _for_gpu_alone(step: Step, branch: str) -> bool:
     """Whether a step that is left stands in a tab for a GPU, which nobody asked for."""
     if step.kind not in RUN or label(branch) == "gpu":
         return False
-    tabs = (re.sub("rocm", "GPU", tab, flags=re.I) for _, tab in _tabs_of(step) if branch not in tab.lower())
+    tabs = (
+        re.sub(r"rocm|(\bTPU\b)", lambda found: "" if found[1] else "GPU", tab, flags=re.I)
+        for _, tab in _tabs_of(step)
+        if branch not in tab.lower()
+    )
     return any(label(tab) == "gpu" for tab in tabs)
 
 

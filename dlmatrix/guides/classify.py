@@ -124,7 +124,7 @@ VALUED = (
 def requirements(command: str) -> list[str]:
     """What an install command asks for, less options: ``torch==2.1`` of ``pip install -U torch==2.1``."""
     listed = words(command)
-    start = next((n for n, word in enumerate(listed) if word in ("install", "add")), len(listed))
+    start = next((n for n, word in enumerate(listed) if word in ("install", "add", "easy_install")), len(listed))
     found, skip = [], False
     conda = first_word(command) in ("conda", "mamba", "micromamba")
     for word in listed[start + 1 :]:

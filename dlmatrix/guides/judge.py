@@ -14,6 +14,7 @@ from dlmatrix.guides.model import Step
 from dlmatrix.guides.signs import (
     ASKS_GPU,
     OF_ARCHITECTURE,
+    OF_ARCHIVE,
     OF_DATA,
     OF_FILE,
     OF_GPU,
@@ -138,7 +139,7 @@ def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:
         for pattern, what in ((OF_DATA, "the network, for data"), (OF_GPU, "a GPU"), (OF_PERSON, "a person")):
             if found := pattern.search(cause(said)) or pattern.search(said):
                 return f"it needs {what}: {line_of(found.string, found)}"
-        found = OF_FILE.search(cause(said))
+        found = OF_ARCHIVE.search(said) or OF_FILE.search(cause(said))
         if found and "cannot open shared object file" not in said:
             return f"it needs {next(group for group in found.groups() if group)}, which the guide does not make"
     found = None if installs else re.search(r"ModuleNotFoundError: No module named '(\w+)", said)

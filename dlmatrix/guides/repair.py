@@ -22,7 +22,9 @@ _GLUED_START = re.compile(
     r"^(bash|shell|console|python|sh|text|copy)\s*(?=(?:pip3?|python3?|conda|sudo|import|from|git|docker)\s)", re.I
 )
 _GLUED_END = re.compile(r"(/(?:cu\d{2,3}|cpu|simple))(?:bash|shell|sh|python|console)$")
-_GLUED_IMPORT = re.compile(r"^import(\w+?)as(tf|np|pd|plt|nn|keras)$", re.M)
+_GLUED_IMPORT = re.compile(
+    r"^import(?:(\w+?)as(tf|np|pd|plt|nn|keras)|(torch|torchvision|tensorflow|keras|numpy|pandas|sklearn))$", re.M
+)
 _COMPLETED = re.compile(r"\*\*\*((?:pat|pile|pute|mon|plex|plete|bine|bin|press|pare|mit|pletion)\w*)")
 _MOST = 20_000
 
@@ -44,7 +46,7 @@ def repair_program(text: str, line: int, damaged: bool) -> tuple[str, tuple[Repa
     straight = text.translate(_CURLY)
     if parses(straight) and straight != text:
         return straight, (_repair(line, "curly quotes made straight", text, straight),)
-    glued = _GLUED_IMPORT.sub(r"import \1 as \2", _GLUED_START.sub("", straight))
+    glued = _GLUED_IMPORT.sub(_import, _GLUED_START.sub("", straight))
     if glued != straight and parses(glued):
         return glued, (_repair(line, "glued words taken apart", text, glued),)
     for whole in (textwrap.dedent(text), textwrap.dedent(glued)):
@@ -54,6 +56,10 @@ def repair_program(text: str, line: int, damaged: bool) -> tuple[str, tuple[Repa
         if (damaged or len(whole.splitlines()) <= 2) and (broken := broken_up(filled)):
             return broken, (*repairs, _repair(line, "line breaks restored", whole, broken))
     return text, ()
+
+
+def _import(glued: re.Match[str]) -> str:
+    return f"import {glued[3] or f'{glued[1]} as {glued[2]}'}"
 
 
 def repair_shell(text: str, line: int) -> tuple[str, tuple[Repair, ...]]:

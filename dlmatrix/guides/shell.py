@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import codeop
 import re
 import shutil
 import subprocess
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,6 +84,38 @@ def is_command(line: str) -> bool:
 def prompts_in(text: str) -> bool:
     """Whether any line of a block has a shell's prompt."""
     return any(PROMPT.match(line) or WINDOWS_PROMPT.match(line) for line in text.splitlines())
+
+
+def typed_in(text: str) -> bool:
+    """Whether a block has Python that somebody typed: pages set what a shell's command printed behind ``>>>`` too."""
+    command = ""
+    for line in text.splitlines():
+        if found := TYPED.match(line):
+            if not command or _STARTS_PYTHON.search(command) or _is_statement(line[found.end() :]):
+                return True
+        elif line.strip():
+            bare = PROMPT.sub("", line)
+            command = bare if is_command(bare) else ""
+    return False
+
+
+#: A command behind which Python's own prompt comes.
+_STARTS_PYTHON = re.compile(r"\bi?python[\d.]*(?:\s+-[a-zA-Z]*[iqu]\w*)*\s*$")
+
+
+def _is_statement(line: str) -> bool:
+    """Whether a line begins what is typed at Python's prompt: Python, and no value that stands for itself."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if codeop.compile_command(line, symbol="single") is None:
+                return True
+        ast.literal_eval(line.strip())
+    except (SyntaxError, OverflowError, RecursionError, MemoryError):
+        return False
+    except (ValueError, TypeError):
+        return True
+    return False
 
 
 def split(text: str, strict: bool) -> list[Command]:

@@ -58,6 +58,9 @@ OF_FILE = re.compile(
     r"No such file or directory:? ?'?([^\s']+)|can't open file '?([^\s']+)|([\w./-]+): No such file or directory"
 )
 
+#: An archive that is not there; what unpacks it says more behind that.
+OF_ARCHIVE = re.compile(r"^tar(?: \(child\))?: ([^\s:]+): Cannot open: No such|cannot find or open ([^\s,]+)", re.M)
+
 
 def why_silent(said: str) -> str:
     """Why an index gave nothing, behind a colon, by what pip says at length; empty where it just does not answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from dlmatrix.guides import shell
@@ -39,13 +40,15 @@ def sort_of(block: Block) -> str:
         return "cell" if language in (*PYTHON, "") else "file"
     if language in WINDOWS:
         return "windows"
-    if any(shell.TYPED.match(line) for line in text.splitlines()):
+    if shell.typed_in(text):
         return "repl"
     if other_system(block.path, "") and not language and not is_program(text):
         return "windows"
     commands = [line for line in text.splitlines() if shell.is_command(_unprompted(line))]
     if shell.prompts_in(text) and (commands or language in SHELL):
         return "shell"
+    if language in ("", "text", "output") and _values_alone(text):
+        return "output"
     python = is_program(text)
     if language in PYTHON:
         return "shell" if commands and not parses(text) and not _pythonic(text) else "program"
@@ -60,6 +63,37 @@ def sort_of(block: Block) -> str:
     if commands and shell.is_command(_first_line(text)):
         return "shell"
     return "program" if _pythonic(text) and not commands else "output" if text.strip() else "file"
+
+
+#: Values that are shown as the call that makes them; any other call behind a print is code that somebody took out.
+_SHOWN_AS_CALLS = ("tensor", "array", "Size", "TensorShape", "Tensor")
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a value as Python shows it: ``[1, 2]``, ``True``, ``torch.Size([2, 3])``."""
+    try:
+        return _shows_value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def _shows_value(shown: ast.expr) -> bool:
+    if isinstance(shown, ast.Call) and ast.unparse(shown.func).rpartition(".")[2] in _SHOWN_AS_CALLS:
+        shown = shown.args[0] if shown.args else ast.Constant("")
+    try:
+        ast.literal_eval(shown)
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _values_alone(text: str) -> bool:
+    """Whether a text is values as Python shows them, line for line: what prints nothing is no program."""
+    try:
+        lines = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return bool(lines) and all(isinstance(one, ast.Expr) and _shows_value(one.value) for one in lines)
 
 
 def _unprompted(line: str) -> str:

@@ -53,6 +53,9 @@ def translate(command: str, answers: Callable[[str], bool]) -> Translated:
     if re.match(r"virtualenv\s", bare):
         found = re.sub(r"^virtualenv\s+(?:-p\s+\S+\s+|--\S+\s+)*", "python -m venv ", bare)
         return Translated(text=found, notes=("virtualenv: carried out by python -m venv",))
+    if re.match(r"easy_install\s", bare):
+        bare = re.sub(r"^easy_install\s+", "python -m pip install ", bare)
+        notes.append("easy_install: by pip, since no Python brings it today")
     for option in list(_INDEX.finditer(bare)):
         url = option[1].strip("'\"")
         if HOLE in url or not answers(url):

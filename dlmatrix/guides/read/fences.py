@@ -18,6 +18,13 @@ _PRE = re.compile(r"<pre\b", re.I)
 _PRE_END = re.compile(r"</pre\s*>", re.I)
 
 
+#: A copy that loses line breaks leaves a language with the first line glued to it, and a fence behind the last one.
+_GLUED_INFO = re.compile(
+    r"(python3?|py|bash|shell|sh|console)\s*(?=import[\s\w]|from\s|pip3?\s|conda\s|sudo\s|git\s|\$\s)", re.I
+)
+_GLUED_CLOSE = re.compile(r"(?<=[^\s`])[ \t]*`{3}[ \t]*$")
+
+
 @dataclass(frozen=True)
 class Fence:
     """A fenced block: its text without the indentation of the fence, and the line that it begins on, from 1."""
@@ -52,8 +59,13 @@ def scan(text: str) -> tuple[dict[int, Fence], str]:
             body, info, first = "\n".join(lines[number : end + 1]), "<pre>", number + 1
         else:
             indent = len(lines[number]) - len(lines[number].lstrip(" \t>")) if opened else 0
-            body = "\n".join(_dedent(line, indent, ">" in lines[number][:indent]) for line in lines[number + 1 : end])
             info, first = (opened or liquid)["info"].strip(), number + 2  # type: ignore[index]
+            inside = [_dedent(line, indent, ">" in lines[number][:indent]) for line in lines[number + 1 : end]]
+            if opened and (glued := _GLUED_INFO.match(info)):
+                info, first, inside = glued[1], number + 1, [info[glued.end() :], *inside]
+            if opened and end < len(lines) and (last := _GLUED_CLOSE.search(lines[end])):
+                inside.append(_dedent(lines[end][: last.start()], indent, False))
+            body = "\n".join(inside)
         found[number] = Fence(text=body, info=info, line=first, closed=end < len(lines))
         kept = _LIST.match(lines[number]) if opened else None
         lines[number : end + 1] = [kept[0] if kept else "", *[""] * (min(end, len(lines) - 1) - number)]
@@ -67,10 +79,19 @@ _LIST = re.compile(r"^[ \t]*(?:[*+-]|\d+[.)])[ \t]+(?=`|~)")
 def _closing(lines: list[str], opening: int, opened: re.Match[str]) -> int:
     fence = opened["fence"]
     closer = re.compile(rf"^[ \t>]*{re.escape(fence[0])}{{{len(fence)},}}[ \t]*$")
+    glued = len(lines)
     for number in range(opening + 1, len(lines)):
         if closer.match(lines[number]):
             return number
-    return len(lines)
+        if glued < number and _OPEN.match(lines[number]):  # with a language: what was open is closed before
+            return glued
+        if (
+            glued == len(lines)
+            and (last := _GLUED_CLOSE.search(lines[number]))
+            and "`" not in lines[number][: last.start()]
+        ):
+            glued = number
+    return glued
 
 
 def _dedent(line: str, indent: int, quoted: bool) -> str:

@@ -63,6 +63,50 @@ def test_a_transcript_is_shell_and_python(tmp_path: Path) -> None:
     assert only(reading, "program")[0].expected == "2\n0\n1"
 
 
+ANSWERED = """\
+```
+python -c "import alpha; print(alpha.__version__)"
+>>> 2.3.0
+
+nvcc --version
+>>> 11.8
+
+echo $PATH
+>>> /usr/local/bin:...
+
+export DEEP=1
+```
+"""
+
+
+def test_what_a_page_shows_behind_a_python_prompt_below_a_command_is_what_it_printed(tmp_path: Path) -> None:
+    assert [text for _, text in said(read(tmp_path, "t.md", ANSWERED))] == [
+        'python -c "import alpha; print(alpha.__version__)"',
+        "nvcc --version",
+        "echo $PATH",
+        "export DEEP=1",
+    ]
+
+
+@pytest.mark.parametrize("typed", ["alpha.two()", "for n in alpha.all():", "beta = ("])
+@pytest.mark.parametrize("command", ["pip install alpha", "python3", "docker run alpha python"])
+def test_what_is_typed_there_is_not(tmp_path: Path, command: str, typed: str) -> None:
+    reading = read(tmp_path, "t.md", f"```\n{command}\n>>> {typed}\n```\n")
+    assert [step.text for step in reading.steps if step.form == "repl"] == [typed]
+
+
+@pytest.mark.parametrize("value", ["3", "True", "'a'"])
+def test_a_value_is_typed_where_the_command_starts_python(tmp_path: Path, value: str) -> None:
+    reading = read(tmp_path, "t.md", f"```\n$ python3\n>>> {value}\n{value}\n```\n")
+    assert [(step.form, step.text, step.expected) for step in reading.steps] == [("repl", value, value)]
+
+
+def test_a_tpu_is_nothing_for_a_reader_without_one(tmp_path: Path) -> None:
+    ways = [("CPU", "alpha"), ("GPU (CUDA)", "'alpha[cuda]'"), ("TPU (Cloud)", "'alpha[tpu]'")]
+    text = "\n".join(f"* **{way}**\n  ```\n  pip install {what}\n  ```\n" for way, what in ways)
+    assert [kind for kind, _ in said(read(tmp_path, "t.md", text))] == ["install", "other branch", "other branch"]
+
+
 @pytest.mark.parametrize(
     ("command", "kind"),
     [
@@ -97,6 +141,16 @@ def test_a_transcript_is_shell_and_python(tmp_path: Path) -> None:
         ("python -V", "check"),
         ("env | grep CUDA", "check"),
         ("env MODE=fast pip install alpha", "install"),
+        ("easy_install alpha", "install"),
+        ("MD build", "other system"),
+        ("CD ..\\python", "other system"),
+        ("msbuild alpha.sln /m", "other system"),
+        ("git --version", "check"),
+        ("wget --version", "check"),
+        ("git submodule update --init", "get"),
+        ("curl -LO https://example.invalid/data.zip", "get"),
+        ("unzip data.zip", "world"),
+        ("apt list --installed", "system"),
     ],
 )
 def test_what_a_command_is_for(tmp_path: Path, command: str, kind: str) -> None:
@@ -170,3 +224,43 @@ def test_the_guides_that_ci_replays_are_understood(root: Path) -> None:
         ("program", 37), ("program", 40), ("gpu", 45),
     ]  # fmt: skip
     assert renamed == [("install", 6), ("program", 12), ("output", 22), ("destructive", 25)]
+
+
+GLUED = """\
+```pythonimport alpha as al
+two = al.two()
+print(two)```
+Then:
+```pythonimporttorch
+print(torch.ones(2))
+```
+```bash
+pip install beta```
+```pip install gamma
+```
+"""
+
+
+def test_a_language_and_a_fence_that_are_glued_to_a_program_end_it_where_it_ends(tmp_path: Path) -> None:
+    reading = read(tmp_path, "glued.md", GLUED)
+    assert said(reading) == [
+        ("program", "import alpha as al\ntwo = al.two()\nprint(two)"),
+        ("program", "import torch\nprint(torch.ones(2))"),
+        ("install", "pip install beta"),
+    ]
+    assert [step.line for step in reading.steps][:3] == [1, 5, 9]
+
+
+def test_backticks_at_the_end_of_a_line_of_a_program_end_no_fence(tmp_path: Path) -> None:
+    program = 'text = """\n```\nalpha```\n"""\nprint(len(text))'
+    assert said(read(tmp_path, "t.md", f"````python\n{program}\n````\n")) == [("program", program)]
+    program = "# as in alpha```\nprint(2)"
+    assert said(read(tmp_path, "t.md", f"```python\n{program}\n```\n\nMore.\n")) == [("program", program)]
+
+
+@pytest.mark.parametrize("shown", ["torch.Size([2, 3])\ntorch.Size([2, 2])", "tensor([[1., 2.]])", "3\n[1, 2]"])
+def test_values_in_a_block_of_their_own_are_what_was_printed(tmp_path: Path, shown: str) -> None:
+    text = f"```python\nimport alpha\nprint(alpha.two())\n```\n\nThe output is:\n\n```\n{shown}\n```\n"
+    reading = read(tmp_path, "t.md", text)
+    assert said(reading) == [("program", "import alpha\nprint(alpha.two())")]
+    assert reading.steps[0].expected == shown

@@ -288,3 +288,29 @@ def test_keys_and_passwords_of_the_user_are_not_to_be_had(
     assert outcomes(replay) == ["passed", "passed"], [one.said for one in replay.played]
     assert "s3cret" not in repr(replay)
     assert replay.played[0].said.count("No such file or directory") >= 7
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "code"),
+    [
+        ("unzip data.zip", "unzip:  cannot find or open data.zip, data.zip.zip or data.zip.ZIP.", 9),
+        ("tar xf data.zip", "tar: data.zip: Cannot open: No such file or directory\n"
+         "tar: Error is not recoverable: exiting now", 2),
+        ("tar xzf data.zip", "tar (child): data.zip: Cannot open: No such file or directory\n"
+         "tar (child): Error is not recoverable: exiting now\ntar: Child returned status 2\n"
+         "tar: Error is not recoverable: exiting now", 2),
+    ],
+)  # fmt: skip
+def test_an_archive_that_a_reader_was_to_fetch_breaks_no_guide(command: str, said: str, code: int) -> None:
+    step = Step(text=command, kind="world", line=3, form="shell")
+    one = judged(step, Ended(exit_code=code, stdout="", stderr=said, seconds=0.1), "", said, "guide.md", True)
+    assert (one.outcome, one.reason) == ("unjudged", "it needs data.zip, which the guide does not make")
+
+
+@pytest.mark.parametrize("program", ["unzip", "git", "wget"])
+def test_a_program_that_a_world_does_not_have_breaks_no_guide(program: str) -> None:
+    command, said = f"{program} -v", f"bash: line 1: {program}: command not found"
+    step = Step(text=command, kind="world", line=3, form="shell")
+    one = judged(step, Ended(exit_code=127, stdout="", stderr=said, seconds=0.1), "", said, "guide.md", True)
+    assert one.outcome == "unjudged"
+    assert one.reason == f"it needs a program that the guide does not install: {said}"
