@@ -18,7 +18,7 @@ from dlmatrix.matrix.site import index_config, read_site, uv_environment
 from tests.unit.reports import TRAIN, env, processes, result, row, seeded, write
 
 pytestmark = pytest.mark.network
-CARRIED = ("docker", "envs", "smoke")
+CARRIED = ("Makefile", "docker", "envs", "noxfile.py", "smoke")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {
         file.relative_to(folder).as_posix(): file.read_bytes()
         for name in CARRIED
-        for file in (folder / name).rglob("*")
+        for file in (folder / name, *(folder / name).rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     }
 
