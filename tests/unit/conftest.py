@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -16,7 +17,21 @@ from dlmatrix.system.checkout import find_root
 
 
 @pytest.fixture(autouse=True)
-def no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def leaves_no_variable() -> Iterator[None]:
+    """What a test leaves in the environment is another machine for whichever comes next in its process."""
+    before = dict(os.environ)
+    yield
+    after = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(before)
+    own = {"PYTEST_CURRENT_TEST"}
+    assert {name: value for name, value in after.items() if name not in own} == {
+        name: value for name, value in before.items() if name not in own
+    }
+
+
+@pytest.fixture(autouse=True)
+def no_docker(leaves_no_variable: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Point both clients, the SDK and the command, at a socket that does not exist."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-docker-in-unit-tests.sock")
     monkeypatch.delenv("DOCKER_CONTEXT", raising=False)

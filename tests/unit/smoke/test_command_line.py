@@ -103,7 +103,8 @@ def test_no_budget_measures_nothing(checkout):
 
 def test_a_document_that_cannot_be_written_is_a_usage_error(monkeypatch, tmp_path, capsys):
     outcome = supervise.Outcome()
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    # A copy: the process of a run sets itself a home, which the tests after this one would have.
+    monkeypatch.setattr(os, "environ", dict(os.environ, TMPDIR=str(tmp_path)))
     monkeypatch.setattr(command.supervise, "supervise", lambda *_: outcome)
     code = command.main(["--framework", "torch", "--json", str(tmp_path / "missing" / "found.json")])
     assert code == 2
