@@ -69,14 +69,8 @@ def tests(session: nox.Session) -> None:
 @nox.session(name="image-tests")
 def image_tests(session: nox.Session) -> None:
     """Build and run images on the Docker engine that answers."""
-    workers = (
-        "--numprocesses",
-        "auto",
-        "--maxprocesses",
-        "3",
-        "--dist",
-        "loadgroup",
-    )  # tests/image/conftest.py has 3 groups
+    # tests/image/groups.py says which of them never run at once: three groups.
+    workers = ("--numprocesses", "auto", "--maxprocesses", "3")
     tool(session, "pytest", "-m", "image", *workers, *session.posargs)
 
 

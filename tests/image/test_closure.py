@@ -26,8 +26,6 @@ from tests.image.support import ROOT, plan_of
 MATRIX = load_matrix(ROOT)
 ENVS = [e for e in MATRIX.envs if e.status is not Status.IMPOSSIBLE]
 GPU = [e for e in ENVS if e.variant == "gpu"]
-#: Of the cpu envs those whose Python and framework are unlike: test_assembled.py holds the files of others' layers.
-WHOLE = [e for e in ENVS if e.name in ("cpu-torch-2.13", "cpu-tf1-1.15")]
 #: The folder of cuBLAS among NVIDIA's wheels: by name up to CUDA 12, all in one from CUDA 13 on.
 CUBLAS = {"11": "nvidia/cublas/lib/libcublas.so.11", "12": "nvidia/cublas/lib/libcublas.so.12"}
 CUBLAS_13 = "nvidia/cu13/lib/libcublas.so.13"
@@ -76,7 +74,7 @@ def test_whole(closure_of: Callable[..., Closure], env: Env) -> None:
     assert set(closure.driver) <= {"libcuda.so.1"}
 
 
-@pytest.mark.parametrize("env", [*WHOLE, *GPU], ids=lambda e: e.name)
+@pytest.mark.parametrize("env", ENVS, ids=lambda e: e.name)
 def test_the_layers_say_what_the_whole_image_says(
     engine: DockerEngine,
     closure_of: Callable[..., Closure],

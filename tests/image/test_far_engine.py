@@ -76,6 +76,13 @@ def settings(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_run_on_an_engine_elsewhere(relay: str, dlmatrix: Dlmatrix, client: Any, tmp_path: Path) -> None:
+    ran = dlmatrix("run", CELL, "--engine", "docker", "--report", str(tmp_path / "report"), DOCKER_HOST=relay)
+    assert ran.code == 0, ran.out + ran.err
+    assert outcomes(tmp_path / "report") == [(CELL, "passed")]
+    assert containers(client) == []
+
+
 def test_a_run_by_ssh(far: Far, dlmatrix: Dlmatrix, client: Any, tmp_path: Path) -> None:
     ran = dlmatrix("run", CELL, "--report", str(tmp_path / "report"), **far.environ())
     assert ran.code == 0, ran.out + ran.err
@@ -84,13 +91,12 @@ def test_a_run_by_ssh(far: Far, dlmatrix: Dlmatrix, client: Any, tmp_path: Path)
     assert containers(client) == []
 
 
-@pytest.mark.parametrize("way", ["TCP", "ssh", "context", "DOCKER_CONTEXT", "ssh context", "TLS", "TLS context"])
+@pytest.mark.parametrize("way", ["ssh", "context", "DOCKER_CONTEXT", "ssh context", "TLS", "TLS context"])
 def test_a_build_by_each_way(
     *,
     way: str,
     far: Far,
     near: str,
-    relay: str,
     locked: tuple[str, Path],
     settings: Path,
     client: Any,
@@ -104,8 +110,8 @@ def test_a_build_by_each_way(
     monkeypatch.setenv("PATH", far.environ()["PATH"])
     monkeypatch.setenv("DOCKER_CONFIG", str(settings))
     keys = "".join(f",{name}={certificates / name}.pem" for name in ("ca", "cert", "key"))
-    endpoint = {"TCP": relay, "ssh": far.environ()["DOCKER_HOST"], "TLS": tls}.get(way.partition(" ")[0], near)
-    if way in ("TCP", "ssh", "TLS"):
+    endpoint = {"ssh": far.environ()["DOCKER_HOST"], "TLS": tls}.get(way.partition(" ")[0], near)
+    if way in ("ssh", "TLS"):
         monkeypatch.setenv("DOCKER_HOST", endpoint)
         monkeypatch.setenv("DOCKER_TLS_VERIFY", "1" if way == "TLS" else "")
         monkeypatch.setenv("DOCKER_CERT_PATH", str(certificates))

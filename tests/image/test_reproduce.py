@@ -49,9 +49,8 @@ def left_behind(client: Any, checkout: Path) -> list[str]:
         check=True,
     )
     mounts = [line for line in caches.stdout.splitlines() if line.startswith("Description")]
-    return (
-        containers(client, checkout) + images + mounts + [str(path) for path in (checkout / ".dlmatrix").glob("tmp-*")]
-    )
+    folders = [str(path) for path in (checkout / ".dlmatrix").glob("tmp-*")]
+    return containers(client, checkout) + images + mounts + folders
 
 
 def test_the_same_twice_recorded_and_found_again(rebuild: Reproduce, checkout: Path) -> None:
