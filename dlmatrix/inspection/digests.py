@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ _HEADER = """\
 """
 #: The input that an env has whose wheels are layers, and how many layers upon them BuildKit itself writes.
 WHEELS_MAKER, _BY_BUILDKIT = "layers", 2
-#: The input that is in an env's last layer alone: its checks, which change more often than all else.
-_CHECKS = "smoke"
+#: The inputs that are in an env's last layer alone (its checks), and in its first alone (Debian's packages): both
+#: change more often than all else.
+_CHECKS, _BASE = "smoke", "base"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ def compare(
 
     Equal digests need no excuse; unequal ones are a difference only where everything they depend on is equal. An env's
     base and wheels are put into its image as they are: there is no BuildKit on which these layers depend. Checks that
-    changed are an excuse for the last layer alone.
+    changed are an excuse for the last layer alone; upon another base the wheels' layers are compared all the same.
     """
     if record is None:
         return Comparison(word=NOT_RECORDED, detail="no two builds of it were compared yet")
@@ -106,8 +107,10 @@ def compare(
     changed = sorted(key for key in {*record.inputs, *inputs} if record.inputs.get(key) != inputs.get(key))
     place, common = _place(record.identity, identity), min(len(record.identity.layers), len(identity.layers))
     if changed and (changed != [_CHECKS] or place >= common - 1):
-        below = "; every layer below it is as recorded" if changed == [_CHECKS] else ""
-        return Comparison(word=NOT_COMPARABLE, detail=f"changed since it was recorded: {', '.join(changed)}{below}")
+        equal = "; every layer below it is as recorded" if changed == [_CHECKS] else ""
+        if _BASE in changed and {*changed} <= {_BASE, _CHECKS} and WHEELS_MAKER in inputs:
+            equal = _upon_base(record.identity.layers, identity.layers)
+        return Comparison(word=NOT_COMPARABLE, detail=f"changed since it was recorded: {', '.join(changed)}{equal}")
     names = {"buildkit": "BuildKit", "store": "image store", "platform": "platform"}
     here, there = asdict(made()), asdict(record.made)
     if place < (common - _BY_BUILDKIT if WHEELS_MAKER in inputs else 0):
@@ -115,6 +118,18 @@ def compare(
     if other := [f"{names[key]} {here[key]} here, {there[key]} there" for key in names if here[key] != there[key]]:
         return Comparison(word=NOT_COMPARABLE, detail="; ".join(other))
     return Comparison(word=DIFFERS, detail=what)
+
+
+def _upon_base(recorded: Sequence[str], built: Sequence[str]) -> str:
+    """What is equal of the layers between another base and what BuildKit writes: those of the wheels."""
+    left, right = recorded[:-_BY_BUILDKIT], built[:-_BY_BUILDKIT]
+    pairs = zip(reversed(left), reversed(right), strict=False)
+    equal = next((n for n, (one, two) in enumerate(pairs) if one != two), min(len(left), len(right)))
+    if not equal:
+        return ""
+    whole = len(left) == len(right) == equal + 1  # a base has one layer at least
+    which = "every layer" if whole else f"the last {equal} layers"
+    return f"; as recorded: {which} of its wheels"
 
 
 def read_records(root: Path) -> dict[str, Record]:

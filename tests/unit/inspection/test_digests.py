@@ -130,3 +130,29 @@ def test_checks_that_changed_excuse_the_last_layer_alone(
     found = replace(IDENTITY, manifest="sha256:other", layers=other)
     told = compare(record, found, lambda: MADE, {**before, "smoke": "new", **others})
     assert (told.word, told.detail) == (word, detail)
+
+
+@pytest.mark.parametrize(
+    ("built", "equal"),
+    [
+        ("new a b finish checks", "; as recorded: every layer of its wheels"),
+        ("new a b other other", "; as recorded: every layer of its wheels"),
+        ("new extra a b finish checks", "; as recorded: the last 2 layers of its wheels"),
+        ("new other b finish checks", "; as recorded: the last 1 layers of its wheels"),
+        ("new other other finish checks", ""),
+    ],
+)
+@pytest.mark.parametrize("others", [{}, {"smoke": "new"}])
+def test_of_another_base_the_wheels_layers_are_held_against_the_record(
+    built: str, equal: str, others: dict[str, str]
+) -> None:
+    """Debian's packages change within hours; what stands upon them is a function of the lock."""
+    before = {**INPUTS, "layers": "m", "base": "old", "smoke": "old"}
+    identity = replace(IDENTITY, layers=("base", "a", "b", "finish", "checks"))
+    record = replace(RECORD, identity=identity, inputs=before)
+    found = Identity(manifest="sha256:other", config="sha256:other", layers=tuple(built.split()))
+    told = compare(record, found, lambda: MADE, {**before, "base": "new", **others})
+    changed = ", ".join(["base", *others])
+    assert (told.word, told.detail) == (NOT_COMPARABLE, f"changed since it was recorded: {changed}{equal}")
+    more = compare(record, found, lambda: MADE, {**before, "base": "new", "lock": "new"})
+    assert more.detail == "changed since it was recorded: base, lock"
