@@ -11,6 +11,7 @@ from dlmatrix.guides import shell
 from dlmatrix.guides.choose import label, other_system
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, kind_of, without_comment
 from dlmatrix.guides.model import Block, Repair, Step
+from dlmatrix.guides.names import alternatives
 from dlmatrix.guides.repair import HOLE, parses, repair_program, repair_shell
 from dlmatrix.guides.sorts import PRINTS, SHELL, WINDOWS, is_value, sort_of
 
@@ -62,6 +63,8 @@ def of_block(block: Block, before: list[Draft]) -> Iterator[Draft]:
         )
         if whole and re.search(r"(?<![\w.])input\(", text):
             step = replace(step, kind="interactive", why=f"it needs {NEEDS['interactive']}")
+        if whole and alternatives(text):
+            step = replace(step, kind="other branch", why=NO_STEP["other branch"])
         yield Draft(replace(step, expected=_commented_output(text)), "", block.lead)
     elif kind == "output":
         _bind(block, before)

@@ -30,6 +30,25 @@ def undefined(text: str) -> set[str]:
     return set() if "*" in known else used - known
 
 
+def alternatives(text: str) -> bool:
+    """Whether a text only lists from which siblings the same names can be had, one for each reader's framework.
+
+    ``from einops.layers.torch import Rearrange`` over ``from einops.layers.flax import Rearrange``: who typed both
+    would lose the first.
+    """
+    body = ast.iter_child_nodes(_tree(text))
+    places: dict[tuple[str, ...], set[str]] = {}
+    for node in body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            continue
+        if not isinstance(node, ast.ImportFrom) or not node.module or "." not in node.module:
+            return False
+        parent = node.module.rpartition(".")[0]
+        names = (parent, *sorted(alias.asname or alias.name for alias in node.names))
+        places.setdefault(names, set()).add(node.module)
+    return bool(places) and all(len(modules) > 1 for modules in places.values())
+
+
 def _tree(text: str) -> ast.AST:
     try:
         return ast.parse(text)

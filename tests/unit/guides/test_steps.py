@@ -264,3 +264,24 @@ def test_values_in_a_block_of_their_own_are_what_was_printed(tmp_path: Path, sho
     reading = read(tmp_path, "t.md", text)
     assert said(reading) == [("program", "import alpha\nprint(alpha.two())")]
     assert reading.steps[0].expected == shown
+
+
+@pytest.mark.parametrize(
+    ("program", "kind"),
+    [
+        ("from box.layers.torch import Fold, Cut\nfrom box.layers.flax import Cut, Fold\n", "other branch"),
+        ("# yours\nfrom box.layers.torch import Fold\nfrom box.layers.keras import Fold\n", "other branch"),
+        ("from box.layers.torch import Fold\nfrom box.layers.torch import Cut\n", "program"),
+        ("from tensorflow.keras.layers import Dense\nfrom keras.layers import Dense\n", "program"),
+        ("from box.layers.torch import Fold\nfrom box.layers.flax import Fold\nprint(Fold)\n", "program"),
+        (
+            "from box.layers.torch import Fold\nfrom box.layers.flax import Fold\nfrom box.x.a import Cut\n",
+            "program",
+        ),
+        ("from torch import nn\nfrom flax import nn\n", "program"),
+    ],
+)
+def test_a_list_of_siblings_to_import_from_is_a_choice(tmp_path: Path, program: str, kind: str) -> None:
+    """einops' README lists its layers for four frameworks, and it installs none of them."""
+    reading = read(tmp_path, "t.md", f"Layers have the same names:\n\n```python\n{program}```\n")
+    assert [step.kind for step in reading.steps] == [kind]
