@@ -25,7 +25,7 @@ _FLOAT = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 #: What a program asks whose answer is another at every moment.
 VARIES = re.compile(
     r"\b(?:id|hash|dir)\(|\btime\.|perf_counter|\bnow\(|today\(|getpid|uuid|rand|shuffle|integers\(|choice\(|tempfile"
-    r"|gethostname|getsize|__version__|sys\.version|platform\."
+    r"|gethostname|getsize|__version__|sys\.version|platform\.|\bempty(?:_like)?\(|\bTensor\(\s*[\w.]|data_ptr|\bnew\(\d"
     r"|(?m:^(?:uname|lscpu|lsb_release|hostname|nproc|whoami)\b)"
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from dataclasses import dataclass, replace
 from dlmatrix.guides import shell
 from dlmatrix.guides.choose import label, other_system
 from dlmatrix.guides.classify import NEEDS, NO_STEP, RUN, kind_of, without_comment
+from dlmatrix.guides.glued import apart, as_typed
 from dlmatrix.guides.model import Block, Repair, Step
-from dlmatrix.guides.names import alternatives
-from dlmatrix.guides.repair import HOLE, parses, repair_program, repair_shell
-from dlmatrix.guides.sorts import PRINTS, SHELL, WINDOWS, is_value, sort_of
+from dlmatrix.guides.names import alternatives, is_python, is_value, modern, tree_of
+from dlmatrix.guides.repair import HOLE, repair_program, repair_shell
+from dlmatrix.guides.sorts import PRINTS, SHELL, WINDOWS, sort_of
 
 _TOLD = re.compile(
     r"(?:\b(?:run|execute|type|enter|issue|invoke|call)|执行|运行|输入|键入|敲入|使用|命令)[^.。,，]{0,24}$"
@@ -37,6 +39,7 @@ class Draft:
 
 def of_block(block: Block, before: list[Draft]) -> Iterator[Draft]:
     """The steps of a block; output is given to the step that it follows."""
+    block = as_typed(block)
     kind = sort_of(block)
     if kind == "inline":
         yield from _inline(block)
@@ -57,7 +60,7 @@ def of_block(block: Block, before: list[Draft]) -> Iterator[Draft]:
         yield from _shell(block)
     elif kind == "program":
         text, repairs = repair_program(block.text, block.line, block.kind == "damaged")
-        whole = parses(text) and HOLE not in text
+        whole = is_python(text) and HOLE not in text
         step = _step(
             block, text, "program" if whole else "hole" if HOLE in text else "unreadable", "program", repairs=repairs
         )
@@ -129,7 +132,7 @@ def _cell(block: Block) -> Iterator[Draft]:
     body = "\n".join(python)
     if body.strip() and re.sub(r"#.*", "", body).strip():
         fixed, repairs = repair_program(body, block.line, False)
-        step = _step(block, fixed, "program" if parses(fixed) else "unreadable", "cell", repairs=repairs)
+        step = _step(block, fixed, "program" if is_python(fixed) else "unreadable", "cell", repairs=repairs)
         yield Draft(replace(step, expected=block.output or None), "", block.lead)
 
 
@@ -182,13 +185,14 @@ def _repl(block: Block, lines: list[str], offset: int) -> Draft:
         (source if found else said).append(line[found.end() :] if found else line)
     text = "\n".join(source)
     text, repairs = repair_program(text, block.line + offset, False)
-    step = _step(block, text, "program" if parses(text) else "unreadable", "repl", offset, repairs=repairs)
+    step = _step(block, text, "program" if is_python(text) else "unreadable", "repl", offset, repairs=repairs)
     return Draft(replace(step, expected="\n".join(said).strip("\n") or None), "", block.lead)
 
 
 def _shell(block: Block, repl: bool = False) -> Iterator[Draft]:
     """The commands of a shell block. A list of general forms is none; comments say for whom a command is."""
-    text = " ".join(block.text.split()) if block.kind == "damaged" else block.text
+    damaged = block.kind == "damaged" and not repl
+    text = apart(" ".join(block.text.split())) if damaged else block.text
     strict = block.language not in SHELL or shell.prompts_in(text) or _has_output(text)
     lines = text.splitlines()
     for command in shell.split(text, strict):
@@ -203,10 +207,17 @@ def _shell(block: Block, repl: bool = False) -> Iterator[Draft]:
                 kind, why = ("unknown", f"it needs {NEEDS['unknown']}") if told else ("output", NO_STEP["output"])
         if command.windows:
             kind, why = "other system", NO_STEP["other system"]
-        step = _step(block, fixed, kind, "shell", command.offset, why, repairs)
+        if damaged and "\n" in text:
+            repairs = (*repairs, Repair(line=block.line, what="line breaks restored", before=block.text, after=text))
+        step = _step(block, fixed, kind, "shell", 0 if damaged else command.offset, why, repairs)
         said = command.output if command.output and command.output.strip() else None
-        own = label(comment) or label(fixed) or label(block.lead[-100:])
+        own = label(comment) or label(fixed) or label(_last_sentence(block.lead)[-100:])
         yield Draft(_system(replace(step, expected=said), block, comment), own, f"{block.lead} {comment}")
+
+
+def _last_sentence(lead: str) -> str:
+    """The words right before a block; a sentence that ended before them may speak of anything."""
+    return re.split(r"(?<=[.!?])\s+(?=\S+\s+\S)|[。！？]\s*(?=\S)", lead.strip())[-1]
 
 
 def _has_output(text: str) -> bool:
@@ -242,8 +253,14 @@ def _bind(block: Block, before: list[Draft]) -> None:
     if not before or not PRINTS.search(block.lead[-160:]):
         return
     last = before[-1]
-    if last.step.kind in ("check", "program") and last.step.expected is None:
+    if last.step.kind in ("check", "program") and last.step.expected is None and not _echoed(last.step):
         before[-1] = replace(last, step=replace(last.step, expected=block.text))
+
+
+def _echoed(step: Step) -> bool:
+    """Whether a program shows no more than its last value, as a notebook does and a program does not."""
+    body = tree_of(step.text).body if step.form == "program" else []
+    return bool(body) and isinstance(body[-1], ast.Expr) and "print" not in step.text
 
 
 def _commented_output(text: str) -> str | None:
@@ -253,9 +270,9 @@ def _commented_output(text: str) -> str | None:
     """
     found = re.search(
         r"^\s*print\((?P<what>.*)\)[ \t]*(?:\n[ \t]*)?#[ \t]*"
-        r"(?P<says>(?:(?:output|输出|prints?)(?![\w(])|=>|->|>>>?)[:：]?[ \t]*)?"
+        r"(?P<says>(?:(?:output|输出|prints?)(?![\w(])|={1,2}>|->|>>>?)[:：]?[ \t]*)?"
         r"(?P<out>[^\n]+)\s*\Z",
-        text,
+        modern(text),
         re.M | re.I,
     )
     if not found or "version" in found["what"].lower():

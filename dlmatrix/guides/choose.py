@@ -19,7 +19,7 @@ _CPU = re.compile(
 )
 #: A TPU is another machine just as well.
 _GPU = re.compile(r"\b[GT]PUs?\b|CUDA|显卡|NVIDIA|\bcu\d{2,3}\b|图形处理器", re.I)
-_OTHER_SYSTEM = re.compile(r"\b(?:windows|mac ?os(?: ?x)?|osx|powershell|command prompt|cmd)\b|苹果|微软", re.I)
+_OTHER_SYSTEM = re.compile(r"\b(?:windows|mac(?: ?os)?(?: ?x)?|osx|powershell|command prompt|cmd)\b|苹果|微软", re.I)
 _LINUX = re.compile(r"\b(?:linux|ubuntu|debian|centos|unix|wsl2?)\b", re.I)
 _OR = re.compile(r"(?:\bor\b|\balternative|\binstead\b|或者|或使用|也可以|另一种)[^.。]{0,80}$", re.I)
 #: How a tab is liked by a reader on Linux without a GPU.
@@ -28,6 +28,9 @@ _LIKED = (
     *((r"[gt]pu|cuda|显卡|rocm", -6), (r"conda", -2), (r"docker", -5), (r"source|源码|build", -6)),
     *((r"nightly|preview", -6), (r"pytorch|tensorflow", 2), (r"\bbash\b", 2)),
 )
+
+
+_EXPORT = re.compile(r"(?:export\s+)?\w+=(?=\S)")
 
 
 def label(text: str) -> str:
@@ -97,7 +100,11 @@ def _is_other(number: int, steps: Sequence[Step], labels: Sequence[str], branch:
     step = steps[number]
     mine = labels[number]
     unwanted = "cpu" if label(branch) == "gpu" else "gpu"
-    if mine != unwanted or step.kind not in ("install", "hole"):
+    if mine != unwanted:
+        return False
+    if step.kind == "world" and (variable := _EXPORT.match(step.text)):
+        return any(labels[n] != unwanted and other.text.startswith(variable[0]) for n, other in enumerate(steps))
+    if step.kind not in ("install", "hole"):
         return False
     names = {project(one) for one in requirements(step.text)}
     return any(

@@ -73,7 +73,10 @@ def kind_of(command: str) -> tuple[str, str]:
         if _KINDS[kind].search(simple):
             return _needs(kind)
     if _KINDS["get"].search(outside) or (
-        _KINDS["install"].match(simple) and re.search(r"(?:git\+|@\s*)(?:https?|git|ssh)", simple)
+        _KINDS["install"].match(simple)
+        and re.search(
+            r"(?:git\+|@\s*)(?:https?|git|ssh)|\s['\"]?https?://\S+\.(?:whl|egg|zip|tar\.(?:gz|bz2))\b", simple
+        )
     ):
         return _needs("get")
     for kind in ("install", "world"):

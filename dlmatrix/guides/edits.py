@@ -146,7 +146,8 @@ def _edit(cause: Cause, texts: Mapping[int, str], size: int, words: str) -> Edit
 def _install_before(broken: Played, steps: Sequence[Step]) -> int | None:
     """The number of the last install command before a step, or of the last at all."""
     numbers = [n for n, step in enumerate(steps) if step.kind == "install"]
-    before = [n for n in numbers if steps[n].line <= broken.step.line and "requirements" not in steps[n].text]
+    place = next((n for n, step in enumerate(steps) if step == broken.step), len(steps))
+    before = [n for n in numbers if n <= place and "requirements" not in steps[n].text]
     if broken.step.kind == "install" and len(before) > 1:  # what an installation lacks is to be there before it
         before.pop()
     return before[-1] if before else numbers[-1] if numbers else None

@@ -98,7 +98,9 @@ def judged(  # noqa: PLR0917 - all that a step's end is of
     if ended.exit_code == 0 and step.form == "shell" and _hides(step.text, said, (printed, ended.stderr)):
         ended = replace(ended, exit_code=1)
     if ended.exit_code == 0:
-        told = step.expected if step.kind != "install" and not VARIES.search(step.text) else ""
+        told = (
+            step.expected if step.kind in ("check", "program") and not (step.varies or VARIES.search(step.text)) else ""
+        )
         differs = disagreement(told, printed) if told else ""
         if differs and ASKS_GPU.search(step.text):
             return replace(one, outcome="unjudged", reason=f"it needs a GPU: {differs}")

@@ -70,6 +70,8 @@ class Step:
     why: str = ""
     #: what the guide says that it prints; None where it says nothing
     expected: str | None = None
+    #: whether what it prints is another in every run
+    varies: bool = False
     #: programs of one session share their names
     session: int = 0
     repairs: tuple[Repair, ...] = field(default=())

@@ -4,12 +4,56 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
+
+from dlmatrix.guides.classify import without_comment
+
+#: Python 2's print and except. Its guides are many, and their programs are to be known as programs.
+_PRINTED = re.compile(r"(?P<before>[ \t]*|[^#\n]*:[ \t]+)print[ \t]+(?=[^\s=.:])(?P<what>.+)")
+_CAUGHT = re.compile(r"(except[ \t]+[\w.]+),[ \t]*(\w+[ \t]*:)")
+
+
+def modern(text: str) -> str:
+    """A program of Python 2 as Python 3 reads it, as far as print and except are concerned."""
+    lines = []
+    for line in text.split("\n"):
+        found = _PRINTED.fullmatch(without_comment(line).rstrip())
+        lines.append(f"{found['before']}print({found['what']})" if found else _CAUGHT.sub(r"\1 as \2", line))
+    return "\n".join(lines)
+
+
+def is_python(text: str) -> bool:
+    """Whether a text is a program, of Python 2 or 3."""
+    return _tree(text) is not None
+
+
+#: Values that are shown as the call that makes them; any other call behind a print is code that somebody took out.
+_SHOWN_AS_CALLS = ("tensor", "array", "Size", "TensorShape", "Tensor")
+
+
+def is_value(text: str) -> bool:
+    """Whether a text is a value as Python shows it: ``[1, 2]``, ``True``, ``torch.Size([2, 3])``."""
+    try:
+        return shows_value(ast.parse(text, mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+
+
+def shows_value(shown: ast.expr) -> bool:
+    """Whether an expression is a value as Python shows it."""
+    if isinstance(shown, ast.Call) and ast.unparse(shown.func).rpartition(".")[2] in _SHOWN_AS_CALLS:
+        shown = shown.args[0] if shown.args else ast.Constant("")
+    try:
+        ast.literal_eval(shown)
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def defined(text: str) -> set[str]:
     """Names that a program's own level defines, imported ones too; ``*`` where it imports all of something."""
     found: set[str] = set()
-    for node in ast.walk(_tree(text)):
+    for node in ast.walk(tree_of(text)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             found |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
@@ -23,7 +67,7 @@ def defined(text: str) -> set[str]:
 
 def undefined(text: str) -> set[str]:
     """Names that a program uses and nothing in it defines, wherever it does: arguments count as defined."""
-    tree = _tree(text)
+    tree = tree_of(text)
     known = defined(text) | set(dir(builtins)) | {"__file__", "__name__", "_", "display", "get_ipython"}
     known |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
@@ -36,7 +80,7 @@ def alternatives(text: str) -> bool:
     ``from einops.layers.torch import Rearrange`` over ``from einops.layers.flax import Rearrange``: who typed both
     would lose the first.
     """
-    body = ast.iter_child_nodes(_tree(text))
+    body = ast.iter_child_nodes(tree_of(text))
     places: dict[tuple[str, ...], set[str]] = {}
     for node in body:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -49,8 +93,58 @@ def alternatives(text: str) -> bool:
     return bool(places) and all(len(modules) > 1 for modules in places.values())
 
 
-def _tree(text: str) -> ast.AST:
-    try:
-        return ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ast.Module(body=[], type_ignores=[])
+def named_alone(text: str) -> bool:
+    """Whether a statement of a text is a name or a value alone: a word of a sentence, rather than a program's."""
+    return any(
+        isinstance(one, ast.Expr) and isinstance(one.value, ast.Name | ast.Constant) for one in tree_of(text).body
+    )
+
+
+def drawn(text: str, varying: re.Pattern[str], names: set[str]) -> bool:
+    """Whether a piece of a program shows what no two runs have in common: ``varying`` is what draws it.
+
+    ``names`` are those that hold such a thing before it, and is told which do behind it.
+    """
+    shows = False
+    for node in tree_of(text).body:
+        held = {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Load)}
+        changes = bool(held & names or varying.search(ast.unparse(node)))
+        shows |= changes
+        made = defined(ast.unparse(node)) | _changed(node)
+        names.difference_update(() if changes or isinstance(node, _PARTS) else made)
+        names.update(made if changes else ())
+    return shows
+
+
+#: Statements that leave a name as it was where they do not come by.
+_PARTS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
+
+
+def _changed(node: ast.AST) -> set[str]:
+    """Names whose content a statement changes: ``x[0] = …`` and ``x.add_(…)``."""
+    found = set()
+    for one in ast.walk(node):
+        place: ast.AST | None = None
+        if isinstance(one, ast.Subscript | ast.Attribute) and isinstance(one.ctx, ast.Store):
+            place = one
+        elif isinstance(one, ast.Expr) and isinstance(one.value, ast.Call):
+            place = one.value.func if isinstance(one.value.func, ast.Attribute) else None
+        while isinstance(place, ast.Subscript | ast.Attribute | ast.Call):
+            place = place.func if isinstance(place, ast.Call) else place.value
+        if isinstance(place, ast.Name):
+            found.add(place.id)
+    return found
+
+
+def tree_of(text: str) -> ast.Module:
+    """A program's statements; none where it is no Python."""
+    return _tree(text) or ast.Module(body=[], type_ignores=[])
+
+
+def _tree(text: str) -> ast.Module | None:
+    for one in (text, modern(text)):
+        try:
+            return ast.parse(one)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            pass
+    return None

@@ -16,7 +16,8 @@ from dlmatrix.guides.classify import NEEDS, NO_STEP, ONLY_GPU, RUN, VALUED, word
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.judge import Played, Replay, judged
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.signs import CONTROL, OF_INDEX, why_silent
+from dlmatrix.guides.shell import first_word
+from dlmatrix.guides.signs import CONTROL, OF_CONNECTION, OF_INDEX, OF_NO_FILE, line_of, why_silent
 from dlmatrix.guides.translate import cpu_torch, translate
 from dlmatrix.guides.world import CONDA_PIP, NoPip, World
 from dlmatrix.matrix.model import Site, normal_name
@@ -147,8 +148,17 @@ class Player:
         command = f"python -m pip download -vv --no-deps --no-cache-dir -d ~/.control {CONTROL} && rm -r ~/.control"
         asked = self._world.shell(command, 120, index=True)
         if asked.exit_code == 0:
-            return one
+            return self._held_to_others(one)
         return replace(one, outcome="unjudged", reason=_SILENT + why_silent(asked.stdout + asked.stderr))
+
+    def _held_to_others(self, one: Played) -> Played:
+        """An installation that failed, unjudged where another place than the index is what did not answer."""
+        if first_word(one.step.text) in ("conda", "mamba", "micromamba"):
+            return replace(one, outcome="unjudged", reason=f"it needs conda's own channels: {one.reason}")
+        found = None if OF_NO_FILE.search(one.said) else OF_CONNECTION.search(one.said)
+        if found:
+            return replace(one, outcome="unjudged", reason=f"it needs the network: {line_of(one.said, found)}")
+        return one
 
     def _next(self, steps: Sequence[Step], number: int) -> list[Played]:
         """The next step, or the next steps that are pieces of one program and follow each other."""

@@ -12,6 +12,7 @@ import textwrap
 from functools import cache
 
 from dlmatrix.guides.model import Repair
+from dlmatrix.guides.names import is_value
 
 #: What a scrubber of addresses leaves: it eats ``NAME.com`` of ``tf.compat`` and ``model.compile`` too.
 HOLE = "***"
@@ -38,16 +39,21 @@ def parses(text: str) -> bool:
     return True
 
 
+def straight(text: str) -> str:
+    """A text with the quotes, brackets and commas that Python knows."""
+    return text.translate(_CURLY)
+
+
 def repair_program(text: str, line: int, damaged: bool) -> tuple[str, tuple[Repair, ...]]:
     """A program that parses, and how it came to, or the text as it was where nothing helps."""
     one_line = damaged and "\n" not in text.strip()
     if len(text) > _MOST or (parses(text) and not (one_line and "#" in text) and not _GLUED_IMPORT.search(text)):
         return text, ()
-    straight = text.translate(_CURLY)
-    if parses(straight) and straight != text:
-        return straight, (_repair(line, "curly quotes made straight", text, straight),)
-    glued = _GLUED_IMPORT.sub(_import, _GLUED_START.sub("", straight))
-    if glued != straight and parses(glued):
+    plain = straight(text)
+    if parses(plain) and plain != text:
+        return plain, (_repair(line, "curly quotes made straight", text, plain),)
+    glued = _GLUED_IMPORT.sub(_import, _GLUED_START.sub("", plain))
+    if glued != plain and parses(glued):
         return glued, (_repair(line, "glued words taken apart", text, glued),)
     for whole in (textwrap.dedent(text), textwrap.dedent(glued)):
         filled, repairs = _filled(whole, line)
@@ -80,6 +86,11 @@ def _filled(text: str, line: int) -> tuple[str, tuple[Repair, ...]]:
     """Holes whose rest begins as ``com…`` does, filled with a name in scope."""
     repairs = []
     while found := _COMPLETED.search(text):
+        if re.search(r"[\w)\]]\.$", text[: found.start()]):  # what it belongs to is there
+            after = f"com{found[1]}"
+            repairs.append(_repair(line, "a hole filled", found[0], after))
+            text = text[: found.start()] + after + text[found.end() :]
+            continue
         name = _receiver(text, found)
         if not name:
             break
@@ -148,9 +159,12 @@ class _Breaker:
             if rest is None:
                 continue
             piece = " ".join(self._words[start:end])
-            if comment:  # the shortest behind which all parses
-                cost = rest[0] + 0.001 * (end - start)
-                return (cost, (piece, *rest[1]))
+            if comment:  # the shortest behind which all parses; a value that it shows is a part of it
+                found = rest[0] + 0.001 * (end - start), (piece, *rest[1])
+                if not rest[1] or not is_value(rest[1][0]):
+                    return found
+                best = best or found
+                continue
             if "#" in piece.replace("'#", "").replace('"#', "") and end - start > 1:
                 break
             if is_statement(piece) and (best is None or rest[0] + 1 < best[0]):
@@ -207,19 +221,31 @@ def _indented(statements: list[str]) -> list[str]:
 
 def _body_end(statements: list[str], head: int) -> int:
     """Where the statements under a head end."""
-    word = statements[head].split()[0].rstrip(":")
+    word = _word(statements[head])
+    if word == "class":
+        return _class_end(statements, head)
+    if word == "def":
+        return _function_end(statements, head)
+    if "__name__" in statements[head]:
+        return len(statements)
     following = statements[head + 1 :]
     if word in ("try", "if", "for", "while") or word in _CONTINUE:
         for number, one in enumerate(following):
-            if one.split()[0].rstrip(":") in _CONTINUE:
+            if _word(one) in _CONTINUE:
                 return head + 1 + number
-    if word == "def":
-        for number, one in enumerate(following):
-            if one.startswith("return"):
-                return head + 2 + number
+    return _related_end(statements, head, len(statements))
+
+
+def _word(statement: str) -> str:
+    return statement.split(maxsplit=1)[0].rstrip(":")
+
+
+def _related_end(statements: list[str], head: int, count: int) -> int:
+    """Behind the last statement that uses what its head, or what was made under it, names."""
+    word = _word(statements[head])
     own = set(re.findall(r"\bas (\w+)", statements[head])) | set(re.findall(r"\bfor (\w+)", statements[head]))
     own |= set(re.findall(r"[(,]\s*(\w+)\s*(?=[,)=])", statements[head])) if word == "def" else set()
-    last, count = head + 1, len(statements)
+    last = head + 1
     for number in range(head + 1, count):
         if statements[number].startswith("#"):
             continue
@@ -229,3 +255,38 @@ def _body_end(statements: list[str], head: int) -> int:
         if word != "with":
             own |= set(re.findall(r"^(\w+) [-+*/]?= ", statements[number]))
     return min(last + 1, count)
+
+
+def _function_end(statements: list[str], head: int) -> int:
+    """Behind a function's last return, or where none is the last statement that uses what it names."""
+    count = len(statements)
+    until = next((n for n in range(head + 1, count) if _word(statements[n]) in ("def", "class")), count)
+    returns = [n for n in range(head + 1, until) if _word(statements[n]) == "return"]
+    # Nothing returns at a program's own level.
+    return returns[-1] + 1 if returns else _related_end(statements, head, until)
+
+
+def _class_end(statements: list[str], head: int) -> int:
+    """Behind the last method of a class, each of which has ``self``."""
+    number = head + 1
+    while number < len(statements):
+        if _METHOD.match(statements[number]):
+            number = _function_end(statements, number)
+        elif number == head + 1 or (_word(statements[number]) != "def" and _before_method(statements, number)):
+            number += 1
+        else:
+            break
+    return number
+
+
+_METHOD = re.compile(r"def \w+\((?:self|cls)\b")
+
+
+def _before_method(statements: list[str], start: int) -> bool:
+    """Whether what stands before the next method are values and comments of its class."""
+    for one in statements[start:]:
+        if _METHOD.match(one):
+            return True
+        if not re.match(r"#|[a-z]\w* = [\w'\"\[{(.-]+$", one):
+            return False
+    return False

@@ -13,11 +13,12 @@ from functools import partial
 from pathlib import Path
 
 from dlmatrix.engines.pythons import Pythons
-from dlmatrix.guides.classify import ONLY_GPU, RUN, requirements
+from dlmatrix.guides.classify import ONLY_GPU, RUN, project, requirements
 from dlmatrix.guides.edits import projects
 from dlmatrix.guides.gateway import without_passwords
 from dlmatrix.guides.judge import Played, Replay
 from dlmatrix.guides.model import Guide, Step
+from dlmatrix.guides.names import tree_of
 from dlmatrix.guides.play import IMPLIED, Player
 from dlmatrix.guides.steps import Reading
 from dlmatrix.guides.world import World
@@ -69,7 +70,7 @@ def in_a_folder(setting: Setting, kind: Callable[..., World] = World) -> Iterato
 
 def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
     """The steps, after an installation of what the programs import where the guide names none: see causes.toml."""
-    steps = reading.steps
+    steps = _installed_first(reading.steps)
     told = any(
         step.kind == "install"
         or (step.kind == "hole" and step.form == "shell")
@@ -91,11 +92,39 @@ def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
     return (*steps[: programs[0]], implied, *steps[programs[0] :])
 
 
+def _installed_first(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps, programs put behind the installation of what they import.
+
+    Many a page shows first what its project does and tells below how to install it.
+    """
+    brought: dict[str, int] = {}
+    for number, step in enumerate(steps):
+        for one in requirements(step.text) if step.kind == "install" else ():
+            brought.setdefault(project(one), number)
+    ordered: list[Step] = []
+    waiting: dict[int, list[Step]] = {}
+    until: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        if step.kind == "program" and step.session:
+            needed = max((brought.get(_project(module), 0) for module in _imported([step])), default=0)
+            until[step.session] = max(needed, until.get(step.session, 0))
+            if until[step.session] > number:
+                waiting.setdefault(until[step.session], []).append(step)
+                continue
+        ordered.append(step)
+        ordered += waiting.pop(number, [])
+    return tuple(ordered)
+
+
+def _project(module: str) -> str:
+    return project(projects().get(module, module))
+
+
 def _imported(steps: Sequence[Step]) -> list[str]:
     found: dict[str, None] = {}
     for step in steps:
         if step.kind == "program" and step.form != "shell":
-            for node in ast.walk(ast.parse(step.text)):
+            for node in ast.walk(tree_of(step.text)):
                 if isinstance(node, ast.Import):
                     found |= dict.fromkeys(alias.name.partition(".")[0] for alias in node.names)
                 elif isinstance(node, ast.ImportFrom) and node.module:

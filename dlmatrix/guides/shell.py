@@ -27,9 +27,9 @@ PROMPT = re.compile(
 WINDOWS_PROMPT = re.compile(
     r"^\s*(?:\([\w.-]+\)\s*)?(?:PS\s*)?[A-Za-z]:\\[^>\n]*>\s*|^\s*PS>\s*|^\s*(?:\([\w.-]+\)\s*)?[cC]:\\?>\s*"
 )
-REPL = re.compile(r"^\s*(?:>>>|\.\.\.|In\s*\[\d+\]:|\s+\.\.\.:)(?: |$)")
+REPL = re.compile(r"^\s*(?:>>>(?!>)(?: |$|(?=\w))|(?:\.\.\.|In\s*\[\d+\]:|\s+\.\.\.:)(?: |$))")
 #: The first of them that a statement has.
-TYPED = re.compile(r"^\s*(?:>>>|In\s*\[\d+\]:)(?: |$)")
+TYPED = re.compile(r"^\s*(?:>>>(?!>)(?: |$|(?=\w))|In\s*\[\d+\]:(?: |$))")
 #: First words that begin a command of some guide.
 KNOWN = frozenset(read_toml(Path(__file__).with_name("commands.toml"))["known"].split())
 #: Words that are also words of a sentence: alone they begin no command.

@@ -13,6 +13,12 @@ OF_INDEX = re.compile(
     r"|ProxyError|HTTP error|Could not fetch|Network is unreachable",
     re.I,
 )
+#: What pip says where a place does not answer, and where one does and has nothing that fits.
+OF_CONNECTION = re.compile(
+    r"Max retries exceeded|ConnectionError|NewConnectionError|NameResolution|Connection refused|Network is unreachable"
+    r"|Temporary failure|timed out|HTTP error 4(?:03|07)|\b403 Client Error"
+)
+OF_NO_FILE = re.compile(r"No matching distribution|Could not find a version")
 #: What a silent index says of why, and what that is in words.
 _WHY_SILENT = (
     (

@@ -8,8 +8,9 @@ import re
 from dlmatrix.guides import shell
 from dlmatrix.guides.choose import other_system
 from dlmatrix.guides.model import Block
+from dlmatrix.guides.names import is_python, shows_value
 from dlmatrix.guides.read.plain import is_program
-from dlmatrix.guides.repair import parses
+from dlmatrix.guides.repair import repair_program
 
 SHELL = frozenset(
     "bash sh shell console zsh shell-session shellsession terminal bsh linux ksh commandline".split()  # noqa: SIM905
@@ -19,7 +20,8 @@ PYTHON = frozenset("python python3 py py3 pycon ipython ipython3 python2 pytb py
 #: Of these the text alone would make commands or programs that are none.
 NEITHER = frozenset(
     "json yaml yml toml ini cfg dockerfile docker c cpp c++ java javascript js xml html makefile cmake diff r julia "  # noqa: SIM905
-    "go rust protobuf sql css swift matlab latex mermaid properties".split()
+    "go rust protobuf sql css swift matlab latex mermaid properties scala kotlin julia perl php ruby lua fortran "
+    "haskell clojure typescript ts jsx tsx csharp cs vb groovy gradle bibtex".split()
 )
 #: Words before what something prints.
 PRINTS = re.compile(
@@ -51,8 +53,12 @@ def sort_of(block: Block) -> str:
         return "output"
     python = is_program(text)
     if language in PYTHON:
-        return "shell" if commands and not parses(text) and not _pythonic(text) else "program"
+        if _shown_as_python(block):
+            return "output"
+        return "shell" if commands and not is_python(text) and not _pythonic(text) else "program"
     if language in SHELL or block.kind == "damaged":
+        if block.kind != "damaged" and not commands and not python and PRINTS.search(block.lead[-160:]):
+            return "output"
         return "program" if python and not commands else "shell"
     if language in NEITHER:
         return "file"
@@ -65,26 +71,20 @@ def sort_of(block: Block) -> str:
     return "program" if _pythonic(text) and not commands else "output" if text.strip() else "file"
 
 
-#: Values that are shown as the call that makes them; any other call behind a print is code that somebody took out.
-_SHOWN_AS_CALLS = ("tensor", "array", "Size", "TensorShape", "Tensor")
+#: An error as Python ends in it: no program has such a line.
+_ERROR = re.compile(r"^(?:Traceback \(most recent call last\)|(?:\w+\.)*\w*(?:Error|Exception): )", re.M)
 
 
-def is_value(text: str) -> bool:
-    """Whether a text is a value as Python shows it: ``[1, 2]``, ``True``, ``torch.Size([2, 3])``."""
-    try:
-        return _shows_value(ast.parse(text, mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+def _shown_as_python(block: Block) -> bool:
+    """Whether a block that is called Python is what something prints: pages set both alike."""
+    told = bool(PRINTS.search(block.lead[-60:]))
+    if _values_alone(block.text):
+        return told or not re.search(r"\w\.\w+\(", block.text)
+    if is_python(block.text):
         return False
-
-
-def _shows_value(shown: ast.expr) -> bool:
-    if isinstance(shown, ast.Call) and ast.unparse(shown.func).rpartition(".")[2] in _SHOWN_AS_CALLS:
-        shown = shown.args[0] if shown.args else ast.Constant("")
-    try:
-        ast.literal_eval(shown)
-    except (ValueError, TypeError, RecursionError, MemoryError):
+    if is_python(repair_program(block.text, block.line, block.kind == "damaged")[0]):
         return False
-    return True
+    return told or bool(_ERROR.search(block.text))
 
 
 def _values_alone(text: str) -> bool:
@@ -93,7 +93,7 @@ def _values_alone(text: str) -> bool:
         lines = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return bool(lines) and all(isinstance(one, ast.Expr) and _shows_value(one.value) for one in lines)
+    return bool(lines) and all(isinstance(one, ast.Expr) and shows_value(one.value) for one in lines)
 
 
 def _unprompted(line: str) -> str:

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from dlmatrix.guides.agree import VARIES
 from dlmatrix.guides.blocks import Draft, of_block
 from dlmatrix.guides.choose import choose
 from dlmatrix.guides.model import Guide, Repair, Step
-from dlmatrix.guides.names import defined, undefined
+from dlmatrix.guides.names import defined, drawn, tree_of, undefined
 
 #: A page of so few characters that is full of scripts is not what its reader saw.
 _FEW_WORDS = 400
@@ -40,6 +41,7 @@ def read_steps(guide: Guide, branch: str = "cpu") -> Reading:
         return Reading(steps=(made,), python="", python_why="", repairs=())
     steps = choose([d.step for d in drafts], [d.label for d in drafts], [d.lead for d in drafts], branch)
     steps = _sessions(steps)
+    steps = _drawn(steps)
     python, why = _python(guide, steps)
     repairs = {repair: None for step in steps for repair in step.repairs}
     return Reading(steps=tuple(steps), python=python, python_why=why, repairs=tuple(repairs))
@@ -56,7 +58,6 @@ def _sessions(steps: list[Step]) -> list[Step]:
     known: dict[int, set[str]] = {}
     found: list[Step] = []
     current, form = 0, ""
-    told = {name for step in steps if step.kind == "program" and step.form != "shell" for name in defined(step.text)}
     for step in steps:
         if step.kind != "program" or step.form not in ("program", "repl", "cell"):
             found.append(step)
@@ -64,17 +65,32 @@ def _sessions(steps: list[Step]) -> list[Step]:
         missing = undefined(step.text)
         # A prompt stays open, and a notebook is one program.
         same = step.form == "cell" or step.form == form == "repl"
-        goes_on = current and (same or (missing and missing <= known[current]))
-        if not goes_on:
-            lost = sorted(missing if not _imports(step.text) else _unexplained(missing, told))
+        before = next((n for n in reversed(known) if missing and missing <= known[n]), 0)
+        if current and same:
+            before = current
+        if before:
+            current = before
+        else:
+            lost = sorted(missing if not _imports(step.text) else _unexplained(missing))
             if lost and step.form == "program":
-                why = f"a piece of a program: nothing in the guide says what {lost[0]} is"
+                why = f"a piece of a program: nothing before it says what {lost[0]} is"
                 found.append(replace(step, kind="unreadable", why=why))
                 continue
-            current += 1
+            current = len(known) + 1
             known[current], form = set(), step.form
         known[current] |= defined(step.text)
         found.append(replace(step, session=current))
+    return found
+
+
+def _drawn(steps: list[Step]) -> list[Step]:
+    """The steps, those marked whose output hangs on something that its session drew before."""
+    names: dict[int, set[str]] = {}
+    found = []
+    for step in steps:
+        of_session = names.setdefault(step.session, set()) if step.session else set()
+        varies = step.kind == "program" and step.form != "shell" and drawn(step.text, VARIES, of_session)
+        found.append(replace(step, varies=True) if varies else step)
     return found
 
 
@@ -82,13 +98,13 @@ def _sessions(steps: list[Step]) -> list[Step]:
 _ALIASES = frozenset("np pd plt tf torch nn optim transforms keras sns mpl sp Image F cv2 tqdm".split())  # noqa: SIM905
 
 
-def _unexplained(missing: Collection[str], told: Collection[str]) -> set[str]:
-    """Names that are no module's and that nothing in the guide defines: what they are only its readers know."""
-    return {name for name in missing if name not in told and name not in _ALIASES | sys.stdlib_module_names}
+def _unexplained(missing: Collection[str]) -> set[str]:
+    """Names that are no module's and that no program before defines: what they are only the guide's readers know."""
+    return {name for name in missing if name not in _ALIASES | sys.stdlib_module_names}
 
 
 def _imports(text: str) -> bool:
-    return any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(ast.parse(text)))
+    return any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree_of(text)))
 
 
 _WITH_PYTHON = r"\bpython\s*=+\s*(3\.\d+)|\bpython(3\.\d+)\s+-m\s+venv|--python[= ](?:python)?(3\.\d+)"

@@ -27,6 +27,8 @@ _NAMES = {
     "pytorch": "torch",
     "opencv": "opencv-python",
     "pytables": "tables",
+    "py-xgboost": "xgboost",
+    "tensorflow-mkl": "tensorflow",
     **dict.fromkeys(("cudatoolkit", "cudnn", "cpuonly", "pytorch-cuda", "python", "pip", "conda"), ""),
 }
 
@@ -98,7 +100,8 @@ def _named(word: str) -> str:
     """A requirement of conda's as pip writes it; empty for what an index does not have, and for options."""
     if word.startswith("-") or word in ("anaconda", "conda-forge", "defaults", "pytorch-nightly", "nvidia"):
         return ""
-    found = re.fullmatch(r"([\w.-]+?)(?:(=+)([\w.*]+)|([<>!~].*))?", word.rpartition("::")[2])
+    plain = re.sub(r"(=[\w.*]+)=[\w.*]+$", r"\1", word.rpartition("::")[2]).removesuffix("=*")  # a build of conda's
+    found = re.fullmatch(r"([\w.-]+?)(?:(=+)([\w.*]+)|([<>!~].*))?", plain)
     if not found:
         return ""
     name = _NAMES.get(found[1].lower(), found[1])

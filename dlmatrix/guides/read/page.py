@@ -14,7 +14,16 @@ _DROPPED = ("script", "style", "nav", "footer", "aside", "noscript", "template",
 _NOISE = (
     *("td.gutter", "td.linenos", ".linenodiv", ".gutter", ".lineno", ".linenos", ".line-numbers-rows", ".ln-num"),
     *(".line-numbers-wrapper", ".hljs-ln-numbers", ".copybtn", ".headerlink", "[role=navigation]", ".sphinxsidebar"),
-    *(".wy-nav-side", ".toctree-wrapper", ".related", ".sidebar", ".hljs-button", "[hidden]"),
+    *(
+        ".pre-numbering",
+        ".code-line-numbers",
+        ".wy-nav-side",
+        ".toctree-wrapper",
+        ".related",
+        ".sidebar",
+        ".hljs-button",
+        "[hidden]",
+    ),
 )
 _ARTICLE = (
     *("[itemprop=articleBody]", ".devsite-article-body", "#content_views", ".markdown-body", ".post-content"),
@@ -83,7 +92,7 @@ def _text(tag: Tag) -> str:
     """The text of a block, a line of it for each ``<br>`` and each item of a numbered list."""
     for line in tag.find_all("br"):
         line.replace_with("\n")
-    items = tag.find_all("li")
+    items = [item for item in tag.find_all("li") if not item.get_text().strip().isdigit()]
     if items:
         return "\n".join(item.get_text().rstrip("\n") for item in items)
     lines = tag.select("code > .line, code > div, pre > div")

@@ -1,0 +1,379 @@
+"""What guides hold that no reader knew before: each was lost, made up, or taken for a break."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dlmatrix.guides.contained import Ended
+from dlmatrix.guides.edits import candidates, edit_of
+from dlmatrix.guides.judge import Played, judged
+from dlmatrix.guides.model import Step
+from dlmatrix.guides.read.guide import read_guide
+from dlmatrix.guides.replay import verdict, with_implied
+from dlmatrix.guides.steps import read_steps
+from dlmatrix.guides.translate import translate
+from tests.unit.guides.reading import only, read, said
+from tests.unit.guides.worlds import played
+
+
+def test_line_numbers_in_a_list_are_no_code(tmp_path: Path) -> None:
+    numbers = "<ul class='pre-numbering'><li>1</li><li>2</li></ul>"
+    page = f"<article><pre><code class='language-bash'>pip install alpha\ncd alpha\n</code>{numbers}</pre></article>"
+    assert said(read(tmp_path, "p.html", page)) == [("install", "pip install alpha"), ("world", "cd alpha")]
+
+
+OUTPUT_AS_PYTHON = """\
+```py
+x = torch.ones(2)
+print(x)
+```
+输出:
+```py
+tensor([1., 1.])
+```
+```py
+print(x.sum().item(), type(x))
+```
+输出:
+```py
+2.0 <class 'torch.Tensor'>
+```
+如果出现错误:
+```python
+import six.moves.copyreg as copyreg
+
+ImportError: No module named copyreg
+```
+"""
+
+
+def test_output_that_is_called_python_is_no_program(tmp_path: Path) -> None:
+    reading = read(tmp_path, "t.md", "```py\nimport torch\n```\n" + OUTPUT_AS_PYTHON)
+    assert [(step.kind, step.text.split("\n")[0]) for step in reading.steps if step.kind != "output"] == [
+        ("program", "import torch"),
+        ("program", "x = torch.ones(2)"),
+        ("program", "print(x.sum().item(), type(x))"),
+    ]
+    assert [step.expected for step in only(reading, "program")] == [
+        None,
+        "tensor([1., 1.])",
+        "2.0 <class 'torch.Tensor'>",
+    ]
+    # A call of a library is a program, whatever it makes.
+    assert said(read(tmp_path, "u.md", "```python\nnp.array([1, 2])\nnp.array([1])\n```\n"))
+
+
+def test_output_that_is_called_shell_is_no_command(tmp_path: Path) -> None:
+    shown = "An example output is shown below:\n\n```bash\n- Platform: Linux\n- Python: 3\n```\n"
+    text = f"Run:\n\n```bash\npip list\n```\n\n{shown}"
+    assert said(read(tmp_path, "o.md", text)) == [("check", "pip list")]
+
+
+def test_a_value_that_only_a_notebook_shows_is_not_asked_of_a_program(tmp_path: Path) -> None:
+    text = "```py\nimport math\nmath.floor(2.5)\n```\n输出:\n```py\n2\n```\n"
+    (program,) = only(read(tmp_path, "e.md", text), "program")
+    assert program.expected is None
+
+
+def _notebook(*cells: tuple[str, str]) -> str:
+    made = [
+        {
+            "cell_type": "code",
+            "source": source,
+            "outputs": [{"output_type": "execute_result", "data": {"text/plain": out}}] if out else [],
+        }
+        for source, out in cells
+    ]
+    return json.dumps({"nbformat": 4, "metadata": {}, "cells": made})
+
+
+def test_what_was_drawn_is_never_held_against_a_guide(tmp_path: Path) -> None:
+    cells = (
+        ("import torch as t\na = t.randn(2)", ""),
+        ("a > 0", "tensor([True, False])"),
+        ("b = a.int()\nc = t.zeros(2)", ""),
+        ("b", "tensor([1, 0])"),
+        ("c.add_(b)\nc", "tensor([1, 0])"),
+        ("a = t.arange(2)\na", "tensor([0, 1])"),
+        ("c = t.zeros(2).long()\nfor n in range(2):\n    c[n] = b[n]", ""),
+        ("c", "tensor([1, 0])"),
+        ("c.data_ptr(), t.Tensor(2)", "(94880, tensor([0, 0]))"),
+        ("a + 1", "tensor([1, 2])"),
+    )
+    steps = only(read(tmp_path, "n.ipynb", _notebook(*cells)), "program")
+    assert [step.varies for step in steps if step.expected] == [True, True, True, False, True, True, False]
+    ended = Ended(exit_code=0, stdout="", stderr="", seconds=0)
+    assert judged(steps[1], ended, "tensor([False, True])", "", "n.ipynb", True).outcome == "passed"
+    assert judged(steps[9], ended, "tensor([7, 7])", "", "n.ipynb", True).outcome == "failed"
+
+
+PYTHON_2 = """\
+```python
+import alpha
+result = alpha.two()
+print result
+# ==> 2
+```
+"""
+
+
+def test_a_program_of_python_2_is_one_and_is_mended_by_what_its_error_says(tmp_path: Path) -> None:
+    (step,) = read(tmp_path, "two.md", PYTHON_2).steps
+    assert (step.kind, step.expected) == ("program", "2")
+    broken = Played(step=step, outcome="failed", said="SyntaxError: Missing parentheses in call to 'print'. Did you …?")
+    cause, find, put = next(candidates(broken))
+    edit = edit_of(cause, find, put, broken, [step])
+    assert edit
+    assert edit.texts == {0: step.text.replace("print result", "print(result)")}
+    assert edit.words == "print result → print(result)"
+
+
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        ("    if a: print a, b  # both", "    if a: print(a, b)  # both"),
+        ("print 'a: %d' % a", "print('a: %d' % a)"),
+        ("print(a)", "print(a)"),
+    ],
+)
+def test_print_of_python_2_is_put_in_brackets(line: str, after: str) -> None:
+    step = Step(text=line, kind="program", form="program", line=1)
+    broken = Played(step=step, outcome="failed", said="SyntaxError: Missing parentheses in call to 'print'")
+    cause, find, put = next(candidates(broken))
+    edit = edit_of(cause, find, put, broken, [step])
+    assert (edit.texts[0] if edit else line) == after
+
+
+def test_commands_that_lost_their_line_breaks_come_apart(tmp_path: Path) -> None:
+    text = (
+        "装: ```bash conda create -n pt python=3.8 conda activate pt # 进入 pip install torch -i *** "
+        'sudo pip install virtualenv python -m pip install six && python a.py cd alpha python -c "import alpha" ``` 完'
+    )
+    reading = read(tmp_path, "line.txt", text)
+    assert [step.text for step in reading.steps] == [
+        "conda create -n pt python=3.8",
+        "conda activate pt",
+        "pip install torch -i ***",
+        "sudo pip install virtualenv",
+        "python -m pip install six && python a.py",
+        "cd alpha",
+        'python -c "import alpha"',
+    ]
+    assert {step.line for step in reading.steps} == {1}
+    assert [repair.what for repair in reading.repairs] == ["line breaks restored"]
+
+
+CLASS = (
+    "```python import torch.nn as nn class Net(nn.Module): classes = 10 def __init__(self): super().__init__() "
+    "self.fc = nn.Linear(4, 2) def forward(self, x): # 前向 if x is None: return None x = self.fc(x) return x "
+    "def make(n): return [Net() for _ in range(n)] nets = make(2) print(len(nets)) # 输出: torch.Size([2, 2]) "
+    "nets.pop() ```"
+)
+CLASS_AGAIN = """\
+import torch.nn as nn
+class Net(nn.Module):
+    classes = 10
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+    def forward(self, x):
+        # 前向
+        if x is None:
+            return None
+        x = self.fc(x)
+        return x
+def make(n):
+    return [Net() for _ in range(n)]
+nets = make(2)
+print(len(nets))
+# 输出: torch.Size([2, 2])
+nets.pop()
+"""
+
+
+def test_a_class_on_one_line_has_its_methods_again(tmp_path: Path) -> None:
+    (program,) = only(read(tmp_path, "c.md", f"程序 {CLASS} 完\n"), "program")
+    assert program.text == CLASS_AGAIN
+
+
+def test_a_hole_behind_a_name_belongs_to_it(tmp_path: Path) -> None:
+    text = "看 ```python import tensorflow as tf s = tf.***pat.v1.Session() m = s.make() m.***pile(1) ``` 完\n"
+    (program,) = only(read(tmp_path, "h.md", text), "program")
+    assert "s = tf.compat.v1.Session()" in program.text
+    assert "\nm.compile(1)" in program.text
+
+
+def test_a_transcript_on_one_line_is_one(tmp_path: Path) -> None:
+    text = "```\n$ python3 >>> import alpha >>> print(alpha.two()) 2 >>> s = 'a b' >>> s 'a b'\n```\n"
+    (program,) = read(tmp_path, "r.md", text).steps
+    assert program.text == "import alpha\nprint(alpha.two())\ns = 'a b'\ns"
+    assert program.expected == "2\n'a b'"
+
+
+def test_a_prompt_that_is_an_angle_bracket(tmp_path: Path) -> None:
+    text = ".. code-block:: console\n\n    > pip install alpha\n    > alpha-train \\\n        --fast\n    | loading\n"
+    reading = read(tmp_path, "a.rst", text)
+    assert said(reading) == [("install", "pip install alpha"), ("unknown", "alpha-train \\\n    --fast")]
+    # What a shell writes before a line that goes on is none.
+    more = "```bash\n$ cat > a.txt <<EOF\n> pip install beta\n> EOF\n```\n"
+    assert not only(read(tmp_path, "b.md", more), "install")
+
+
+PLAIN = """\
+环境
+1、创建
+$conda create -n lab python=3.11
+(lab)$pip install alpha
+2、测试
+(lab)$python
+>>>import alpha
+>>>print(alpha.two())
+2
+3、代码
+新建 two.py:
+import alpha
+print\uff08alpha.two()\uff0c“二”\uff09
+运行:
+(lab)$ python two.py
+打开终端输入pip install beta==1.0
+再写
+# 三
+three = alpha.two() + 1
+print(three)
+Installation
+"""
+
+
+def test_plain_text_has_its_programs_between_its_words(tmp_path: Path) -> None:
+    reading = read(tmp_path, "p.txt", PLAIN)
+    assert said(reading) == [
+        ("world", "conda create -n lab python=3.11"),
+        ("install", "pip install alpha"),
+        ("program", "import alpha\nprint(alpha.two())"),
+        ("program", 'import alpha\nprint(alpha.two(),"二")'),
+        ("program", "python two.py"),
+        ("install", "pip install beta==1.0"),
+        ("program", "# 三\nthree = alpha.two() + 1\nprint(three)"),
+    ]
+    assert [step.expected for step in reading.steps if step.expected] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("pip install https://example.invalid/tensorflow-0.8.0-cp34-cp34m-linux_x86_64.whl", "get"),
+        ("pip install alpha -f https://example.invalid/whl/torch.html", "install"),
+        ("pip install --upgrade <$url_to_binary.whl>", "placeholder"),
+    ],
+)
+def test_what_is_fetched_from_another_place_is_no_package(tmp_path: Path, command: str, kind: str) -> None:
+    (step,) = read(tmp_path, "w.md", f"```bash\n{command}\n```\n").steps
+    assert step.kind == kind
+
+
+def test_an_earlier_sentence_of_a_gpu_is_not_of_this_command(tmp_path: Path) -> None:
+    ways = "```\npip install alpha\n```\n\nor\n\n```\npip3 install alpha\n```\n"
+    text = f"Colab has a free GPU. Install it with pip:\n\n{ways}"
+    assert said(read(tmp_path, "g.md", text))[0] == ("install", "pip install alpha")
+
+
+def test_variables_for_a_gpu_are_another_way(tmp_path: Path) -> None:
+    text = (
+        "```\n# CPU only\n$ export URL=a.whl\n# GPU enabled\n$ export URL=b.whl\n# Mac OS X:\n$ export URL=c.whl\n```\n"
+    )
+    assert [step.kind for step in read(tmp_path, "v.md", text).steps] == ["world", "other branch", "other system"]
+
+
+README = """\
+# Alpha
+
+```python
+import alpha
+```
+
+```python
+alpha.two()
+```
+
+## Installation
+
+```bash
+pip install alpha
+```
+
+```python
+import alpha
+```
+"""
+
+
+def test_a_page_that_installs_below_its_programs_is_read_that_way(tmp_path: Path) -> None:
+    (tmp_path / "r.md").write_text(README)
+    guide = read_guide(tmp_path / "r.md")
+    assert [step.line for step in with_implied(guide, read_steps(guide))] == [14, 4, 8, 18]
+
+
+@pytest.mark.usefixtures("contained")
+def test_such_a_page_works(root: Path, tmp_path: Path, index: Path) -> None:
+    replay, _, _ = played(root, tmp_path, index, README)
+    assert verdict(replay).kind == "works", [(one.step.text, one.reason, one.said) for one in replay.played]
+
+
+PIECES = """\
+```python
+import alpha
+one = alpha.two()
+```
+
+```python
+import beta
+two = 2
+```
+
+```python
+import math
+print(one + math.floor(2.5))
+```
+
+```python
+import math
+print(later)
+```
+
+```python
+later = 3
+```
+"""
+
+
+def test_a_piece_goes_on_where_its_names_are_and_is_none_where_they_are_not(tmp_path: Path) -> None:
+    steps = read(tmp_path, "s.md", PIECES).steps
+    assert [(step.kind, step.session) for step in steps] == [
+        ("program", 1),
+        ("program", 2),
+        ("program", 1),
+        ("unreadable", 0),
+        ("program", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        ("py-xgboost=*=cpu*", "python -m pip install xgboost"),
+        ("numpy=1.18.1=py37h1", "python -m pip install numpy==1.18.1"),
+    ],
+)
+def test_a_build_of_conda_is_its_version(asked: str, text: str) -> None:
+    assert translate(f"conda install -c conda-forge {asked}", lambda url: True).text == text
+
+
+@pytest.mark.usefixtures("contained")
+def test_what_only_conda_has_breaks_no_guide(root: Path, tmp_path: Path, index: Path) -> None:
+    replay, _, _ = played(root, tmp_path, index, "```bash\nconda install -c conda-forge gamma\n```\n")
+    assert replay.played[0].outcome == "unjudged"
+    assert replay.played[0].reason.startswith("it needs conda's own channels: ")
+    assert verdict(replay).kind == "not judged"
