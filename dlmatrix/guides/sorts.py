@@ -57,7 +57,11 @@ def sort_of(block: Block) -> str:
             return "output"
         return "shell" if commands and not is_python(text) and not _pythonic(text) else "program"
     if language in SHELL or block.kind == "damaged":
-        if block.kind != "damaged" and not commands and not python and PRINTS.search(block.lead[-160:]):
+        if (
+            block.kind != "damaged"
+            and not (commands or python or _may_be_told(text))
+            and PRINTS.search(block.lead[-160:])
+        ):
             return "output"
         return "program" if python and not commands else "shell"
     if language in NEITHER:
@@ -69,6 +73,11 @@ def sort_of(block: Block) -> str:
     if commands and shell.is_command(_first_line(text)):
         return "shell"
     return "program" if _pythonic(text) and not commands else "output" if text.strip() else "file"
+
+
+def _may_be_told(text: str) -> bool:
+    """Whether a line begins as a command of an unknown program may."""
+    return bool(re.search(r"^(?:[$%>]\s*)?[a-z./][\w./-]*(?:\s+[^\s:]|$)", text, re.M))
 
 
 #: An error as Python ends in it: no program has such a line.
