@@ -15,6 +15,11 @@ import tempfile
 if "__file__" in globals():
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from smoke import supervise
+
+# As a run's own child has it, before anything reads it: threads that spin longer take the processors from other tests.
+os.environ.update(supervise.environment(2))
+
 import numpy
 
 from smoke import backends, catalog, child, digits, distributions, gpu, guides, model, parity
