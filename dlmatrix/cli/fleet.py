@@ -93,13 +93,15 @@ def run_fleet(options: Options) -> int:
     from dlmatrix.fleet.order import Order
     from dlmatrix.fleet.site import make_images, make_order, of_json
     from dlmatrix.system.checkout import find_root
+    from dlmatrix.system.working import remove_left, scratch
 
     root = find_root()
+    remove_left(root)
     if options.plan:
         return _plan(root, options)
     named = options.resume or options.stop
     folder = _named(root, named) if named else _asked_for(root, options)
-    with record.held(folder):
+    with record.held(folder), scratch(root) as parts:
         fleet = record.read(folder)
         asked = of_json(fleet.asked)
         asked = replace(asked, options=tuple(options.handed)) if options.handed else asked
@@ -108,7 +110,7 @@ def run_fleet(options: Options) -> int:
             fleet = end(folder, fleet, _carrier(folder, asked, Order(command=(), limit=0)))
         elif fleet.unfinished():
             make_images(root, asked, say)
-            fleet = _carry_on(folder, fleet, _carrier(folder, asked, make_order(root, asked, say)))
+            fleet = _carry_on(folder, fleet, _carrier(folder, asked, make_order(root, asked, parts, say)))
         return _tell(folder, fleet)
 
 
@@ -117,14 +119,17 @@ def _plan(root: Path, options: Options) -> int:
     from dlmatrix.cli.output import say
     from dlmatrix.fleet.ansible.lab import BASE
     from dlmatrix.fleet.site import make_order
+    from dlmatrix.system.working import scratch
 
     asked, names = _asked(options)
-    order = make_order(root, asked, say)
-    size = sum(part.size for part in order.parts)
+    with scratch(root) as folder:
+        order = make_order(root, asked, folder, say)
+        sizes = [part.size for part in order.parts]
+    size = sum(sizes)
     say(f"{len(names)} machines: {', '.join(names)}")
     where, copies = ("the shared folder, if it lacks", 1) if asked.slurm else ("each machine that lacks", len(names))
-    for part in order.parts:
-        say(f"{part.what}: {part.size / 1e6:,.1f} MB to {where} it (key {part.key[:12]})")
+    for part, each in zip(order.parts, sizes, strict=True):
+        say(f"{part.what}: {each / 1e6:,.1f} MB to {where} it (key {part.key[:12]})")
     # What a link of one gigabit carries in a second at best.
     say(f"at most {copies * size / 1e6:,.0f} MB to move: {copies * size / 118e6:,.0f} s or more at 1 Gbit/s")
     base = asked.shared or BASE

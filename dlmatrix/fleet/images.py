@@ -12,13 +12,12 @@ from dlmatrix.fleet.order import Part
 from dlmatrix.fleet.parts import files_part
 from dlmatrix.matrix.model import Env, Matrix
 from dlmatrix.system.checkout import BUNDLE
-from dlmatrix.system.working import scratch
 
 #: Bytes from which a blob is a part of its own.
 _LARGE = 1 << 20
 
 
-def image_parts(matrix: Matrix, envs: Sequence[Env]) -> tuple[Part, ...]:
+def image_parts(matrix: Matrix, envs: Sequence[Env], folder: Path) -> tuple[Part, ...]:
     """The images of envs and the bases that they stand on, out of the bundle in use: what they share is there once.
 
     The last part is what a machine is told of; it names the others. Raises UsageError where the bundle has none.
@@ -34,15 +33,14 @@ def image_parts(matrix: Matrix, envs: Sequence[Env]) -> tuple[Part, ...]:
     files = layout.files({*bases, *(env.tag for env in envs)})
     blobs = {name: file for name, file in files.items() if isinstance(file, Path)}
     large = {name: file for name, file in blobs.items() if file.stat().st_size >= _LARGE}
-    parts = [files_part(matrix.root, f"layer {file.name[:12]}", {name: file}) for name, file in large.items()]
+    parts = [files_part(folder, f"layer {file.name[:12]}", {name: file}) for name, file in large.items()]
     texts = {name: content for name, content in files.items() if isinstance(content, bytes)}
     small = {_place(name): file for name, file in blobs.items() if name not in large}
     said = {"layers.json": json.dumps([part.key for part in parts]).encode(), f"{BUNDLE}/manifest.json": b"{}"}
-    with scratch(matrix.root) as folder:
-        for name, content in {**said, **{_place(name): text for name, text in texts.items()}}.items():
-            small[name] = folder / str(len(small))
-            small[name].write_bytes(content)
-        return (*parts, files_part(matrix.root, "images", small))
+    for name, content in {**said, **{_place(name): text for name, text in texts.items()}}.items():
+        small[name] = folder / str(len(small))
+        small[name].write_bytes(content)
+    return (*parts, files_part(folder, "images", small))
 
 
 def _place(name: str) -> str:

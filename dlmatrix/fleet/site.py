@@ -62,22 +62,22 @@ def of_json(asked: Mapping[str, Any]) -> Asked:
         raise UsageError("fleet.json: asked: is of another version", "begin afresh with --new") from None
 
 
-def make_order(root: Path, asked: Asked, say: Callable[[str], None]) -> Order:
-    """The command of each machine, and the parts that it needs; ``say`` is told of what takes long.
+def make_order(root: Path, asked: Asked, folder: Path, say: Callable[[str], None]) -> Order:
+    """The command of each machine, and the parts that it needs, packed into a folder; ``say`` is told what takes long.
 
     Raises UsageError for an env that is none, NetworkError where wheels cannot be had.
     """
     matrix = load_sound(root)
     envs = select(matrix, asked.envs)
     if asked.smoke_only:
-        return _smoke_only(root, asked, envs)
-    return _whole(matrix, asked, envs, say)
+        return _smoke_only(root, asked, envs, folder)
+    return _whole(matrix, asked, envs, folder, say)
 
 
-def _smoke_only(root: Path, asked: Asked, envs: Sequence[Env]) -> Order:
+def _smoke_only(root: Path, asked: Asked, envs: Sequence[Env], folder: Path) -> Order:
     if len(envs) != 1:
         raise UsageError("--smoke-only checks one interpreter, and so one env", "name one: --env gpu-torch")
-    part = smoke_part(root)
+    part = smoke_part(root, folder)
     measuring = (quick(envs[0]) if asked.quick else Measuring()).arguments()
     command = smoked.command(envs[0].framework, envs[0].variant, asked.smoke_only, part.key, measuring)
     return Order(command=command, limit=asked.timeout, parts=(part,))
@@ -96,12 +96,12 @@ def make_images(root: Path, asked: Asked, say: Callable[[str], None]) -> None:
         say(f"{env.name}: {engine.prepare(plan, say).what}")
 
 
-def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env], say: Callable[[str], None]) -> Order:
-    code, tools = code_part(matrix.root), tools_part(matrix.root, say)
-    wheels = envs_part(matrix, envs, say) if asked.offline else None
+def _whole(matrix: Matrix, asked: Asked, envs: Sequence[Env], folder: Path, say: Callable[[str], None]) -> Order:
+    code, tools = code_part(matrix.root, folder), tools_part(matrix.root, folder, say)
+    wheels = envs_part(matrix, envs, folder, say) if asked.offline else None
     for env in envs if wheels and asked.engine in _NOT_SENT and not asked.images else ():
         say(f"{env.name}: no index is asked there; not sent, and needed there: {_NOT_SENT[asked.engine](env.python)}")
-    images = image_parts(matrix, envs) if asked.images else ()
+    images = image_parts(matrix, envs, folder) if asked.images else ()
     command = ["{python}", f"{{base}}/parts/{code.key}/dlmatrix/fleet/machine/checks.py"]
     command += [f"{{base}}/parts/{tools.key}", "{base}/state"]
     command += [f"{{base}}/parts/{part.key}" if part else "" for part in (wheels, images[-1] if images else None)]

@@ -20,7 +20,7 @@ from dlmatrix.system.checkout import bundled
 from dlmatrix.system.words import listed
 
 
-def tools_part(root: Path, say: Callable[[str], None]) -> Part:
+def tools_part(root: Path, folder: Path, say: Callable[[str], None]) -> Part:
     """Wheels of all that dlmatrix imports, for every Python that a machine may have, and their lock.
 
     In a checkout that a bundle has brought, for the Pythons that its tools are for: no index may be here either.
@@ -29,10 +29,10 @@ def tools_part(root: Path, say: Callable[[str], None]) -> Part:
     lock, pythons = read_lock(file, "nox -s lock -- machine --write"), _pythons(root)
     say(f"wheels of dlmatrix for machines with Python {listed(pythons)}")
     found = _files(root, [(lock, python) for python in pythons], say)
-    return files_part(root, "tools", {**found, "requirements.txt": file})
+    return files_part(folder, "tools", {**found, "requirements.txt": file})
 
 
-def envs_part(matrix: Matrix, envs: Iterable[Env], say: Callable[[str], None]) -> Part:
+def envs_part(matrix: Matrix, envs: Iterable[Env], folder: Path, say: Callable[[str], None]) -> Part:
     """All that the locks of envs ask for, and those of what their sources are built with."""
     wanted: list[tuple[Lock, str]] = []
     for env in envs:
@@ -41,7 +41,7 @@ def envs_part(matrix: Matrix, envs: Iterable[Env], say: Callable[[str], None]) -
         if build := build_lock_of(lock):
             wanted.append((read_lock(build, f"nox -s lock -- {env.name} --write"), env.python))
     say(f"wheels of {listed(list(dict.fromkeys(lock.file.stem for lock, _ in wanted)))}")
-    return files_part(matrix.root, "wheels", _files(matrix.root, wanted, say))
+    return files_part(folder, "wheels", _files(matrix.root, wanted, say))
 
 
 def _pythons(root: Path) -> Sequence[str]:

@@ -34,7 +34,7 @@ def main(env: str) -> int:
         folder.mkdir()
         inventory = made.inventory()
         asked = Asked(envs=(env,), inventory=str(inventory), offline=True, quick=True, engine="venv")
-        order = make_order(root, asked, print)
+        order = make_order(root, asked, made.folder, print)
         for part in order.parts:
             print(f"{part.what}: {part.size / 1e6:,.1f} MB")
         names = [host.name for host in made.hosts]

@@ -20,6 +20,7 @@ from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.site import Asked, make_images, make_order
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.system.process import Say
+from dlmatrix.system.state import state_folder
 
 INVENTORY = {"_meta": {"hostvars": {}}, "all": {"children": ["gpu"]}, "gpu": {"hosts": ["n1", "n2"]}}
 
@@ -140,12 +141,13 @@ def test_what_the_page_hands_on_is_kept_with_the_question(
     lab: Callable[..., int], checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ansible_runner", None)
-    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, say: smoke_part(root))
+    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, folder, say: smoke_part(root, folder))
     (checkout / "key").write_text("x")
     # fmt: off
     lab("lab.yml", "--env", "gpu-torch", "--limit", "gpu:!room2", "--", "--become", "--vault-password-file", "key")
     # fmt: on
     (run,) = runs(checkout)
+    assert [*state_folder(checkout).rglob("*.tar")] == []  # what was packed for machines went with the command
     assert (run.asked["envs"], run.asked["limit"]) == (["gpu-torch"], "gpu:!room2")
     assert run.asked["options"] == ["--become", "--vault-password-file", "key"]
 
@@ -178,22 +180,24 @@ def test_a_run_that_another_command_is_at_is_left_alone(
         assert lab("--resume", str(folder)) == 10
 
 
-def test_what_is_sent_has_the_same_key_wherever_and_whenever_it_is_made(root: Path, checkout: Path) -> None:
+def test_what_is_sent_has_the_same_key_wherever_and_whenever_it_is_made(
+    root: Path, checkout: Path, tmp_path: Path
+) -> None:
     asked = Asked(envs=("cpu-torch",), smoke_only="python3")
-    here, there = (make_order(folder, asked, print).parts[0] for folder in (root, checkout))
+    here, there = (make_order(folder, asked, tmp_path, print).parts[0] for folder in (root, checkout))
     assert here.key == there.key
     (checkout / "smoke" / "model.py").write_text("changed = True\n")
-    assert make_order(checkout, asked, print).parts[0].key != here.key
+    assert make_order(checkout, asked, tmp_path, print).parts[0].key != here.key
 
 
-def test_smoke_only_checks_one_interpreter(root: Path) -> None:
+def test_smoke_only_checks_one_interpreter(root: Path, tmp_path: Path) -> None:
     asked = Asked(envs=("gpu-torch",), smoke_only="/opt/venv/bin/python", quick=True)
-    command = make_order(root, asked, print).command
+    command = make_order(root, asked, tmp_path, print).command
     assert command[:2] == ["env", "-C"]
     assert command[3] == "/opt/venv/bin/python"
     assert json.loads(command[-1])["variant"] == "gpu"
     with pytest.raises(Exception, match="one env"):
-        make_order(root, replace(asked, envs=("cpu-torch", "cpu-tf2")), print)
+        make_order(root, replace(asked, envs=("cpu-torch", "cpu-tf2")), tmp_path, print)
 
 
 class Interrupted:
@@ -232,13 +236,13 @@ def test_for_apptainer_the_images_are_there_before_a_node_asks(
         def prepare(self, plan: Plan, say: Say) -> Prepared:
             return Prepared(what=f"/sif/{plan.env.name}.sif", built=True, seconds=0)
 
-    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, say: smoke_part(root))
+    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, folder, say: smoke_part(root, folder))
     monkeypatch.setattr("dlmatrix.fleet.site.apptainer_engine", lambda folder: said.append(str(folder)) or Engine())
     said: list[str] = []
     asked = Asked(envs=("cpu-torch",), slurm="n[1-2]", shared=str(tmp_path), engine="apptainer")
     make_images(checkout, asked, said.append)
     assert said == [str(tmp_path / "sif"), "cpu-torch-2.13: /sif/cpu-torch-2.13.sif"]
-    words = list(make_order(checkout, asked, said.append).command)
+    words = list(make_order(checkout, asked, tmp_path, said.append).command)
     assert words[words.index("run") : words.index("--report")] == [
         *("run", "cpu-torch-2.13", "--engine", "apptainer", "--sif", "{base}/sif")
     ]

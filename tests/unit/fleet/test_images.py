@@ -47,7 +47,7 @@ def unpacked(parts: Iterable[Part], folder: Path) -> Path:
 
 
 def test_on_the_machine_they_are_what_the_bundle_had(matrix: Matrix, tmp_path: Path) -> None:
-    parts = image_parts(matrix, select(matrix, [TORCH, TF]))
+    parts = image_parts(matrix, select(matrix, [TORCH, TF]), tmp_path)
     told = unpacked(parts, tmp_path / "parts")
     for _ in range(2):  # what an earlier run has put together is put together anew
         folder = checks.bundle(told, tmp_path)
@@ -64,17 +64,22 @@ def test_on_the_machine_they_are_what_the_bundle_had(matrix: Matrix, tmp_path: P
     }
 
 
-def test_a_layer_that_two_images_share_is_one_part_whoever_asks(matrix: Matrix) -> None:
-    of = {name: {part.key for part in image_parts(matrix, select(matrix, [name]))[:-1]} for name in (TORCH, TF)}
-    both = image_parts(matrix, select(matrix, [TORCH, TF]))
+def test_a_layer_that_two_images_share_is_one_part_whoever_asks(matrix: Matrix, tmp_path: Path) -> None:
+    def parts(*names: str) -> tuple[Part, ...]:
+        return image_parts(matrix, select(matrix, names), tmp_path)
+
+    of = {name: {part.key for part in parts(name)[:-1]} for name in (TORCH, TF)}
+    both = parts(TORCH, TF)
     # The one that all share, the base's own, and one of each env.
     assert [len(of[TORCH]), len(of[TF]), len(of[TORCH] & of[TF]), len(both)] == [3, 3, 2, 5]
     assert {part.key for part in both[:-1]} == of[TORCH] | of[TF]
 
 
-def test_a_machine_is_told_of_the_part_that_names_the_others(matrix: Matrix, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, say: smoke_part(root))
-    order = make_order(matrix.root, Asked(envs=("cpu-torch",), engine="docker", images=True), print)
+def test_a_machine_is_told_of_the_part_that_names_the_others(
+    matrix: Matrix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dlmatrix.fleet.site.tools_part", lambda root, folder, say: smoke_part(root, folder))
+    order = make_order(matrix.root, Asked(envs=("cpu-torch",), engine="docker", images=True), tmp_path, print)
     words = list(order.command)
     assert words[words.index("run") - 2 : words.index("run") + 4] == [
         *("", f"{{base}}/parts/{order.parts[-1].key}", "run", TORCH, "--engine", "docker")
@@ -82,9 +87,9 @@ def test_a_machine_is_told_of_the_part_that_names_the_others(matrix: Matrix, mon
     assert [part.what.split()[0] for part in order.parts] == ["code", "smoke", "layer", "layer", "layer", "images"]
 
 
-def test_what_the_bundle_has_not_is_named(matrix: Matrix) -> None:
+def test_what_the_bundle_has_not_is_named(matrix: Matrix, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no bundle is in use that has an image of") as raised:
-        image_parts(matrix, select(matrix, [TORCH, "cpu-torch-2.11"]))
+        image_parts(matrix, select(matrix, [TORCH, "cpu-torch-2.11"]), tmp_path)
     assert raised.value.message.endswith("an image of cpu-torch-2.11")
     assert "bundle cpu-torch-2.11 --no-wheels --out FILE" in raised.value.next_step
 

@@ -52,18 +52,18 @@ def of(part: Part) -> list[str]:
         return tar.getnames()
 
 
-def test_in_a_room_without_a_network_the_tools_are_those_of_the_bundle(alone: Path) -> None:
+def test_in_a_room_without_a_network_the_tools_are_those_of_the_bundle(alone: Path, tmp_path: Path) -> None:
     """They were asked of an index by pip, which an environment that a bundle has set up has not."""
     digest = wheel(alone / "bundle" / "wheels", "one-1-py3-none-any.whl")
     manifest = Manifest(envs={}, versions={"pythons": "3.11 3.12"}, members=())
     (alone / "bundle" / "manifest.json").write_bytes(manifest.text())
     pins = ("one==1", "two==2; python_full_version < '3.10'", "three==3; sys_platform == 'win32'")
     lock(alone / "envs" / "locks" / "machine.txt", *((pin, digest) for pin in pins))
-    assert of(tools_part(alone, print)) == ["one-1-py3-none-any.whl", "requirements.txt"]
+    assert of(tools_part(alone, tmp_path, print)) == ["one-1-py3-none-any.whl", "requirements.txt"]
 
 
 def test_an_env_with_sources_is_sent_with_what_they_are_built_with(
-    alone: Path, monkeypatch: pytest.MonkeyPatch
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pip was told to take wheels alone, and the env of TensorFlow 1 could not be sent at all."""
     links = alone.parent / "links"
@@ -72,7 +72,7 @@ def test_an_env_with_sources_is_sent_with_what_they_are_built_with(
     lock(alone / "envs" / "locks" / "cpu-tf1-1.15.txt", ("tensorflow==1.15.5", one))
     lock(alone / "envs" / "locks" / "cpu-tf1-1.15.build.txt", ("tool==1", tool))
     matrix = load_matrix(alone)
-    sent = envs_part(matrix, select(matrix, ["cpu-tf1-1.15"]), print)
+    sent = envs_part(matrix, select(matrix, ["cpu-tf1-1.15"]), tmp_path, print)
     assert of(sent) == ["tensorflow-1.15.5-py3-none-any.whl", "tool-1-py3-none-any.whl"]
 
 
@@ -86,14 +86,14 @@ def test_an_env_with_sources_is_sent_with_what_they_are_built_with(
     ],
 )
 def test_what_wheels_do_not_bring_is_told_before_a_machine_is_touched(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch, *, engine: str, images: bool, needed: str
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, engine: str, images: bool, needed: str
 ) -> None:
     """A lab of machines without a network learned it from each of them, once 250 MB had been sent there."""
     for name in ("tools_part", "envs_part"):
-        monkeypatch.setattr(f"dlmatrix.fleet.site.{name}", lambda *_: smoke_part(checkout))
+        monkeypatch.setattr(f"dlmatrix.fleet.site.{name}", lambda *_: smoke_part(checkout, tmp_path))
     monkeypatch.setattr("dlmatrix.fleet.site.image_parts", lambda *_: ())
     told: list[str] = []
     asked = Asked(envs=("cpu-torch",), engine=engine, offline=True, images=images)
-    make_order(checkout, asked, told.append)
+    make_order(checkout, asked, tmp_path, told.append)
     said = f"cpu-torch-2.13: no index is asked there; not sent, and needed there: {needed}"
     assert told == ([said] if needed else [])
