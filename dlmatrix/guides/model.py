@@ -70,6 +70,8 @@ class Step:
     why: str = ""
     #: what the guide says that it prints; None where it says nothing
     expected: str | None = None
+    #: the name of the file that the guide saves a program as
+    file: str = ""
     #: whether what it prints is another in every run
     varies: bool = False
     #: programs of one session share their names

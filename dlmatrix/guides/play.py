@@ -31,6 +31,8 @@ _BROUGHT = (
     "import json, os\nwith open(os.path.expanduser('~/report.json'), encoding='utf-8') as report:\n"
     "    print(json.dumps({e['metadata']['name']: e['metadata']['version'] for e in json.load(report)['install']}))"
 )
+#: Behind the content of a file: no program has such a line.
+_END = "the-end-of-what-the-guide-says"
 #: Seconds that a step may take.
 STEP_SECONDS = 1200.0
 
@@ -164,11 +166,18 @@ class Player:
         """The next step, or the next steps that are pieces of one program and follow each other."""
         step = steps[number]
         if step.kind not in RUN or step.form not in ("program", "repl", "cell"):
+            self._save(step, steps[:number])
             return [self._one(step)]
         group = list(
             itertools.takewhile(lambda one: one.kind == "program" and one.session == step.session, steps[number:])
         )
         return self._programs(group)
+
+    def _save(self, step: Step, before: Sequence[Step]) -> None:
+        """Make the files that a command runs and whose content the guide gave before."""
+        named = re.findall(r"(?<![\w./-])[\w-]+\.py\b", step.text) if step.kind == "program" else []
+        for name, text in [(one.file, one.text) for one in reversed(before) if one.file in named]:
+            self._world.shell(f"test -e {name} || cat > {name} <<'{_END}'\n{text}\n{_END}", 30)
 
     def _one(self, step: Step) -> Played:
         if step.kind in NO_STEP or step.kind not in RUN:

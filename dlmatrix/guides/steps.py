@@ -40,8 +40,7 @@ def read_steps(guide: Guide, branch: str = "cpu") -> Reading:
         made = Step(text="<script>", kind="unreadable", line=1, why=_MADE)
         return Reading(steps=(made,), python="", python_why="", repairs=())
     steps = choose([d.step for d in drafts], [d.label for d in drafts], [d.lead for d in drafts], branch)
-    steps = _sessions(steps)
-    steps = _drawn(steps)
+    steps = _drawn(_sessions(_saved(steps, [d.lead for d in drafts])))
     python, why = _python(guide, steps)
     repairs = {repair: None for step in steps for repair in step.repairs}
     return Reading(steps=tuple(steps), python=python, python_why=why, repairs=tuple(repairs))
@@ -80,6 +79,24 @@ def _sessions(steps: list[Step]) -> list[Step]:
             known[current], form = set(), step.form
         known[current] |= defined(step.text)
         found.append(replace(step, session=current))
+    return found
+
+
+def _saved(steps: list[Step], leads: list[str]) -> list[Step]:
+    """The steps, those programs with their file's name that the guide has its reader save and runs below."""
+    found = list(steps)
+    fetched = False
+    for number, step in enumerate(steps):
+        fetched = fetched or step.kind == "get"
+        if step.kind != "program" or step.form != "shell":
+            continue
+        programs = [n for n in range(number) if steps[n].kind == "program" and steps[n].form == "program"]
+        near = next((n for n in range(number - 1, -1, -1) if steps[n].kind not in ("output", "file")), -1)
+        for name in re.findall(r"\bpython[\d.]*\s+(?:-[uBWO]\S*\s+)*([\w-]+\.py)\b", step.text):
+            named = [n for n in programs if name in leads[n][-80:] or name in steps[n].text.split("\n")[0]]
+            own = named or [n for n in programs if n == near and not fetched]
+            if own:
+                found[own[-1]] = replace(found[own[-1]], file=name)
     return found
 
 

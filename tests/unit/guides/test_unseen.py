@@ -377,3 +377,80 @@ def test_what_only_conda_has_breaks_no_guide(root: Path, tmp_path: Path, index: 
     assert replay.played[0].outcome == "unjudged"
     assert replay.played[0].reason.startswith("it needs conda's own channels: ")
     assert verdict(replay).kind == "not judged"
+
+
+@pytest.mark.parametrize(
+    ("said_", "before", "after"),
+    [
+        ("ValueError: Argument(s) not recognized: {'decay': 1e-06}", "SGD(0.1, decay=1e-6, m=1)", "SGD(0.1, m=1)"),
+        (
+            "ModuleNotFoundError: No module named 'keras.layers.core'",
+            "from keras.layers.core import Dense",
+            "from keras.layers import Dense",
+        ),
+        ("'Sequential' object has no attribute 'fit_generator'", "m.fit_generator(g)", "m.fit(g)"),
+        (
+            "ModuleNotFoundError: No module named 'sklearn.cross_validation'",
+            "from sklearn.cross_validation import train_test_split",
+            "from sklearn.model_selection import train_test_split",
+        ),
+        (
+            "ImportError: cannot import name 'joblib' from 'sklearn.externals' (x.py)",
+            "from sklearn.externals import joblib",
+            "import joblib",
+        ),
+        (
+            "AttributeError: module 'torchvision.transforms' has no attribute 'Scale'",
+            "transforms.Scale(224)",
+            "transforms.Resize(224)",
+        ),
+        ("AttributeError: module 'tensorflow' has no attribute 'mul'", "c = tf.mul(a, b)", "c = tf.multiply(a, b)"),
+    ],
+)
+def test_what_an_old_program_calls_otherwise(said_: str, before: str, after: str) -> None:
+    step = Step(text=before, kind="program", form="program", line=1)
+    broken = Played(step=step, outcome="failed", said=said_)
+    edits = [edit_of(*row, broken, [step]) for row in candidates(broken)]
+    assert next(edit.texts[0] for edit in edits if edit) == after
+
+
+SAVED = """\
+新建 `two.py`:
+
+```python
+import alpha
+print(alpha.two())
+```
+
+再看:
+
+```python
+import alpha
+```
+
+```bash
+python two.py
+```
+
+输出:
+
+```
+2
+```
+
+```bash
+python other.py
+```
+"""
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_program_that_is_saved_is_run_by_its_name(root: Path, tmp_path: Path, index: Path) -> None:
+    replay, _, _ = played(root, tmp_path, index, "```bash\npip install alpha\n```\n" + SAVED)
+    assert [(one.step.file, one.outcome) for one in replay.played if one.step.kind == "program"] == [
+        ("two.py", "passed"),
+        ("", "passed"),
+        ("", "passed"),
+        ("", "unjudged"),
+    ]
+    assert [one.said.strip() for one in replay.played if one.step.text == "python two.py"] == ["2"]
