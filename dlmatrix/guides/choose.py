@@ -20,6 +20,8 @@ _CPU = re.compile(
 #: A TPU is another machine just as well.
 _GPU = re.compile(r"\b[GT]PUs?\b|CUDA|显卡|NVIDIA|\bcu\d{2,3}\b|图形处理器", re.I)
 _OTHER_SYSTEM = re.compile(r"\b(?:windows|mac(?: ?os)?(?: ?x)?|osx|powershell|command prompt|cmd)\b|苹果|微软", re.I)
+#: A comment that begins with a system is of it.
+_OTHER_FIRST = re.compile(r"\W*(?:(?:for|在)\s*)?(?:mac|windows|osx)\b", re.I)
 _LINUX = re.compile(r"\b(?:linux|ubuntu|debian|centos|unix|wsl2?)\b", re.I)
 _OR = re.compile(r"(?:\bor\b|\balternative|\binstead\b|或者|或使用|也可以|另一种)[^.。]{0,80}$", re.I)
 #: How a tab is liked by a reader on Linux without a GPU.
@@ -42,10 +44,8 @@ def label(text: str) -> str:
 
 def other_system(path: Sequence[str], lead: str) -> bool:
     """Whether headings, tabs or the words before speak of another operating system alone."""
-    for text in (*path, lead[-80:] if re.search(r"[:：]\s*$|^\W*on\b", lead) else ""):
-        if _OTHER_SYSTEM.search(text) and not _LINUX.search(text):
-            return True
-    return False
+    said = re.search(r"[:：]\s*$|^\W*on\b", lead) or _OTHER_FIRST.match(lead)
+    return any(_OTHER_SYSTEM.search(text) and not _LINUX.search(text) for text in (*path, lead[-80:] if said else ""))
 
 
 def choose(steps: Sequence[Step], labels: Sequence[str], leads: Sequence[str], branch: str) -> list[Step]:

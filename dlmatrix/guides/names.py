@@ -65,10 +65,16 @@ def defined(text: str) -> set[str]:
     return found
 
 
+#: What is there without being defined, in Python 2 and in a notebook too.
+_BUILTINS = frozenset(dir(builtins)) | frozenset(
+    "__file__ __name__ _ display get_ipython xrange raw_input unicode basestring long reduce unichr".split()  # noqa: SIM905
+)
+
+
 def undefined(text: str) -> set[str]:
     """Names that a program uses and nothing in it defines, wherever it does: arguments count as defined."""
     tree = tree_of(text)
-    known = defined(text) | set(dir(builtins)) | {"__file__", "__name__", "_", "display", "get_ipython"}
+    known = defined(text) | _BUILTINS
     known |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     return set() if "*" in known else used - known

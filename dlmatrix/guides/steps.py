@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from dlmatrix.guides.agree import VARIES
 from dlmatrix.guides.blocks import Draft, of_block
 from dlmatrix.guides.choose import choose
+from dlmatrix.guides.classify import project, requirements
 from dlmatrix.guides.model import Guide, Repair, Step
 from dlmatrix.guides.names import defined, drawn, tree_of, undefined
 
@@ -40,6 +41,7 @@ def read_steps(guide: Guide, branch: str = "cpu") -> Reading:
         made = Step(text="<script>", kind="unreadable", line=1, why=_MADE)
         return Reading(steps=(made,), python="", python_why="", repairs=())
     steps = choose([d.step for d in drafts], [d.label for d in drafts], [d.lead for d in drafts], branch)
+    steps = _brought(steps)
     steps = _drawn(_sessions(_saved(steps, [d.lead for d in drafts])))
     python, why = _python(guide, steps)
     repairs = {repair: None for step in steps for repair in step.repairs}
@@ -80,6 +82,21 @@ def _sessions(steps: list[Step]) -> list[Step]:
         known[current] |= defined(step.text)
         found.append(replace(step, session=current))
     return found
+
+
+def _brought(steps: list[Step]) -> list[Step]:
+    """The steps, a program of what the guide installs being known where it only tells of itself."""
+    names: set[str] = set()
+    found = []
+    for step in steps:
+        names |= {project(one) for one in requirements(step.text)} if step.kind == "install" else set()
+        word, _, rest = step.text.partition(" ")
+        tells = step.kind == "unknown" and project(word) in names and rest in _TELLS
+        found.append(replace(step, kind="check", why="") if tells else step)
+    return found
+
+
+_TELLS = ("env", "info", "version", "check", "checks", "list", "--version", "-V", "--help", "-h")
 
 
 def _saved(steps: list[Step], leads: list[str]) -> list[Step]:

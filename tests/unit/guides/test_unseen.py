@@ -282,7 +282,7 @@ def test_an_earlier_sentence_of_a_gpu_is_not_of_this_command(tmp_path: Path) -> 
 
 def test_variables_for_a_gpu_are_another_way(tmp_path: Path) -> None:
     text = (
-        "```\n# CPU only\n$ export URL=a.whl\n# GPU enabled\n$ export URL=b.whl\n# Mac OS X:\n$ export URL=c.whl\n```\n"
+        "```\n# CPU only\n$ export URL=a.whl\n# GPU enabled\n$ export URL=b.whl\n# Mac OS X\n$ export URL=c.whl\n```\n"
     )
     assert [step.kind for step in read(tmp_path, "v.md", text).steps] == ["world", "other branch", "other system"]
 
@@ -404,6 +404,7 @@ def test_what_only_conda_has_breaks_no_guide(root: Path, tmp_path: Path, index: 
             "transforms.Scale(224)",
             "transforms.Resize(224)",
         ),
+        ("NameError: name 'xrange' is not defined", "for n in xrange(3): n", "for n in range(3): n"),
         ("AttributeError: module 'tensorflow' has no attribute 'mul'", "c = tf.mul(a, b)", "c = tf.multiply(a, b)"),
     ],
 )
@@ -454,3 +455,13 @@ def test_a_program_that_is_saved_is_run_by_its_name(root: Path, tmp_path: Path, 
         ("", "unjudged"),
     ]
     assert [one.said.strip() for one in replay.played if one.step.text == "python two.py"] == ["2"]
+
+
+def test_what_a_guide_installs_may_tell_of_itself(tmp_path: Path) -> None:
+    text = "```bash\npip install alpha\nalpha env\nalpha serve\nbeta env\n```\n"
+    assert [step.kind for step in read(tmp_path, "t.md", text).steps] == ["install", "check", "unknown", "unknown"]
+
+
+def test_what_python_2_had_is_no_lost_name(tmp_path: Path) -> None:
+    (step,) = read(tmp_path, "x.md", "```python\nimport math\nfor n in xrange(3):\n  print n, math.pi\n```\n").steps
+    assert step.kind == "program"
