@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from dlmatrix.system.files import replace
+from dlmatrix.system.files import read_limited, replace
 from dlmatrix.system.state import state_dir
 
 Package = Mapping[str, Any]
@@ -34,7 +34,7 @@ def keep(file: Path, packages: Sequence[Package]) -> None:
 def recall(file: Path) -> list[dict[str, Any]]:
     """The packages that were kept; none where nothing, or nothing readable, was."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return [_kept(package) for package in json.loads(file.read_text(encoding="utf-8"))]
+        return [_kept(package) for package in json.loads(read_limited(file))]
     return []
 
 

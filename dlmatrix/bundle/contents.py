@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from dlmatrix.bundle.manifest import FOLDER, MANIFEST, read_manifest
+from dlmatrix.bundle.manifest import FOLDER, MANIFEST, manifest_of
 from dlmatrix.bundle.wheels import Collector, Distribution
 from dlmatrix.errors import UsageError
 from dlmatrix.inspection.sbom import make_sbom
@@ -55,7 +55,7 @@ def checkout(root: Path, say: Say) -> tuple[list[Source], str]:
         changed = new - {*links} or _git(root, "status", "--porcelain", "--untracked-files=no")
         commit += " and changes" if changed else ""
     elif (root / MANIFEST).is_file():
-        manifest = read_manifest((root / MANIFEST).read_bytes(), str(root / MANIFEST))
+        manifest = manifest_of(root / MANIFEST)
         names = [member.path for member in manifest.members if not member.path.startswith(f"{FOLDER}/")]
         commit = manifest.versions.get("commit", "")
     else:

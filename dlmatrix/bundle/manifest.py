@@ -11,10 +11,12 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dlmatrix.errors import BundleError
 from dlmatrix.system.checkout import BUNDLE
+from dlmatrix.system.files import read_limited
 
 #: The version of the format. Another one is refused.
 FORMAT = 1
@@ -56,6 +58,14 @@ class Manifest:
         """The manifest as its file; there is one way only to write it."""
         found = {"format": FORMAT, **asdict(self)}
         return (json.dumps(found, indent=0, sort_keys=True, ensure_ascii=True) + "\n").encode()
+
+
+def manifest_of(file: Path) -> Manifest:
+    """The manifest of an unpacked bundle, from its file. Raises BundleError as ``read_manifest``."""
+    try:
+        return read_manifest(read_limited(file, LONGEST), str(file))
+    except ValueError as error:
+        raise BundleError(f"{file}: its manifest is not understood: {error}") from None
 
 
 def read_manifest(data: bytes, name: str) -> Manifest:

@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from dlmatrix.bundle.manifest import FOLDER, MANIFEST, read_manifest
+from dlmatrix.bundle.manifest import FOLDER, MANIFEST, manifest_of
 from dlmatrix.errors import BuildError, DlmatrixError, of_system
 
 #: What says that .venv is whole, and of which lock: the Makefile's own mark.
@@ -27,7 +27,7 @@ def set_up(root: Path) -> Path:
     python = root / ".venv" / "bin" / "python"
     if python.exists() and (root / _MARK).exists():
         return python
-    manifest = read_manifest((root / MANIFEST).read_bytes(), str(root / MANIFEST))
+    manifest = manifest_of(root / MANIFEST)
     here, known = f"{sys.version_info[0]}.{sys.version_info[1]}", manifest.versions.get("pythons", "").split()
     if not known:
         raise BuildError(f"{root}: this bundle was made without wheels", "with an index at hand: make setup")

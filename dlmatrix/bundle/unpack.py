@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-from dlmatrix.bundle.manifest import FOLDER, MANIFEST, Member
+from dlmatrix.bundle.manifest import FOLDER, LONGEST, MANIFEST, Member
 from dlmatrix.bundle.reader import Bundle, Progress
 from dlmatrix.errors import BusyError, DiskFullError, UsageError
-from dlmatrix.system.files import naming
+from dlmatrix.system.files import naming, read_limited
 
 #: Bytes that a disk is to have beside those of the members: for folders, and files' last blocks.
 _SPARE = 16 << 20
@@ -52,8 +52,8 @@ def unpack(
 def holds(folder: Path, bundle: Bundle) -> bool:
     """Whether a folder was unpacked from this very bundle."""
     try:
-        return (folder / MANIFEST).read_bytes() == bundle.signed
-    except OSError:
+        return read_limited(folder / MANIFEST, LONGEST) == bundle.signed
+    except (OSError, ValueError):
         return False
 
 

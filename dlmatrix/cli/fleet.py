@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlmatrix.cli.parser import Verbs
+from dlmatrix.cli.parser import MOST_SECONDS, Verbs
 from dlmatrix.errors import UsageError, typed
 
 if TYPE_CHECKING:
@@ -149,8 +149,8 @@ def _asked(options: Options) -> tuple[Asked, Sequence[str]]:
         raise UsageError("no env is named", "name what the machines are for: --env gpu-torch")
     if options.images and (options.engine != "docker" or options.smoke_only):
         raise UsageError("--images are for Docker engines", "--engine docker, or leave it out")
-    if options.timeout <= 0:
-        raise UsageError("--timeout must be a positive number of seconds", "leave it out for 3600")
+    if not 0 < options.timeout <= MOST_SECONDS:
+        raise UsageError(f"--timeout must be a number of seconds from 1 to {MOST_SECONDS}", "leave it out for 3600")
     asked = Asked(
         inventory=str(options.inventory.absolute()) if options.inventory else "",
         slurm=options.slurm,

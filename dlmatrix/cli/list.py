@@ -6,6 +6,7 @@ import json
 
 from dlmatrix.cli.output import say
 from dlmatrix.cli.parser import Verbs
+from dlmatrix.errors import ConfigError
 
 
 def add(verbs: Verbs) -> None:
@@ -18,13 +19,18 @@ def add(verbs: Verbs) -> None:
 
 
 def list_envs(*, form: str | None) -> int:
-    """Show every cell, with what is known about it. Raises ConfigError, after the others, for a file not understood."""
+    """Show every cell, with what is known about it.
+
+    Raises ConfigError, for people after the others, for a file that is not understood, or that its lock is not of.
+    """
     from dlmatrix.matrix.cells import as_json, as_markdown
-    from dlmatrix.matrix.load import load_matrix, load_sound
+    from dlmatrix.matrix.load import load_sound, wrong_locks
     from dlmatrix.system.checkout import find_root
 
-    matrix = load_sound(find_root()) if form is None else load_matrix(find_root())
-    envs = matrix.envs
+    matrix = load_sound(find_root())
+    envs, wrong = matrix.envs, [*matrix.broken.values(), *wrong_locks(matrix)]
+    if form and wrong:
+        raise wrong[0]
     if form == "json":
         print(json.dumps([as_json(env) for env in envs], indent=1))
         return 0
@@ -41,6 +47,7 @@ def list_envs(*, form: str | None) -> int:
     for env in envs:
         shown.add_row(env.name, env.version, env.python, ": ".join(filter(None, (env.status.value, env.reason))))
     make_console().print(shown)
-    for error in matrix.broken.values():
-        raise error
+    if wrong:
+        what = "\n".join(dict.fromkeys(error.message for error in wrong))
+        raise ConfigError(what, "\n        ".join(dict.fromkeys(error.next_step for error in wrong)))
     return 0

@@ -13,6 +13,9 @@ from dlmatrix.errors import UsageError
 #: What a verb's ``add`` is given. Each sets ``verb``: what carries it out, called with the options by their names.
 Verbs: TypeAlias = "argparse._SubParsersAction[Parser]"
 
+#: Seconds that any limit may have: thirty days. No timer of Python's takes a thousand years.
+MOST_SECONDS = 30 * 86400
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaint is an error like any other."""

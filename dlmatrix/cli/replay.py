@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlmatrix.cli.parser import Verbs, check_version
+from dlmatrix.cli.parser import MOST_SECONDS, Verbs, check_version
 from dlmatrix.errors import EXIT_SKIPPED, UsageError, shown
 
 if TYPE_CHECKING:
@@ -38,8 +38,9 @@ class Way:
 
     def __post_init__(self) -> None:
         """Raise UsageError, naming the option, for what is no version, day or time."""
-        if not self.budget > 0:  # nan
-            raise UsageError(f"--budget {self.budget:g}: nothing can be done in no time", "leave it out, or give more")
+        if not 0 < self.budget <= MOST_SECONDS:  # nan
+            what = f"--budget {self.budget:g}: is no number of seconds up to {MOST_SECONDS}"
+            raise UsageError(what, "leave it out, or give more than 0")
         check_version("--python", self.python)
         check_version("--pip", self.pip or None)
         if self.date:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlmatrix.cli.machine import add_gpus, add_limits, add_newest, refuse_gpus
-from dlmatrix.cli.parser import Verbs, add_bases
+from dlmatrix.cli.parser import MOST_SECONDS, Verbs, add_bases
 from dlmatrix.errors import UsageError
 
 if TYPE_CHECKING:
@@ -175,10 +175,10 @@ def _write(
 
 
 def _check(options: Options) -> None:
-    if options.timeout <= 0:
-        raise UsageError("--timeout must be a positive number of seconds", "leave it out for 600")
-    if options.throughput is not None and not 0 <= options.throughput < float("inf"):
-        raise UsageError("--throughput must be a number of seconds from 0 on", "leave it out for 120")
+    if not 0 < options.timeout <= MOST_SECONDS:
+        raise UsageError(f"--timeout must be a number of seconds from 1 to {MOST_SECONDS}", "leave it out for 600")
+    if options.throughput is not None and not 0 <= options.throughput <= MOST_SECONDS:
+        raise UsageError(f"--throughput must be a number of seconds from 0 to {MOST_SECONDS}", "leave it out for 120")
     if options.key and not options.bundle:
         raise UsageError("--key is for --bundle", "name the bundle: --bundle FILE")
 

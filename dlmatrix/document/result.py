@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlmatrix.errors import ReportError, UsageError
+from dlmatrix.system.files import read_limited
 
 if TYPE_CHECKING:
     import jsonschema
@@ -37,7 +38,7 @@ VERDICTS: Mapping[str, str] = {
 _DIGITS = 40
 _SCHEMAS = {RUN: "result.schema.json", REPLAY: "replay.schema.json"}
 #: Bytes that a report may have; the largest seen, of nineteen envs, has three million.
-_LARGEST = 200_000_000
+_LARGEST = 100_000_000
 #: Of so many errors the most telling is told.
 _ERRORS = 50
 _NAME = "name a folder that run wrote (reports/TIME)"
@@ -68,11 +69,16 @@ def read_result(path: Path, kinds: Collection[str] = (RUN,)) -> Result:
         what = f"there is no {path}" if not path.exists() else f"{path} is no file"
         what = f"{path} holds no {FILE}" if path.is_dir() else what
         raise UsageError(what, _NAME)
+    whole = "name a report that is whole, or run it again"
     try:
-        text = _text(file)
+        content = read_limited(file, _LARGEST)
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{file}: is no report: {error}", whole) from None
+    try:
+        text = content.decode("utf-8")
         data = parsed(text)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ReportError(f"{file}: is not JSON: {error}", "name a report that is whole, or run it again") from None
+    except (ValueError, RecursionError) as error:
+        raise ReportError(f"{file}: is not JSON: {error}", whole) from None
     kind = _kind(data)
     if kind not in kinds:
         raise ReplayError(f"{file}: is of a guide's replay, not of a run", _NAME)
@@ -116,12 +122,6 @@ def _whole(word: str) -> int:
     if len(word) > _DIGITS:
         raise ValueError(f"{word[:_DIGITS]}… is a number of {len(word)} digits")
     return int(word)
-
-
-def _text(file: Path) -> str:
-    if (size := file.stat().st_size) > _LARGEST:
-        raise ValueError(f"{size} bytes are no report's")
-    return file.read_text(encoding="utf-8")
 
 
 def _kind(data: Any) -> str:

@@ -10,7 +10,6 @@ from dlmatrix.engines.protocol import Completed, Prepared
 from dlmatrix.errors import UsageError
 from dlmatrix.gpu.selection import environment, told
 from dlmatrix.matrix.plan import Plan
-from dlmatrix.system.bounded import DOCUMENT
 from dlmatrix.system.interpreters import as_the_users
 from dlmatrix.system.process import Say, run_lines
 
@@ -61,7 +60,7 @@ def run_smoke(plan: Plan, python: Path, say: Say) -> Completed:
 def checked(plan: Plan, command: Sequence[str], *, environ: Mapping[str, str], gpus: str, say: Say) -> Completed:
     """How a command of this machine ended that runs the checks; ``gpus`` is how it was told of them."""
     limit = plan.ends_within + _OVERTIME_SECONDS
-    done = run_lines(command, say=say, environ=environ, cwd=plan.root, timeout_seconds=limit, most_stdout=DOCUMENT)
+    done = run_lines(command, say=say, environ=environ, cwd=plan.root, timeout_seconds=limit)
     return Completed(
         exit_code=done.exit_code,
         stdout=done.stdout,

@@ -10,6 +10,7 @@ from typing import Any
 
 from dlmatrix.errors import BundleError
 from dlmatrix.system.checkout import bundled
+from dlmatrix.system.files import read_limited
 
 #: The folder of the layout in a bundle, and what its index calls an image by the name that it has here.
 FOLDER, NAME = "images", "dlmatrix.tag"
@@ -27,10 +28,10 @@ class Layout:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            self._index = json.loads((folder / "index.json").read_bytes())
-            self._old = json.loads((folder / "manifest.json").read_bytes())
+            self._index = json.loads(read_limited(folder / "index.json"))
+            self._old = json.loads(read_limited(folder / "manifest.json"))
             self._images = {str(one["annotations"][NAME]): one for one in self._index["manifests"]}
-            self._manifests = {tag: json.loads(self._blob(one).read_bytes()) for tag, one in self._images.items()}
+            self._manifests = {tag: json.loads(read_limited(self._blob(one))) for tag, one in self._images.items()}
             self._labels = {tag: self._labels_of(one) for tag, one in self._manifests.items()}
             self._blobs = {tag: self._blobs_of(tag) for tag in self._images}
             self._check_names()
@@ -59,7 +60,7 @@ class Layout:
         return found
 
     def _labels_of(self, manifest: Mapping[str, Any]) -> dict[str, str]:
-        return dict(json.loads(self._blob(manifest["config"]).read_bytes())["config"].get("Labels") or {})
+        return dict(json.loads(read_limited(self._blob(manifest["config"])))["config"].get("Labels") or {})
 
     def _blobs_of(self, tag: str) -> list[Path]:
         manifest = self._manifests[tag]

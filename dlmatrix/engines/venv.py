@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import Plan
 from dlmatrix.matrix.site import uv_config, uv_environment
 from dlmatrix.system.process import Say, run_lines
-from dlmatrix.system.state import recall, remember, state_dir
+from dlmatrix.system.state import recall, remember, remembered_at, state_dir, still_holds
 from dlmatrix.system.working import scratch
 
 
@@ -51,12 +52,22 @@ class VenvEngine:
         _bring_back(folder)  # of a run that was killed
         key = f"{plan.lock.sha256} {plan.sources.build_lock} {python} {plan.uv_version}"
         built = recall(plan.root, "venv", plan.env.name) != {"key": key} or not (folder / "bin" / "python").exists()
-        if not built and (what := changed(Path(site_packages(plan.env.python, str(folder))), plan.lock)):
-            say(f"made again: {what}")
-            built = True
+        site = Path(site_packages(plan.env.python, str(folder)))
+        if not built:
+            now = _time(folder.parent)
+            if what := changed(site, plan.lock, remembered_at(plan.root, "venv", plan.env.name)):
+                say(f"made again: {what}")
+                built = True
+            else:
+                still_holds(plan.root, "venv", plan.env.name, now)
         if built:
             with _aside(folder):
                 self._install(plan, python, folder, say)
+                # Its files are uv's cache's own, by hard links: whoever edits one in place edits that, too.
+                if what := changed(site, plan.lock, 0):
+                    say(f"installed again, without uv's cache: {what}")
+                    shutil.rmtree(folder)
+                    self._install(plan, python, folder, say, "--no-cache")
             remember(plan.root, "venv", plan.env.name, key=key)
         facts = {"base": str(python), "base kind": "this machine's Python", "key": key}
         what = str(folder / "bin" / "python")
@@ -81,12 +92,12 @@ class VenvEngine:
             f"install it (pyenv install {version}), or use a Docker engine, whose base brings it",
         )
 
-    def _install(self, plan: Plan, python: Path, folder: Path, say: Say) -> None:
+    def _install(self, plan: Plan, python: Path, folder: Path, say: Say, *more: str) -> None:
         local = Local(self._site, plan.lock, plan.env.python)
         with scratch(plan.root) as temporary:
             config = temporary / "uv.toml"
             config.write_text(uv_config(self._site, local), encoding="utf-8")
-            common = [self._uv, "--config-file", str(config), "--no-progress"]
+            common = [self._uv, "--config-file", str(config), "--no-progress", *more]
             make = [*common, "venv", "--python", str(python), str(folder)]
             install = [*common, "pip", "install", "--python", str(folder / "bin" / "python"), "--require-hashes"]
             install += ["--no-compile-bytecode", "--requirements", str(plan.lock.file), *local.links]
@@ -96,6 +107,12 @@ class VenvEngine:
                 done = run_lines(command, say=say, environ=uv_environment(self._site, os.environ))
                 if done.exit_code != 0:
                     raise explain(done.said, plan.env.name, str(folder.parent), done.exit_code, local)
+
+
+def _time(folder: Path) -> int:
+    """The time as the file system has it, in nanoseconds: a clock that was set is no measure of its files."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime_ns
 
 
 @contextlib.contextmanager

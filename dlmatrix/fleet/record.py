@@ -18,11 +18,14 @@ from dlmatrix.errors import BusyError, ReportError, UsageError
 from dlmatrix.fleet.row import Row
 from dlmatrix.fleet.states import causes, states
 from dlmatrix.run.verdict import exit_code
+from dlmatrix.system.files import read_limited
 from dlmatrix.system.files import replace as write_whole
 from dlmatrix.system.state import reports_folder
 
 FILE = "fleet.json"
 SCHEMA_VERSION = 1
+#: Bytes that it may have; that of three hundred machines has a million.
+LARGEST = 100_000_000
 _AGAIN = "it is of another version, or was changed by hand: begin afresh with --new"
 
 
@@ -77,7 +80,7 @@ def read(folder: Path) -> Fleet:
     if not file.is_file():
         raise _none(folder)
     try:
-        data = parsed(file.read_bytes())
+        data = parsed(read_limited(file, LARGEST))
     except (OSError, ValueError, RecursionError) as error:
         raise ReportError(f"{file}: is not JSON: {error}", _AGAIN) from None
     schema = json.loads(Path(__file__).with_name("fleet.schema.json").read_text(encoding="utf-8"))

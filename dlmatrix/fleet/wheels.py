@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from dlmatrix.bundle.contents import PYTHONS, brought, of_locks
-from dlmatrix.bundle.manifest import read_manifest
+from dlmatrix.bundle.manifest import manifest_of
 from dlmatrix.bundle.wheels import Collector
 from dlmatrix.fleet.order import Part
 from dlmatrix.fleet.parts import files_part
@@ -46,8 +46,7 @@ def envs_part(matrix: Matrix, envs: Iterable[Env], folder: Path, say: Callable[[
 
 def _pythons(root: Path) -> Sequence[str]:
     if folder := bundled(root):
-        file = folder / "manifest.json"
-        return read_manifest(file.read_bytes(), str(file)).versions.get("pythons", "").split() or PYTHONS
+        return manifest_of(folder / "manifest.json").versions.get("pythons", "").split() or PYTHONS
     return PYTHONS
 
 

@@ -21,7 +21,7 @@ from dlmatrix.inspection.filesystem import Stacked
 from dlmatrix.layers.cache import Cache
 from dlmatrix.matrix.model import Site
 from dlmatrix.matrix.plan import ChosenBase, Plan
-from dlmatrix.system.files import replace
+from dlmatrix.system.files import read_limited, replace
 from dlmatrix.system.sources import made_by
 from dlmatrix.system.state import state_dir
 
@@ -80,7 +80,7 @@ class Examiner:
         """Examine an image, or recall what this version of the checks found in it."""
         file = _folder(plan) / f"{_key(self.images, image, base.identity, plan)}.json"
         try:
-            known = json.loads(file.read_text(encoding="utf-8"))
+            known = json.loads(read_limited(file))
             found = Examined(checks=tuple(known["checks"]), sbom=known["sbom"])
             if not (isinstance(found.sbom, str) and all(check.keys() == _ENTRY for check in found.checks)):
                 raise ValueError(file.name)
@@ -155,8 +155,8 @@ def _key(images: Images, image: str, base: str, plan: Plan) -> str:
 
 def _once(file: Path, look: Callable[[], bytes]) -> bytes:
     """What a look into a base finds, which is made once. What is kept of it is whole, or looked at again."""
-    with contextlib.suppress(OSError):
-        digest, _, kept = file.read_bytes().partition(b"\n")
+    with contextlib.suppress(OSError, ValueError):
+        digest, _, kept = read_limited(file).partition(b"\n")
         if digest.decode("ascii", "replace") == hashlib.sha256(kept).hexdigest():
             return kept
     found = look()

@@ -65,6 +65,8 @@ def _applying(env: Env, key: str, line: str) -> Requirement | None:
     """The requirement of a line; None where its marker is of another Python."""
     try:
         wanted = Requirement(line)
+        if wanted.url:
+            raise ValueError("it names an address, and a lock holds versions of an index")
         applies = wanted.marker is None or wanted.marker.evaluate({"python_version": env.python})
     except (ValueError, LookupError, RecursionError) as error:  # what a marker asks for may not exist either
         raise _none(env, key, line, "requirement", error) from None

@@ -125,6 +125,18 @@ def lock_of(matrix: Matrix, env: Env) -> Lock:
     return lock
 
 
+def wrong_locks(matrix: Matrix) -> list[ConfigError]:
+    """What is wrong with the locks that there are, an error each."""
+    found = []
+    for env in matrix.envs:
+        if env.status is not Status.IMPOSSIBLE and (matrix.root / "envs" / "locks" / f"{env.name}.txt").exists():
+            try:
+                lock_of(matrix, env)
+            except ConfigError as error:
+                found.append(error)
+    return found
+
+
 def _load_version(file: Path, pythons: set[str]) -> list[Env]:
     table = Table(file, "", read_toml(file))
     series, version = table.take("series", str), table.take("version", str)

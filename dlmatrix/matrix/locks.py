@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.model import Lock, LockEntry, normal_name
+from dlmatrix.system.files import read_limited
 
 #: The wheels an image can install: glibc 2.28 and up, as every base has.
 PLATFORM = "x86_64-manylinux_2_28"
@@ -24,9 +25,12 @@ def read_lock(file: Path, relock: str) -> Lock:
     missing file, an entry without a sha256, an option line or an address of an index.
     """
     try:
-        data = file.read_bytes()
+        data = read_limited(file)
     except FileNotFoundError:
         raise ConfigError(f"{file}: there is no lock", f"generate it: {relock}") from None
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{file}: {what}", "see what is there, and restore it from git") from None
     return parse_lock(file, data.decode("utf-8", "replace"), f"regenerate it: {relock}")
 
 
@@ -46,7 +50,8 @@ def write_lock(file: Path, entries: Iterable[LockEntry]) -> Path:
 
 
 def _entries(file: Path, text: str, next_step: str) -> list[LockEntry]:
-    found = []
+    found: list[LockEntry] = []
+    seen: dict[tuple[str, str], int] = {}
     for number, line in _logical_lines(text):
         entry = _ENTRY.match(line)
         hashes = tuple(_HASH.findall(line))
@@ -59,7 +64,10 @@ def _entries(file: Path, text: str, next_step: str) -> list[LockEntry]:
         marker = told[1].strip() if (told := _MARKER.search(line)) else ""
         if marker and not _is_marker(marker):
             raise ConfigError(f"{file}:{number}: not a marker: {marker[:60]}", next_step)
-        found.append(LockEntry(name=normal_name(entry[1]), version=entry[2], hashes=hashes, marker=marker))
+        name = normal_name(entry[1])
+        if (first := seen.setdefault((name, marker), number)) != number:
+            raise ConfigError(f"{file}:{number}: {name} is locked twice: in line {first}, too", next_step)
+        found.append(LockEntry(name=name, version=entry[2], hashes=hashes, marker=marker))
     return found
 
 

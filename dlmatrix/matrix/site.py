@@ -8,6 +8,7 @@ comes from cannot change what it is.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import re
 import sys
@@ -19,6 +20,7 @@ from dlmatrix.errors import ConfigError
 from dlmatrix.matrix.local import Local
 from dlmatrix.matrix.model import Site
 from dlmatrix.system.checkout import bundled, find_root
+from dlmatrix.system.files import read_limited
 from dlmatrix.system.toml import UNSHOWN, read_toml
 
 #: What uv is told that leads it nowhere else.
@@ -169,12 +171,13 @@ def _pip_settings(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     parser = configparser.RawConfigParser()
     for file in [] if told == os.devnull else [*files, *([Path(told)] if told else [])]:
         try:
-            parser.read(file, encoding="utf-8")
+            with contextlib.suppress(OSError):  # pip passes over what it may not read
+                parser.read_string(read_limited(file).decode("utf-8"))
             for section in filter(parser.has_section, _SECTIONS):
                 for key, value in parser.items(section):
                     if key.replace("_", "-") in _READ:
                         _check_texts(f"{file}: {section}.{key}", value.split())
-        except (configparser.Error, UnicodeDecodeError) as error:
+        except (configparser.Error, ValueError) as error:
             # Its own text quotes the line, which may hold a password.
             raise ConfigError(
                 f"{file}: pip could not read this ({type(error).__name__})", "correct it: pip config debug"

@@ -20,6 +20,7 @@ from dlmatrix.document import rates
 from dlmatrix.document.result import FILE, parsed
 from dlmatrix.document.sizes import UNPACKED, sizes
 from dlmatrix.errors import EXIT_INTERRUPTED, typed
+from dlmatrix.system.files import read_limited
 from dlmatrix.system.files import replace as replace_file
 from dlmatrix.system.state import reports_folder
 
@@ -69,7 +70,7 @@ def read(root: Path) -> History:
     unreadable = []
     for file in sorted(folder(root).glob("*.json"))[-READ:]:
         try:
-            entries += entries_of(parsed(file.read_bytes()))
+            entries += entries_of(parsed(read_limited(file)))
         except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
             unreadable.append(file.name)
     return History(entries=tuple(sorted(entries, key=lambda entry: entry["started"])), unreadable=tuple(unreadable))

@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Iterator
 
 #: Bytes that a document may have. The largest seen has 200,000, and a report of many must still be read.
-DOCUMENT = 64 << 20
+DOCUMENT = 8 << 20
+#: Bytes that are kept of an output: more than any document, and an inventory of thousands of machines.
+_OUTPUT = 64 << 20
 #: Bytes that a line may have; a longer one is told in pieces.
 LINE = 1 << 16
 #: Characters that are kept of the first lines, and as many of the last.
@@ -43,15 +45,15 @@ class Lines:
 
 
 class Pieces:
-    """The bytes of an output; of a document's that is too large, as many as show that it is."""
+    """The bytes of an output; of one without end, as many as show that it has none."""
 
-    def __init__(self, most: int | None = DOCUMENT) -> None:
+    def __init__(self) -> None:
         self._pieces: list[bytes] = []
-        self._size, self._most = 0, most
+        self._size = 0
 
     def append(self, piece: bytes) -> None:
         """Keep a piece, or let it go."""
-        if self._most is None or self._size <= self._most:
+        if self._size <= _OUTPUT:
             self._pieces.append(piece)
             self._size += len(piece)
 

@@ -13,6 +13,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+#: Bytes that a file may have which a person writes, or a run keeps for the next; the largest seen has 600,000.
+MOST = 10_000_000
+
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
@@ -67,6 +70,16 @@ def remove_tree(folder: Path) -> None:
 def read_text(file: Path) -> str:
     """What a file holds; nothing where there is none."""
     return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def read_limited(file: Path, most: int = MOST) -> bytes:
+    """What a file holds. Raises ValueError for one of more than ``most`` bytes, which is not read whole."""
+    with file.open("rb") as stream:
+        if os.fstat(stream.fileno()).st_size <= most:
+            data = stream.read(most + 1)  # what grows, or is of the kernel's making, may have more than it says
+            if len(data) <= most:
+                return data
+    raise ValueError(f"it has more than {most / 1e6:.0f} MB")
 
 
 def sha256(file: Path) -> str:

@@ -49,17 +49,16 @@ def run_lines(
     timeout_seconds: float | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     stdout: IO[bytes] | None = None,
-    most_stdout: int | None = None,
 ) -> Finished:
     """Run a command; hand every line of its stderr to ``say`` as it comes; keep its stdout, or let it go to a file.
 
-    Of an stdout of more than ``most_stdout`` bytes only so much is kept that it can be told.
+    Of an stdout that has no end only so much is kept that it can be told (dlmatrix/system/bounded.py).
 
     The command is the leader of a process group of its own, which is ended as a whole after
     ``timeout_seconds``, on an interrupt, and on any error in ``say``. Raises FileNotFoundError
     where the program does not exist.
     """
-    kept, said = Pieces(most_stdout), Lines()
+    kept, said = Pieces(), Lines()
     expired = threading.Event()
     with contextlib.ExitStack() as stack:
         with signals_held():

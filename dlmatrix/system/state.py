@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dlmatrix.errors import BusyError, DlmatrixError
 from dlmatrix.system.checkout import DATA
-from dlmatrix.system.files import naming, replace
+from dlmatrix.system.files import naming, read_limited, replace
 
 
 def state_folder(root: Path) -> Path:
@@ -96,7 +96,7 @@ def exclusive(root: Path, env: str) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.seek(0)
-            holder = file.read().decode("ascii", "replace").strip() or "unknown"
+            holder = file.read(20).decode("ascii", "replace").strip() or "unknown"
             raise BusyError(
                 f"{env}: another run of it is under way (process {holder})",
                 "wait for it to end, or stop it, then run this again",
@@ -110,7 +110,7 @@ def exclusive(root: Path, env: str) -> Iterator[None]:
 def recall(root: Path, engine: str, env: str) -> dict[str, str]:
     """What ``remember`` last wrote; empty where nothing, or nothing readable, was."""
     try:
-        found = json.loads(_record(root, engine, env).read_text(encoding="utf-8"))
+        found = json.loads(read_limited(_record(root, engine, env)))
     except (OSError, ValueError, RecursionError):
         return {}
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
@@ -121,6 +121,20 @@ def remember(root: Path, engine: str, env: str, **facts: str) -> None:
     file = _record(root, engine, env)
     file.parent.mkdir(parents=True, exist_ok=True)
     replace(file, json.dumps(facts, sort_keys=True))
+
+
+def remembered_at(root: Path, engine: str, env: str) -> int:
+    """When what is remembered of an env was written, or last held, in nanoseconds since 1970; 0 where nothing is."""
+    try:
+        return _record(root, engine, env).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def still_holds(root: Path, engine: str, env: str, when: int) -> None:
+    """Note that what is remembered of an env still held then."""
+    with contextlib.suppress(OSError):
+        os.utime(_record(root, engine, env), ns=(when, when))
 
 
 def _record(root: Path, engine: str, env: str) -> Path:

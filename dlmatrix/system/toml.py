@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dlmatrix.errors import ConfigError
+from dlmatrix.system.files import read_limited
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,8 +17,6 @@ else:
     import tomli as tomllib
 
 
-#: Bytes that a file may have; the largest of this project has 60,000.
-_LARGEST = 10_000_000
 #: Characters of a key, or of what is wrong with it, that are told: a value may have millions.
 _TOLD = 300
 
@@ -25,16 +24,12 @@ _TOLD = 300
 def read_toml(file: Path) -> dict[str, Any]:
     """Parse a TOML file; ConfigError for one that is missing, broken or endless."""
     try:
-        with file.open("rb") as stream:
-            data = stream.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise ConfigError(f"{file}: has more than {_LARGEST / 1e6:.0f} MB", "see what is in it: it is no such file")
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(read_limited(file).decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file", "restore it from git") from None
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}", "restore it from git") from None
-    except ValueError as error:  # also of bytes that are no text, and of a number of thousands of digits
+    except ValueError as error:  # of one without end, of bytes that are no text, of a number of thousands of digits
         raise ConfigError(f"{file}: not valid TOML: {_brief(str(error))}", "correct the file") from None
     except RecursionError:
         raise ConfigError(f"{file}: not valid TOML: it has no end of levels", "correct the file") from None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import docker
 
@@ -19,8 +20,37 @@ _CONTENTS: dict[str, bytes] = {
     "torn": b'{"schema_version": 1, "envs": [{"env": "cpu',
     "of another schema": b'{"schema_version": 99, "envs": {"a": 1}}',
     "of zero bytes, as after a power cut": b"\0" * 4096,
-    "50 MB of nothing": b'{"envs": [' + b"null, " * 8_000_000 + b"null]}",
+    "200 MB of nothing": b'{"envs": [' + b"null, " * 33_000_000 + b"null]}",
 }
+
+
+#: The exit code, the file and the command of what reads a file that people hand over, or that was brought.
+_ENDLESS: dict[str, tuple[Any, ...]] = {
+    "a lock": (3, f"envs/locks/{FIRST}.txt", "run", FIRST),
+    "an env's file": (3, "envs/torch-1.0.toml", "run", FIRST),
+    "the table of the bases": (3, "envs/bases.toml", "run", FIRST),
+    "a guide": (2, "guide.md", "replay", "guide.md"),
+    "a notebook": (2, "guide.ipynb", "replay", "guide.ipynb"),
+    "a report that is compared": (15, "a/result.json", "compare", "a", "a"),
+    "a bundle's end": (20, "room.bundle", "bundle", "--verify", "room.bundle"),
+    "a fleet's record": (15, "lab/fleet.json", "fleet", "--resume", "lab"),
+}
+
+
+def endless(stage: Stage, file: str, words: Sequence[str]) -> Run:
+    """A file that has no end, for a command that may have 600 MB of memory."""
+    place = stage.root / file
+    before = place.read_bytes() if place.is_file() else None
+    place.parent.mkdir(exist_ok=True)
+    with place.open("wb") as stream:
+        stream.truncate(200_000_000)
+    run = stage.start(*words, within=("prlimit", f"--as={600 << 20}")).finish()
+    place.unlink()
+    if before is not None:
+        place.write_bytes(before)
+    elif place.parent != stage.root:
+        shutil.rmtree(place.parent)
+    return run
 
 
 def history(stage: Stage, content: bytes) -> Run:
@@ -106,8 +136,15 @@ def venv_broken(stage: Stage, break_it: Callable[[Path], None]) -> Run:
     return stage.run()
 
 
-def _edit(venv: Path) -> None:
-    next(venv.rglob("tiny/__init__.py")).write_text("VALUE = 2\n")
+def venv_edited(stage: Stage) -> Run:
+    """Somebody edited an installed file, which is as long as before, in place: uv's cache has it, too."""
+    file = next((stage.state / "venvs" / FIRST).rglob("tiny/__init__.py"))
+    before = file.read_text()
+    file.write_text(before.replace("1", "2"))
+    run = stage.run()
+    if file.read_text() != before:
+        run.text += "Traceback: what was edited is still there"
+    return run
 
 
 def half_a_venv(stage: Stage) -> Run:
@@ -181,8 +218,10 @@ def faults(engine: str) -> Iterator[Fault]:
         if engine == "venv":
             yield row(f"a file of the history is {name}", partial(history, content=content), 0)
             yield row(f"a report's result is {name}", partial(page, content=content), 15, says="result.json")
-        if not name.startswith("50"):
-            yield row(f"what is remembered of a build is {name}", partial(state, content=content), 0, keeps=(FIRST,))
+        yield row(f"what is remembered of a build is {name}", partial(state, content=content), 0, keeps=(FIRST,))
+    if engine == "venv":
+        for title, (code, file, *words) in _ENDLESS.items():
+            yield row(f"{title} has 200 MB", partial(endless, file=file, words=words), code, says="MB|no whole bundle")
     yield row(
         "eight runs of one env at once", eight_at_once, 0, says="another run of it is under way", short=engine == "venv"
     )
@@ -203,7 +242,11 @@ def faults(engine: str) -> Iterator[Fault]:
             keeps=(FIRST,),
         )
         yield row(
-            "a package in the virtual environment was changed", partial(venv_broken, break_it=_edit), 0, keeps=(FIRST,)
+            "a package in the virtual environment was changed",
+            venv_edited,
+            0,
+            says="made again: tiny/__init__.py",
+            keeps=(FIRST,),
         )
         yield row("the virtual environment is half made", half_a_venv, 0, keeps=(FIRST,))
     else:

@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from tests.faults.stage import FIRST, ROOT, SECOND, Run, Stage, poll
 
 _INT, _TERM, _HUP, _KILL = signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL
 #: Where a run is stopped at in a phase that lasts no time.
-_PHASES = ("building", "checking", "writing the report")
+_PHASES = ("building", "checking", "measuring", "writing the report")
 _MOMENTS = {
     "planning": "dlmatrix.run.course:_plan",
     "writing the report": "dlmatrix.report.write:summary",
@@ -26,7 +26,7 @@ _MOMENTS = {
 
 
 @contextmanager
-def building(stage: Stage) -> Iterator[Run]:
+def building(stage: Stage, *, nox: bool = False) -> Iterator[Run]:
     """A run whose build never ends: of a venv since its index does not answer, of an image since a step sleeps."""
     lock = stage.root / "envs" / "locks" / f"{FIRST}.txt"
     finish = stage.root / "docker" / "finish-env"
@@ -37,7 +37,7 @@ def building(stage: Stage) -> Iterator[Run]:
     finish.write_text(f"sleep {seconds}\n{before[1]}")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
-        run = stage.start(UV_DEFAULT_INDEX=index)
+        run = stage.start("run", FIRST, nox=nox, UV_DEFAULT_INDEX=index)
         if stage.engine == "docker":  # not before: docker's command swallows a signal that comes while buildx starts
             poll(lambda: any(seconds.encode() in _line(int(one.name)) for one in Path("/proc").glob("[0-9]*")))
         else:
@@ -58,14 +58,24 @@ def checking(stage: Stage) -> Iterator[Run]:
     yield run
 
 
+@contextmanager
+def measuring(stage: Stage) -> Iterator[Run]:
+    """A run of two envs that have both ended their checks, and of which the first is measured without end."""
+    stage.act(ends=True, measures=True)
+    run = stage.start("run", FIRST, SECOND)
+    run.until("measures failed")
+    try:
+        yield run
+    finally:
+        stage.act()
+
+
 def stop(stage: Stage, phase: str, number: int) -> Run:
     """Send a signal to a run in a phase."""
-    if phase == "building":
-        with building(stage) as run:
-            run.process.send_signal(number)
-            return run.finish()
-    if phase == "checking":
-        with checking(stage) as run:
+    lasting: Mapping[str, Callable[[Stage], AbstractContextManager[Run]]]
+    lasting = {"building": building, "checking": checking, "measuring": measuring}
+    if phase in lasting:
+        with lasting[phase](stage) as run:
             run.process.send_signal(number)
             return run.finish()
     if phase == "looking into the image":
@@ -106,12 +116,16 @@ def in_a_look(stage: Stage) -> Run:
     return run.finish()
 
 
-def nox_stopped(stage: Stage, number: int) -> Run:
-    """Send a signal to nox alone."""
+def nox_stopped(stage: Stage, phase: str, number: int) -> Run:
+    """Send a signal to nox alone, while its run builds or checks."""
     for name, target in ((".venv", ROOT / ".venv"), ("noxfile.py", ROOT / "noxfile.py")):
         if not (stage.root / name).exists():
             (stage.root / name).symlink_to(target) if name == ".venv" else shutil.copy(target, stage.root / name)
     (stage.root / "Makefile").write_text("setup:\n")
+    if phase == "building":
+        with building(stage, nox=True) as run:
+            run.process.send_signal(number)
+            return run.finish()
     run = stage.start("run", SECOND, nox=True)
     run.until("waits failed")
     run.process.send_signal(number)
@@ -130,14 +144,25 @@ def part_killed(stage: Stage, word: str, number: int) -> Run:
 def checks_killed(stage: Stage, number: int) -> Run:
     """Kill what computes in the env: in a venv its process, in a container its first process."""
     with checking(stage) as run:
-        if stage.engine == "docker":
-            (one,) = (c for c in stage.containers() if c.labels["dlmatrix.env"] == SECOND)
-            one.kill(signal=number)
-        else:
-            for one in stage.processes():
-                if SECOND.encode() in _line(one):
-                    os.kill(one, number)
+        _kill(stage, SECOND, number)
         return run.finish()
+
+
+def measuring_killed(stage: Stage, number: int) -> Run:
+    """Kill what measures."""
+    with measuring(stage) as run:
+        _kill(stage, FIRST, number)
+        return run.finish()
+
+
+def _kill(stage: Stage, env: str, number: int) -> None:
+    if stage.engine == "docker":
+        (one,) = (c for c in stage.containers() if c.labels["dlmatrix.env"] == env)
+        one.kill(signal=number)
+        return
+    for one in stage.processes():
+        if env.encode() in _line(one):
+            os.kill(one, number)
 
 
 def twice(stage: Stage) -> Run:
@@ -165,8 +190,8 @@ def faults(engine: str) -> Iterator[Fault]:
     for number in (_INT, _TERM, _HUP, _KILL):
         killed = number == _KILL
         code = -9 if killed else 130
-        for phase in _PHASES if engine == "venv" or killed else _PHASES[:2]:
-            keeps = {"checking": (FIRST,), "writing the report": (FIRST,)}.get(phase, ())
+        for phase in _PHASES if engine == "venv" or killed else _PHASES[:3]:
+            keeps = () if phase == "building" else (FIRST, SECOND) if phase == "measuring" else (FIRST,)
             short = (phase, number) == ("checking", _KILL) or (engine, phase, number) == ("venv", "building", _TERM)
             says = "" if killed else "interrupted; "
             title = f"{number.name} to dlmatrix while {phase}"
@@ -180,14 +205,15 @@ def faults(engine: str) -> Iterator[Fault]:
                 short=short,
             )
         nox_code = {_INT: 130, _TERM: -15, _HUP: -1, _KILL: -9}[number]
-        yield row(
-            f"{number.name} to nox while checking",
-            partial(nox_stopped, number=number),
-            nox_code,
-            says="dlmatrix: interrupted",
-            killed=True,
-            short=killed,
-        )
+        for phase in _PHASES[:2]:
+            yield row(
+                f"{number.name} to nox while {phase}",
+                partial(nox_stopped, phase=phase, number=number),
+                nox_code,
+                says="dlmatrix: interrupted",
+                killed=True,
+                short=killed and phase == "checking",
+            )
     yield row("SIGTERM to dlmatrix while planning", partial(stop, phase="planning", number=_TERM), 130)
     yield row(
         "SIGKILL to dlmatrix while keeping a result",
@@ -209,8 +235,16 @@ def faults(engine: str) -> Iterator[Fault]:
             "SIGKILL to the checks' container", partial(checks_killed, number=_KILL), 14, says="killed", keeps=(FIRST,)
         )
         yield row("SIGKILL to buildx", partial(part_killed, word="buildx", number=_KILL), 5, says="SIGKILL")
-        yield row("SIGTERM to buildx", partial(part_killed, word="buildx", number=_TERM), 5)
-    else:
+        for number in (_TERM, _INT, _HUP):
+            yield row(f"{number.name} to buildx", partial(part_killed, word="buildx", number=number), 5)
+    yield row(
+        "SIGKILL to what measures",
+        partial(measuring_killed, number=_KILL),
+        14,
+        says="killed",
+        keeps=(FIRST, SECOND),
+    )
+    if engine == "venv":
         for number in (_KILL, _TERM, signal.SIGSEGV):
             yield row(
                 f"{number.name} to the checks",

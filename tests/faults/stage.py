@@ -79,9 +79,9 @@ class Stage:
         """Its working folder."""
         return self.root / ".dlmatrix"
 
-    def act(self, **acts: Any) -> None:
-        """What the stand-in does in the first env, from now on."""
-        said = json.dumps({FIRST: acts, SECOND: {"waits": True}}, sort_keys=True)
+    def act(self, *, ends: bool = False, **acts: Any) -> None:
+        """What the stand-in does in the first env, from now on; in the second its checks only end where ``ends``."""
+        said = json.dumps({FIRST: acts, SECOND: {} if ends else {"waits": True}}, sort_keys=True)
         (self.root / "smoke" / "acts.json").write_text(said)
 
     def start(
@@ -262,6 +262,7 @@ def _furnish(made: Stage) -> None:
     (made.folder / "tmp").mkdir()
     made.environ |= {"UV_FIND_LINKS": str(wheels), "TMPDIR": str(made.folder / "tmp")}
     made.environ["DLMATRIX_CACHE_DIR"] = str(made.folder / "cache")
+    made.environ["UV_CACHE_DIR"] = str(made.folder / "uv")  # an installed file is one of it, and some are edited
     made.environ["XDG_STATE_HOME"] = str(made.folder / "state")
 
 

@@ -31,6 +31,12 @@ if "floods" in act:
     line = "x" * 65535 + "\n"
     for _ in range(act["floods"]):
         sys.stderr.write(line)
+if "measures" in act and "--later" in sys.argv:
+    left = dict(document["checks"][0], id="measures", outcome="skipped", reason="later", data={"later": True})
+    document["checks"].append(left)
+if "measures" in act and "--only" in sys.argv:
+    say("smoke: measures failed 0.1s now")
+    signal.pause()
 if "waits" in act:
     say("smoke: waits failed 0.1s now")
     signal.pause()
@@ -49,6 +55,8 @@ if "pads" in act:
     text = json.dumps(document)
 if "deep" in act:
     text = "[" * act["deep"] + "]" * act["deep"]
+if "lists" in act:
+    text = "[" + "[]," * (act["lists"] // 3) + "[]]"
 text = act.get("prints", text)
 try:
     sys.stdout.write(text)

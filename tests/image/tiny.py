@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import zipfile
@@ -34,12 +35,14 @@ def add_tiny(checkout: Path, wheels: Path, version: str = "1.0.0") -> None:
     (checkout / "envs" / f"torch-{short}.toml").write_text(_ENV.format(version=version))
     wheels.mkdir(exist_ok=True)
     file = wheels / f"dlmatrix_tiny-{version}-py3-none-any.whl"
+    module = "VALUE = 1\n"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(module.encode()).digest()).decode().rstrip("=")
     with zipfile.ZipFile(file, "w") as wheel:
         for name, text in (
-            ("tiny/__init__.py", "VALUE = 1\n"),
+            ("tiny/__init__.py", module),
             (f"{info}/METADATA", f"Metadata-Version: 2.1\nName: dlmatrix-tiny\nVersion: {version}\n"),
             (f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-            (f"{info}/RECORD", f"tiny/__init__.py,,\n{info}/RECORD,,\n"),
+            (f"{info}/RECORD", f"tiny/__init__.py,sha256={digest},{len(module)}\n{info}/RECORD,,\n"),
         ):
             wheel.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), text)
     digest, name = hashlib.sha256(file.read_bytes()).hexdigest(), f"cpu-torch-{short}"

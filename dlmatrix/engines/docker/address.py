@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dlmatrix.errors import EngineError
+from dlmatrix.system.files import read_limited
 
 _USUAL = "unix:///var/run/docker.sock"
 
@@ -66,7 +67,7 @@ def address(environ: Mapping[str, str] = os.environ) -> Address:
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
     file = _folder(environ) / "contexts" / "meta" / digest / "meta.json"
     try:
-        host = json.loads(file.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
+        host = json.loads(read_limited(file))["Endpoints"]["docker"]["Host"]
     except FileNotFoundError:
         raise EngineError(
             f"there is no Docker context {name[:80]}, which {names} names",
@@ -83,7 +84,7 @@ def _named(environ: Mapping[str, str]) -> tuple[str, str]:
         return name, "DOCKER_CONTEXT"
     file = _folder(environ) / "config.json"
     try:
-        config: Any = json.loads(file.read_text(encoding="utf-8"))
+        config: Any = json.loads(read_limited(file))
     except (OSError, ValueError, RecursionError):  # the docker command warns of it, and goes on without it
         config = {}
     name = config.get("currentContext") if isinstance(config, dict) else ""

@@ -19,6 +19,9 @@ Options = dict[str, Any]
 #: The image runs as this user, which has no passwd entry.
 USER = "65532:65532"
 
+#: What an engine keeps of an output: a document has a hundredth, and one without end must not fill its disk.
+_KEPT = "64m"
+
 #: Each option that a container may be given, as words of ``docker run``; what has no row here cannot be shown.
 _WORDS: Mapping[str, Callable[[Any], Sequence[str]]] = {
     "user": lambda value: ("--user", value),
@@ -33,7 +36,10 @@ _WORDS: Mapping[str, Callable[[Any], Sequence[str]]] = {
     "memswap_limit": lambda value: ("--memory-swap", str(value)),
     "shm_size": lambda value: ("--shm-size", str(value)),
     "nano_cpus": lambda value: ("--cpus", f"{value / 1e9:g}"),
-    "log_config": lambda value: ("--log-driver", value["Type"]),
+    "log_config": lambda value: (
+        *("--log-driver", value["Type"]),
+        *_each("--log-opt", (f"{name}={told}" for name, told in value.get("Config", {}).items())),
+    ),
     "entrypoint": lambda value: ("--entrypoint", value),
     "device_requests": words,
 }
@@ -67,7 +73,7 @@ def confined(
         "memswap_limit": limits.memory_bytes,
         "shm_size": limits.shm_bytes,
         # Not the engine's default, which may keep nothing, or send it elsewhere.
-        "log_config": {"Type": "json-file" if keeps_output else "none"},
+        "log_config": {"Type": "json-file", "Config": {"max-size": _KEPT}} if keeps_output else {"Type": "none"},
     }
     if reads_everything:
         options["cap_add"] = ["DAC_READ_SEARCH"]

@@ -15,6 +15,7 @@ from dlmatrix.engines.docker.gpus import first_to_start, ways
 from dlmatrix.errors import GpuRefusedError
 from dlmatrix.gpu.examination import Started
 from dlmatrix.matrix.plan import Limits
+from dlmatrix.system.bounded import LINE, Pieces
 from dlmatrix.system.process import signals_held
 from dlmatrix.system.working import labels
 
@@ -65,7 +66,10 @@ def detect_in_container(
             made[-1].wait(timeout=seconds)
             if hear is not None:
                 reader.join(_LAST_WORDS)
-            return Started(error="", stdout=made[-1].logs(stdout=True, stderr=False), gpus=given, **about)
+            printed = Pieces()
+            for piece in made[-1].logs(stdout=True, stderr=False, stream=True):
+                printed.append(piece)
+            return Started(error="", stdout=printed.whole(), gpus=given, **about)
     finally:
         for container in made:
             with contextlib.suppress(Exception):  # where the engine is gone, the error above says so
@@ -77,5 +81,7 @@ def _follow(container: Any, hear: Callable[[str], None]) -> None:
     with contextlib.suppress(Exception):  # what is not heard now stands in the document all the same
         for piece in container.logs(stdout=False, stderr=True, stream=True, follow=True):
             *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > LINE:
+                lines, rest = [*lines, rest], b""
             for line in lines:
                 hear(line.decode("utf-8", "replace"))

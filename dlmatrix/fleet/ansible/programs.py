@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dlmatrix.errors import EngineError, UsageError
 from dlmatrix.system.checkout import bundled, find_root
+from dlmatrix.system.files import MOST
 from dlmatrix.system.process import Finished, run_lines
 
 _INSTALL = (
@@ -90,6 +91,9 @@ def machines(inventory: Path, limit: str, options: Sequence[str]) -> tuple[str, 
     """
     if not inventory.exists():
         raise UsageError(f"there is no inventory {inventory}", "name a file, or a folder of them")
+    for file in [one for one in (inventory, *inventory.glob("*")) if one.is_file()]:
+        if file.stat().st_size > MOST:  # Ansible would read it for minutes, and in gigabytes
+            raise UsageError(f"{file}: it has more than {MOST / 1e6:.0f} MB", "name an inventory: a list of machines")
     command = [program("ansible-inventory"), "-i", str(inventory.absolute()), "--list"]
     command += ["--limit", limit] if limit else []
     command += list(_of_vault(options))

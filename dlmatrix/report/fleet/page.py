@@ -14,11 +14,12 @@ from typing import Any
 
 from dlmatrix import __version__
 from dlmatrix.fleet.figures import cards, kind
-from dlmatrix.fleet.record import FILE, Fleet
+from dlmatrix.fleet.record import FILE, LARGEST, Fleet
 from dlmatrix.fleet.row import Row, filled
 from dlmatrix.fleet.states import states
 from dlmatrix.report.fleet.plain import stands, together
 from dlmatrix.report.page import render
+from dlmatrix.system.files import read_limited
 from dlmatrix.system.toml import read_toml
 
 #: How a state is coloured, as the outcomes of a report are.
@@ -208,7 +209,7 @@ def _past(folder: Path) -> Mapping[str, list[tuple[str, str]]]:
     earlier = sorted(file for file in folder.absolute().parent.glob(f"*/{FILE}") if file.parent.name < folder.name)
     for file in earlier[-_RUNS:]:
         try:
-            run = json.loads(file.read_text(encoding="utf-8"))
+            run = json.loads(read_limited(file, LARGEST))
             rows = [(str(row["name"]), str(row["state"])) for row in run["machines"]]
             when = str(run["started"])[:16].replace("T", " ")
         except (OSError, ValueError, KeyError, TypeError, RecursionError):

@@ -50,7 +50,9 @@ def replace_in(file: Path, old: str, new: str) -> None:
         (["run"], 2, "the following arguments are required: ENV", "dlmatrix run --help"),
         (["run", "cpu-torch", "--enigne", "host"], 2, "unrecognized arguments: --enigne", "--help"),
         (["run", "cpu-torch", "--timeout", "soon"], 2, "--timeout: invalid int value: 'soon'", "run --help"),
-        (["run", "cpu-torch", "--timeout", "0"], 2, "--timeout must be a positive number", "leave it out"),
+        (["run", "cpu-torch", "--timeout", "0"], 2, "--timeout must be a number of seconds from 1", "leave it out"),
+        (["run", "cpu-torch", "--timeout", "9" * 30], 2, "--timeout must be a number of seconds", "leave it out"),
+        (["run", "cpu-torch", "--throughput", "1e300"], 2, "--throughput must be a number", "leave it out"),
         (["run", "cpu-torch", "--throughput", "-1"], 2, "--throughput must be a number of seconds", "leave it out"),
         (["run", "cpu-torch", "--throughput", "nan"], 2, "--throughput must be a number of seconds", "leave it out"),
         (["run", "cpu-torch", "--quick", "--throughput", "9"], 2, "not allowed with argument", "run --help"),
@@ -115,6 +117,23 @@ def test_half_a_file_stops_only_its_own_env(checkout: Path, cli: Cli, script: Sc
     code, out, err = cli("list")
     assert (code, "cpu-torch-2.13" in out, wrong in err) == (3, True, True)
     assert cli("list", "--json")[0] == 3
+
+
+def test_a_lock_that_is_not_of_its_file_is_said_by_every_verb_that_looks_at_it(
+    checkout: Path, cli: Cli, script: Script
+) -> None:
+    replace_in(checkout / "envs" / "torch-2.13.toml", '"numpy"', '"numpy", "matplotlib==3.9.0"')
+    python = script(f"touch {checkout}/ran")
+    run = ["run", "cpu-torch-2.13", "--engine", "host", "--python", str(python), "--report", "r"]
+    for command in (["list"], ["list", "--json"], ["list", "--markdown"], ["plan", "cpu-torch-2.13"], run):
+        code, out, err = cli(*command)
+        assert code == 3, command
+        said = " ".join(f"{out} {err}".replace("\u2502", " ").split())
+        assert "does not satisfy torch-2.13.toml: 'matplotlib==3.9.0': it holds no matplotlib" in said, command
+        assert "nox -s lock -- cpu-torch-2.13 --write" in said, command
+    assert not (checkout / "ran").exists()
+    code, out, _ = cli("list")
+    assert "cpu-tf2-2.21" in out
 
 
 def test_line_100_stays_a_number(checkout: Path, cli: Cli) -> None:

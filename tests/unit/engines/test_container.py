@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,10 @@ OTHERWISE: dict[str, tuple[Callable[[], Options], dict[str, tuple[Any, str]]]] =
                 {"/tmp": "rw,nosuid,nodev,size=134217728,mode=1777"},
                 "--tmpfs /tmp:rw,nosuid,nodev,size=134217728,mode=1777",
             ),
-            "log_config": ({"Type": "json-file"}, "--log-driver json-file"),
+            "log_config": (
+                {"Type": "json-file", "Config": {"max-size": "64m"}},
+                "--log-driver json-file --log-opt max-size=64m",
+            ),
             "entrypoint": ("python", "--entrypoint python"),
         },
     ),
@@ -167,9 +170,9 @@ class Engine:
     def wait(self, timeout: int) -> None:
         """It ends."""
 
-    def logs(self, **_: bool) -> bytes:
+    def logs(self, *, stdout: bool, **_: bool) -> Iterator[bytes]:
         """What it printed."""
-        return b"{}"
+        return iter((b"{", b"}") if stdout else ())
 
     def remove(self, **_: bool) -> None:
         """It is gone."""
@@ -200,9 +203,9 @@ class Speaking(Engine):
         """It ends."""
         assert self.first_heard.wait(60), "nothing was heard while it ran"
 
-    def logs(self, **options: bool) -> Any:
-        """Its stderr in the pieces that an engine sends, which are not lines; its stdout whole."""
-        return iter((b'{"witness": "ker', b'nel"}\n{"witn', b'ess": "nvml"}\n')) if options.get("stream") else b"{}"
+    def logs(self, *, stdout: bool, **_: bool) -> Iterator[bytes]:
+        """Its stderr in the pieces that an engine sends, which are not lines."""
+        return iter((b"{", b"}") if stdout else (b'{"witness": "ker', b'nel"}\n{"witn', b'ess": "nvml"}\n'))
 
 
 def test_what_detection_says_in_a_container_is_heard_while_it_runs() -> None:
@@ -211,6 +214,23 @@ def test_what_detection_says_in_a_container_is_heard_while_it_runs() -> None:
     assert started is not None
     assert started.stdout == b"{}"
     assert engine.heard == ['{"witness": "kernel"}', '{"witness": "nvml"}']
+
+
+class Flooding(Engine):
+    """One whose image prints without end."""
+
+    def logs(self, *, stdout: bool, **_: bool) -> Iterator[bytes]:
+        """200 MB, without the end of a line on stderr."""
+        return iter([b"x" * 1_000_000] * 200)
+
+
+def test_of_what_an_image_prints_without_end_so_much_is_kept_as_shows_it() -> None:
+    heard: list[str] = []
+    started = detect_in_container(Flooding(), "image", ["--json", "-"], gpus=(), seconds=1, hear=heard.append)
+    assert started is not None
+    assert len(started.stdout) < 100_000_000
+    assert heard
+    assert max(map(len, heard)) < 2_000_000
 
 
 def test_the_build_command(plan: Plan) -> None:

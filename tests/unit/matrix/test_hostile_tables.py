@@ -181,7 +181,7 @@ def test_a_file_that_is_none_is_refused(reader: Reader, kind: str, tree: Path) -
 def test_a_file_of_200_mb_is_refused_before_it_is_read_whole(reader: Reader, tree: Path) -> None:
     with (tree / reader.file).open("wb") as file:
         file.truncate(200_000_000)
-    with pytest.raises(ConfigError, match="has more than 10 MB"):
+    with pytest.raises(ConfigError, match="it has more than 10 MB"):
         reader.read(tree)
 
 

@@ -251,6 +251,7 @@ def test_a_folder_where_a_file_belongs_is_refused(tree: Path) -> None:
         "--index-url https://example.invalid",
         "-e .",
         "-r /etc/passwd",
+        "numpy @ https://index.example/numpy-2.4.6-py3-none-any.whl",
         'numpy; python_version ~= "3"',
         'numpy; sys_platform === "x"',
         'numpy; "x" in extras',

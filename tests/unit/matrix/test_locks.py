@@ -46,6 +46,7 @@ def test_entries_hashes_and_digest(tmp_path: Path) -> None:
         (f"numpy==2.0 ; nonsense --hash=sha256:{ONE}", "not a marker: nonsense"),
         ("--index-url mirror", "only name==version entries belong in a lock"),
         ("-r other.txt", "only name==version entries belong in a lock"),
+        (f"Idna==4 --hash=sha256:{ONE}", "idna is locked twice: in line 2, too"),
         (f"numpy @ https://mirror.example/numpy.whl --hash=sha256:{ONE}", "only name==version entries"),
     ],
 )
@@ -55,6 +56,19 @@ def test_anything_else_is_refused_with_its_line(tmp_path: Path, line: str, says:
         read_lock(file, RELOCK)
     assert refused.value.message.startswith(f"{file}:3: {says}")
     assert refused.value.next_step == f"regenerate it: {RELOCK}"
+
+
+def test_a_version_for_each_python_is_no_second_lock(tmp_path: Path) -> None:
+    text = "".join(
+        f"idna=={n} ; python_version {sign} '3.11' --hash=sha256:{ONE}\n" for n, sign in ((3, "<"), (4, ">="))
+    )
+    assert [entry.version for entry in read_lock(lock(tmp_path, text), RELOCK).entries] == ["3", "4"]
+
+
+def test_what_is_no_file_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "cpu-x.txt").mkdir()
+    with pytest.raises(ConfigError, match=r"cpu-x\.txt: Is a directory"):
+        read_lock(tmp_path / "cpu-x.txt", RELOCK)
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,19 @@ from typing import Any
 
 import pytest
 
-from dlmatrix.bundle.manifest import read_manifest
+from dlmatrix.bundle import answers
+from dlmatrix.bundle.manifest import manifest_of
 from dlmatrix.document.result import RUN, read_result
 from dlmatrix.engines.docker.address import address
-from dlmatrix.errors import BundleError, DlmatrixError, EngineError, ReportError, UsageError
+from dlmatrix.engines.layout import Layout
+from dlmatrix.errors import BundleError, ConfigError, DlmatrixError, EngineError, ReportError, UsageError
+from dlmatrix.fleet import record
 from dlmatrix.fleet.ansible.programs import machines
 from dlmatrix.guides.read.guide import read_guide
+from dlmatrix.matrix.locks import read_lock
+from dlmatrix.matrix.site import read_site
+from dlmatrix.report import history
+from dlmatrix.system import state
 from tests.unit import documents, hostile
 from tests.unit.bundle import forge
 
@@ -63,7 +71,7 @@ READERS = {
         sample=_MANIFEST,
         error=BundleError,
         written=_canonical,
-        read=lambda folder: read_manifest((folder / "manifest.json").read_bytes(), "manifest.json"),
+        read=lambda folder: manifest_of(folder / "manifest.json"),
     ),
     "notebook": Reader(
         file="guide.ipynb", sample=_NOTEBOOK, error=UsageError, read=lambda folder: read_guide(folder / "guide.ipynb")
@@ -134,3 +142,49 @@ def test_a_value_of_another_kind_is_taken_or_refused(reader: Reader, kind: str, 
 def test_a_file_that_is_none_is_refused(reader: Reader, kind: str, folder: Path) -> None:
     (folder / reader.file).write_bytes(hostile.CONTENTS[kind])
     assert judged(reader, folder) == []
+
+
+def _state(folder: Path) -> object:
+    return state.recall(folder, "venv", "cpu-x")
+
+
+#: What else reads a file that may have any size, and where it is: with the error of its kind, or as if there were none.
+ENDLESS: dict[str, tuple[str, Callable[[Path], object], type[DlmatrixError] | None]] = {
+    **{name: (one.file, one.read, one.error) for name, one in READERS.items() if name != "docker"},
+    "docker": ("config.json", READERS["docker"].read, None),
+    "an inventory's own file": ("lab.ini", lambda folder: machines(folder / "lab.ini", "", ()), UsageError),
+    "a folder of inventories": ("lab/lab.ini", lambda folder: machines(folder / "lab", "", ()), UsageError),
+    "a guide": ("guide.md", lambda folder: read_guide(folder / "guide.md"), UsageError),
+    "a lock": ("lock.txt", lambda folder: read_lock(folder / "lock.txt", "nox -s lock"), ConfigError),
+    "a fleet's record": ("fleet.json", record.read, ReportError),
+    "the history": ("reports/history/1.json", lambda folder: history.read(folder).entries, None),
+    "what a build left": (".dlmatrix/built/venv/cpu-x.json", _state, None),
+    "an answer of uv's": ("answers.json", lambda folder: answers.recall(folder / "answers.json"), None),
+    "an image in a bundle": ("index.json", Layout, BundleError),
+    "pip's settings": (
+        "pip.conf",
+        lambda folder: read_site({"PIP_CONFIG_FILE": str(folder / "pip.conf"), "HOME": str(folder)}),
+        ConfigError,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_of_200_mb_nothing_is_read_into_memory(name: str, folder: Path) -> None:
+    file, read, error = ENDLESS[name]
+    place = folder / file
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("wb") as stream:
+        stream.truncate(200_000_000)
+    tracemalloc.start()
+    try:
+        if error:
+            with pytest.raises(error) as refused:
+                read(folder)
+            assert refused.value.next_step
+            assert len(str(refused.value)) < 1500
+        else:
+            assert not read(folder) or name == "docker"
+        assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    finally:
+        tracemalloc.stop()
