@@ -37,7 +37,9 @@ def building(stage: Stage, *, nox: bool = False) -> Iterator[Run]:
     finish.write_text(f"sleep {seconds}\n{before[1]}")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
-        run = stage.start("run", FIRST, nox=nox, UV_DEFAULT_INDEX=index)
+        # Where a folder has the wheel no index is asked, and it is installed before anything can happen to it.
+        links = {} if stage.engine == "docker" else {"UV_FIND_LINKS": ""}
+        run = stage.start("run", FIRST, nox=nox, UV_DEFAULT_INDEX=index, **links)
         if stage.engine == "docker":  # not before: docker's command swallows a signal that comes while buildx starts
             poll(lambda: any(seconds.encode() in _line(int(one.name)) for one in Path("/proc").glob("[0-9]*")))
         else:
