@@ -48,8 +48,13 @@ class Address:
 
     def __str__(self) -> str:
         """As it is shown, without a password."""
-        host = re.sub(r"(//[^/:@]*):[^/@]*@", r"\1@", self.host)
+        host = without_password(self.host)
         return host if self.context == "default" else f"{host} (the context {self.context})"
+
+
+def without_password(text: str) -> str:
+    """A text in which no address has its password any more."""
+    return re.sub(r"(//[^/:@\s]*):[^/\s]*@", r"\1@", text)
 
 
 def builder(environ: Mapping[str, str] = os.environ) -> str:
@@ -58,9 +63,9 @@ def builder(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def address(environ: Mapping[str, str] = os.environ) -> Address:
-    """The address in use. Raises EngineError for a context that is not there."""
+    """The address in use. Raises EngineError for a context that is not there, and for what is no address."""
     if host := environ.get("DOCKER_HOST"):
-        return Address(host=host)
+        return _checked(Address(host=host), "DOCKER_HOST")
     name, names = _named(environ)
     if name == "default":
         return Address()
@@ -75,7 +80,16 @@ def address(environ: Mapping[str, str] = os.environ) -> Address:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise EngineError(f"{file}: names no Docker engine", f"see: docker context inspect {name}") from None
-    return Address(context=name, host=str(host or _USUAL))
+    return _checked(Address(context=name, host=str(host or _USUAL)), str(file))
+
+
+def _checked(found: Address, where: str) -> Address:
+    try:
+        urllib.parse.urlsplit(found.host)
+    except ValueError:
+        what = f"{where}: {without_password(found.host)[:80]} is no address of a Docker engine"
+        raise EngineError(what, "write it like unix:///run/docker.sock, tcp://HOST:2376 or ssh://HOST") from None
+    return found
 
 
 def _named(environ: Mapping[str, str]) -> tuple[str, str]:

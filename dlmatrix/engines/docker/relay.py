@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import IO, cast
 
-from dlmatrix.engines.docker.address import Address
+from dlmatrix.engines.docker.address import Address, without_password
 from dlmatrix.errors import EngineError
 from dlmatrix.system import process
 
@@ -179,6 +179,7 @@ class Relay:
 def why(said: str, address: Address) -> EngineError:
     """What the docker command said of an engine that it does not reach, as an error with a next step."""
     names = {"machine": address.machine, "login": address.login, "address": str(address)}
+    said = without_password(said)  # the docker command shows it
     for pattern, message, next_step in _SIGNS:
         if found := re.search(pattern, said):
             names |= found.groupdict()

@@ -84,6 +84,18 @@ def test_a_context_that_names_no_engine(tmp_path: Path, text: str) -> None:
         address({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "broken"})
 
 
+def test_what_is_no_address_is_refused_without_its_password(tmp_path: Path) -> None:
+    context(tmp_path, "broken", json.dumps({"Endpoints": {"docker": {"Host": "tcp://me:secret@[far"}}}))
+    for environ in (
+        {"DOCKER_HOST": "tcp://me:secret@[far"},
+        {"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "broken"},
+    ):
+        with pytest.raises(EngineError, match=r"(DOCKER_HOST|meta\.json): tcp://me@\[far is no address") as raised:
+            address(environ)
+        assert "secret" not in str(raised.value)
+        assert raised.value.next_step
+
+
 @pytest.mark.parametrize(
     ("host", "near", "login", "shown"),
     [
@@ -93,6 +105,7 @@ def test_a_context_that_names_no_engine(tmp_path: Path, text: str) -> None:
         ("ssh://me:secret@far", False, "me@far", "ssh://me@far"),
         ("ssh://[fe80::1]:22/run/docker.sock", False, "-p 22 fe80::1", "ssh://[fe80::1]:22/run/docker.sock"),
         ("tcp://me:secret@far:2376", False, "-p 2376 me@far", "tcp://me@far:2376"),
+        ("tcp://me:sec@ret@far:2376", False, "-p 2376 me@far", "tcp://me@far:2376"),
         ("nonsense:port", False, "", "nonsense:port"),
     ],
 )
@@ -183,6 +196,13 @@ def test_why_an_engine_is_not_reached(said: str, message: str, next_step: str) -
     assert message in found.message
     assert next_step in found.next_step
     assert "\n" not in found.message + found.next_step
+
+
+def test_a_password_that_the_docker_command_shows_is_not_shown() -> None:
+    said = "Failed to initialize: unable to resolve docker endpoint: invalid bind address format: http://u:secret@far:9"
+    found = why(said, Address(host="http://u:secret@far:9"))
+    assert "invalid bind address format: http://u@far:9" in found.message
+    assert "secret" not in str(found)
 
 
 def test_a_relay_without_the_docker_command(monkeypatch: pytest.MonkeyPatch) -> None:

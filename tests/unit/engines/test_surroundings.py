@@ -11,7 +11,7 @@ from dlmatrix.engines.failures import explain
 from dlmatrix.errors import DiskFullError, DlmatrixError, EngineError
 from dlmatrix.system.process import Finished
 
-PLATFORM = "DOCKER_DEFAULT_PLATFORM"
+PLATFORM, VERSION = "DOCKER_DEFAULT_PLATFORM", "DOCKER_API_VERSION"
 #: What Docker 28.5.2 says.
 TOO_OLD = (
     "ERROR: failed to build: Error response from daemon: client version 1.10 is too old. Minimum supported API version "
@@ -36,6 +36,15 @@ def test_another_platform_is_refused_by_the_variable_s_name(value: str) -> None:
 def test_the_envs_own_platform_may_be_named(value: str) -> None:
     refuse_surroundings({PLATFORM: value})
     refuse_surroundings({})
+
+
+@pytest.mark.parametrize("value", ["banana", "1", "v1.43", "1.43; true"])
+def test_a_version_that_is_none_is_refused_by_the_variable_s_name(value: str) -> None:
+    with pytest.raises(EngineError) as error:
+        refuse_surroundings({VERSION: value})
+    assert f"{VERSION}={value} is set" in error.value.message
+    assert error.value.next_step == f"unset {VERSION}"
+    refuse_surroundings({VERSION: "1.43"})
 
 
 @pytest.mark.parametrize(("said", "version"), [(TOO_OLD, "1.10"), (TOO_NEW, "1.99")])
