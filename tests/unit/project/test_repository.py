@@ -16,7 +16,8 @@ from dlmatrix.upkeep.relock import PROJECT
 #: The folders of the host side, floor by floor: a folder imports only what stands on a lower floor, and itself.
 FLOORS = (
     {"errors"},
-    {"system", "document"},
+    {"system"},
+    {"document"},
     {"layers"},
     {"matrix", "comparison"},
     {"inspection", "gpu"},
