@@ -43,6 +43,8 @@ class Edit:
     python: str = ""
 
 
+#: Changes that put an expression in another's place.
+_IN_TEXT = ("replace", "rewrite")
 _FILE = Path(__file__).with_name("causes.toml")
 
 
@@ -79,7 +81,7 @@ def candidates(broken: Played) -> Iterator[tuple[Cause, str, str]]:
         if found := cause.says.search(said):
             groups = [re.escape(g or "") for g in found.groups()]
             plain = [g or "" for g in found.groups()]
-            yield cause, _filled(cause.find, groups if cause.change == "replace" else plain), _filled(cause.put, plain)
+            yield cause, _filled(cause.find, groups if cause.change in _IN_TEXT else plain), _filled(cause.put, plain)
 
 
 def _filled(text: str, groups: Sequence[str]) -> str:
@@ -102,10 +104,13 @@ def edit_of(cause: Cause, find: str, put: str, broken: Played, steps: Sequence[S
         if last is None or not put or project(put) in map(project, requirements(steps[last].text)):
             return None
         return _edit(cause, {last: required(steps[last].text, put)}, 1, f"also {put}")
-    numbers = [n for n, step in enumerate(steps) if _same_program(step, broken.step)]
-    change = _replaced if cause.change == "replace" else _inserted
+    numbers = [
+        n for n, step in enumerate(steps)
+        if _same_program(step, broken.step) or (cause.change == "rewrite" and step.kind == "program" and step.session)
+    ]  # fmt: skip
+    change = _replaced if cause.change in _IN_TEXT else _inserted
     texts = {n: after for n in numbers if (after := change(steps[n].text, find, put)) != steps[n].text}
-    size = 1 if cause.change == "replace" and "import" not in find else 2
+    size = 1 if cause.change in _IN_TEXT and "import" not in find else 2
     words = put if cause.change == "insert" else "; ".join(_lines(steps[n].text, after) for n, after in texts.items())
     return _edit(cause, texts, size, words)
 
