@@ -12,7 +12,7 @@ from pathlib import Path
 from dlmatrix.guides.classify import project, requirements
 from dlmatrix.guides.judge import Played
 from dlmatrix.guides.model import Step
-from dlmatrix.guides.repair import parses
+from dlmatrix.guides.names import parses
 from dlmatrix.system.toml import Table, read_toml
 
 

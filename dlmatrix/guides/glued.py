@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ _HELD = re.compile(r"(?:&&|[|;!]|(?:^|\s)(?:sudo|time|nohup|exec|run|-m|-c|-n|--
 
 def as_typed(block: Block) -> Block:
     """A block with the line breaks before its prompts and commands, and with prompts as a shell has them."""
-    text = block.text
+    text = html.unescape(block.text) if "&gt;&gt;&gt;" in block.text else block.text
     if (block.kind in ("code", "damaged") and re.search(r"\S\s+>>>\s", text)) or text.startswith(">>> "):
         text = "\n".join(_typed(line) for line in text.split("\n"))
     if _quoted(block, text):

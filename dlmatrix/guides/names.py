@@ -22,6 +22,15 @@ def modern(text: str) -> str:
     return "\n".join(lines)
 
 
+def parses(text: str) -> bool:
+    """Whether a text is Python."""
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def is_python(text: str) -> bool:
     """Whether a text is a program, of Python 2 or 3."""
     return _tree(text) is not None

@@ -65,7 +65,7 @@ def sort_of(block: Block) -> str:
             return "output"
         return "program" if python and not commands else "shell"
     if language in NEITHER:
-        return "file"
+        return _mislabelled(text, commands, python)
     if python and (not commands or re.search(r"^(?:import|from) \w", text, re.M)):
         return "program"
     if _looks_like_output(text, block.lead, bool(commands)):
@@ -73,6 +73,17 @@ def sort_of(block: Block) -> str:
     if commands and shell.is_command(_first_line(text)):
         return "shell"
     return "program" if _pythonic(text) and not commands else "output" if text.strip() else "file"
+
+
+def _mislabelled(text: str, commands: list[str], python: bool) -> str:
+    """What a block of another language is: editors that guess the language set commands as CSS or Swift."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if lines and len(commands) == len(lines):
+        return "shell"
+    return "program" if python and _FRAMEWORK.search(text) else "file"
+
+
+_FRAMEWORK = re.compile(r"^(?:import|from)\s+(?:torch|tensorflow|keras|numpy|sklearn|pandas|matplotlib)\b", re.M)
 
 
 def _may_be_told(text: str) -> bool:

@@ -473,3 +473,62 @@ def test_what_no_program_can_have_is_changed_in_all_of_them() -> None:
     edit = edit_of(*next(candidates(broken)), broken, steps)
     assert edit
     assert edit.texts == {0: "print(1)", 1: "print(2)"}
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "kinds"),
+    [
+        ("css", "pip install alpha\ncd alpha", ["install", "world"]),
+        ("swift", "import torch\nx = torch.ones(2)", ["program"]),
+        ("java", "import java.util.List;\nList x = null;", ["file"]),
+        ("yaml", "script:\n  - pip install alpha", ["file"]),
+        ("dockerfile", "RUN pip install alpha", ["file"]),
+    ],
+)
+def test_a_language_that_an_editor_guessed(tmp_path: Path, language: str, text: str, kinds: list[str]) -> None:
+    assert [step.kind for step in read(tmp_path, "l.md", f"```{language}\n{text}\n```\n").steps] == kinds
+
+
+FLAT = """\
+```python
+import tensorflow as tf
+a = tf.constant(2)
+with tf.compat.v1.Session() as sess:
+r = sess.run(a)
+print(r)
+def add(x,
+y):
+z = x + y
+return z
+print(add(1, 2))
+```
+"""
+DEEP = """\
+import tensorflow as tf
+a = tf.constant(2)
+with tf.compat.v1.Session() as sess:
+    r = sess.run(a)
+print(r)
+def add(x, y):
+    z = x + y
+    return z
+print(add(1, 2))
+"""
+
+
+def test_indentation_that_was_lost_comes_back(tmp_path: Path) -> None:
+    reading = read(tmp_path, "f.md", FLAT)
+    assert [step.text for step in only(reading, "program")] == [DEEP]
+    assert [repair.what for repair in reading.repairs] == ["indentation restored"]
+
+
+def test_signs_that_a_page_wrote_as_names(tmp_path: Path) -> None:
+    text = (
+        "```\n&gt;&gt;&gt; import alpha\n&gt;&gt;&gt; alpha.two()\n2\n```\n\n"
+        "```python\nimport alpha\nprint(&quot;a&quot;)\n```\n\n```bash\npip install &quot;alpha&gt;=1&quot;\n```\n"
+    )
+    assert said(read(tmp_path, "e.md", text)) == [
+        ("program", "import alpha\nalpha.two()"),
+        ("program", 'import alpha\nprint("a")'),
+        ("install", 'pip install "alpha>=1"'),
+    ]
