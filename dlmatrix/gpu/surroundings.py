@@ -11,13 +11,23 @@ from dlmatrix.system.files import told_by
 
 
 def system_of(root: Path) -> dict[str, Any]:
-    """{"family": one of FAMILIES or None, "virtual": whether a hypervisor runs below, None where unknown}.
+    """What remedies depend on, None where unknown.
 
-    Sources: os-release(5), ID and ID_LIKE; the flag "hypervisor" that the kernel shows in /proc/cpuinfo.
+    {"family": one of FAMILIES, "virtual": whether a hypervisor runs below, "bbswitch": the address of a laptop's second
+    GPU and ON or OFF, "toolkit_root": the folder in which NVIDIA's container toolkit looks for the driver}. Sources:
+    os-release(5), ID and ID_LIKE; the flag "hypervisor" in /proc/cpuinfo; bbswitch's README; the toolkit's config.toml.
     """
     processors = told_by(root / "proc/cpuinfo")
     flags = re.search(r"^flags\s*:(.*)$", processors, re.M)
-    return {"family": _family(root), "virtual": " hypervisor" in flags[1] if flags else None}
+    switch = re.match(r"[0-9a-f:.]{7,20} (?:ON|OFF)", told_by(root / "proc/acpi/bbswitch"))
+    toolkit = told_by(root / "etc/nvidia-container-runtime/config.toml")
+    folder = re.search(r'^\s*root\s*=\s*"([^"\n]{1,200})"', toolkit, re.M)
+    return {
+        "family": _family(root),
+        "virtual": " hypervisor" in flags[1] if flags else None,
+        "bbswitch": switch[0] if switch else None,
+        "toolkit_root": folder[1] if folder else None,
+    }
 
 
 def _family(root: Path) -> str | None:

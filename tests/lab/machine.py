@@ -149,6 +149,8 @@ def build(spec: Mapping[str, Any], folder: Path, stubs: Path) -> Place:
         "LAB_ROOT": str(root),
         **{name: value for name, value in spec["variables"].items() if value is not False},
     }
+    if "LD_PRELOAD" in spec["variables"]:  # what stands in for the nodes stays before it
+        variables["LD_PRELOAD"] = f"{stubs / 'nodes.so'}:{spec['variables']['LD_PRELOAD']}"
     if spec["framework"]:
         packages = folder / "packages"
         install(spec["framework"], packages)

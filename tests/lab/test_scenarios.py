@@ -23,7 +23,8 @@ def test_scenario_gets_its_causes(name: str, stubs: Path, tmp_path: Path) -> Non
     blocked = "no-gpu" if first == "NO_GPU" else "unusable" if first else "usable"
     assert diagnosis.verdict == scenario.get("verdict", blocked), shown
     assert any(cause.possible for cause in diagnosis.causes) == scenario.get("possible", False), shown
-    dies = any("crash" in scenario.get(place, {}).get("framework", {}) for place in ("host", "inside"))
+    places = [scenario.get(place, {}) for place in ("host", "inside")]
+    dies = any("crash" in (*place.get("framework", {}), *place.get("returns", {}).values()) for place in places)
     ill = {cause.label for cause in diagnosis.causes if cause.label.endswith(("_HANG", "_CRASH", "GSP_TIMEOUT"))}
     lost = [spot for spot in diagnosis.blind if spot.what == "a witness that did not finish"]
     assert bool(lost) == bool(ill or dies), shown

@@ -132,8 +132,14 @@ def cases(label: str, layer: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         families = FAMILIES if place in ("host", "guest", "slurm", "batch") else ()
         yield from ((place, (*own, family)) for family in families if family in remedy.by_tag)
         for tag in remedy.seen():
-            if not tag.startswith("guest_") or place == "guest":
+            if place_of_tag(tag) in ("", place):
                 yield place, (tag, *own)
+
+
+def place_of_tag(tag: str) -> str:
+    """The place before what was seen, for the tags that are meant for one place alone (guest_bar); else ""."""
+    place = tag.partition("_")[0]
+    return place if place in PLACES else ""
 
 
 def tagged(seen: Iterable[str], places: tuple[str, ...]) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ class View:
     @property
     def tegra(self) -> bool:
         """Whether this is a Jetson, whose GPU is not on the PCI bus."""
-        return self.flag("kernel.tegra") is True
+        return self.flag("kernel.tegra") is True or self.text("kernel.release").endswith("-tegra")
 
     @property
     def module_version(self) -> str:

@@ -11,7 +11,18 @@ import pytest
 
 from dlmatrix.gpu.diagnosis import diagnose
 from dlmatrix.gpu.diagnosis.catalogue import catalogue
-from dlmatrix.gpu.diagnosis.remedies import FAMILIES, PLACES, Remedy, cases, choice, places, prefixes, remedies, told
+from dlmatrix.gpu.diagnosis.remedies import (
+    FAMILIES,
+    PLACES,
+    Remedy,
+    cases,
+    choice,
+    place_of_tag,
+    places,
+    prefixes,
+    remedies,
+    told,
+)
 from dlmatrix.gpu.surroundings import system_of
 
 ROWS = catalogue().rows
@@ -53,7 +64,8 @@ def test_a_tag_is_a_place_a_family_or_something_that_a_predicate_says() -> None:
     code = "".join(path.read_text() for path in Path("dlmatrix/gpu/diagnosis/predicates").glob("*.py"))
     for label, remedy in remedies().items():
         for tag in remedy.seen():
-            assert f'"{tag.removeprefix("guest_")}"' in code, (label, tag)
+            seen = tag.removeprefix(f"{place_of_tag(tag)}_")
+            assert f'"{seen}"' in code, (label, tag)
         assert set(remedy.only) <= set(PLACES), label
 
 
@@ -151,7 +163,8 @@ def test_firmware_and_permission_are_not_sent_to_above_4g() -> None:
 def test_the_distribution_is_read_from_os_release(release: str, family: str | None, tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").write_text(release)
-    assert system_of(tmp_path) == {"family": family, "virtual": None}
+    unknown = dict.fromkeys(("virtual", "bbswitch", "toolkit_root"))
+    assert system_of(tmp_path) == {"family": family} | unknown
 
 
 @pytest.mark.parametrize(("flags", "virtual"), [("fpu vme hypervisor avx", True), ("fpu vme avx", False)])
@@ -159,6 +172,29 @@ def test_a_virtual_machine_is_told_by_its_processors(flags: str, virtual: bool, 
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
     assert system_of(tmp_path)["virtual"] is virtual
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "text", "told"),
+    [
+        ("bbswitch", "proc/acpi/bbswitch", "0000:01:00.0 OFF\n", "0000:01:00.0 OFF"),
+        ("bbswitch", "proc/acpi/bbswitch", "\x1b[2J\n", None),
+        (
+            "toolkit_root",
+            "etc/nvidia-container-runtime/config.toml",
+            '[nvidia-container-cli]\nroot = "/run/x"\n',
+            "/run/x",
+        ),
+        ("toolkit_root", "etc/nvidia-container-runtime/config.toml", '#root = "/run/nvidia/driver"\n', None),
+    ],
+)
+def test_what_switches_a_card_off_or_misleads_the_toolkit_is_read(
+    name: str, path: str, text: str, told: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(text)
+    assert system_of(tmp_path)[name] == told
+    assert system_of(tmp_path / "nowhere")[name] is None
 
 
 def test_a_case_is_told_what_its_place_needs() -> None:

@@ -6,11 +6,16 @@ import re
 
 from dlmatrix.gpu.diagnosis.places import place_of
 from dlmatrix.gpu.diagnosis.predicates.cuda import mig_instances
-from dlmatrix.gpu.diagnosis.predicates.state import reported
+from dlmatrix.gpu.diagnosis.predicates.host import refused
+from dlmatrix.gpu.diagnosis.predicates.state import full_memory, reported
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 
 #: nvmlDeviceGetVirtualizationMode: 2 is a virtual GPU inside a guest (nvml.h).
 _VGPU = 2
+#: With so many GPUs CUDA was never seen to start under WSL; with fewer it was, and was not.
+_TOO_MANY_FOR_WSL = 4
+#: What gVisor's own kernel calls itself (pkg/sentry/syscalls/linux of google/gvisor).
+_GVISOR = "4.4.0"
 #: The capability nodes of MIG's own administration; every instance has further ones.
 _MIG_OFFICES = {"nvidia-cap1", "nvidia-cap2"}
 
@@ -36,6 +41,33 @@ def _wsl_toolkit_old(_case: Case, view: View) -> Match | None:
         "cuInit returned 500 (named symbol not found) in a container of WSL",
         f"nvidia-container-toolkit {version}" if version else "",
         when=view.wsl and view.container,
+    )
+
+
+@predicate
+def _wsl_many_gpus(_case: Case, view: View) -> Match | None:
+    count = view.integer("nvml.count") or 0
+    return found(
+        f"cuInit returned 2 (out of memory) under WSL with {count} GPUs, none of which is full",
+        when=view.wsl and count > 1 and not full_memory(view) and view.limit("address_space") is None,
+        sure=count >= _TOO_MANY_FOR_WSL,
+    )
+
+
+@predicate
+def _os_call_blocked(_case: Case, view: View) -> Match | None:
+    # Under WSL this code of NVML is Windows', and where the nodes are shut it is theirs.
+    shut = view.wsl or refused(view, "EPERM") or refused(view, "EACCES")
+    blocked = view.nv == 17 and not shut and not view.cuda_works
+    gvisor = view.text("kernel.release") == _GVISOR
+    return found(
+        f"cuInit returned 304 ({view.text('cuda.init.text') or 'operating system call failed'})"
+        if view.cu == 304
+        else "",
+        "nvmlInit returned 17 (blocked by the operating system)" if blocked else "",
+        f"kernel {_GVISOR}, which is gVisor's" if gvisor else "",
+        when=view.cu == 304 or blocked,
+        seen=["gvisor"] if gvisor else [],
     )
 
 

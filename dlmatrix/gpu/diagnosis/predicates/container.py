@@ -34,6 +34,27 @@ def _toolkit_missing(case: Case, _view: View) -> Match | None:
 
 
 @predicate
+def _toolkit_failed(case: Case, _view: View) -> Match | None:
+    mount = case.launch and re.search(r"nvidia-container-cli\S*: (?:mount|container) error", case.launch.error)
+    return found(seen=["mount"] if mount else [])
+
+
+@predicate
+def _toolkit_root(case: Case, view: View) -> Match | None:
+    error = case.launch.error if case.launch else ""
+    said = re.search(r"nvidia-container-cli\S*: initialization error: change root failed[^\n]*", error)
+    root = view.text("system.toolkit_root")
+    elsewhere = root not in ("", "/")
+    # A driver in a container of its own is looked for there with right, and leaves none on the host.
+    misled = elsewhere and view.nv == 0 and re.search(r"nvidia-container-cli\S*: initialization error: [^\n]*", error)
+    return found(
+        said[0] if said else misled[0] if misled else "",
+        f'the toolkit\'s config.toml has root = "{root}"' if elsewhere else "",
+        when=said or misled,
+    )
+
+
+@predicate
 def _host_driver_absent(case: Case, view: View) -> Match | None:
     error = case.launch.error if case.launch else ""
     if re.search(r"load library failed: libnvidia-ml\.so\.1|nvml error: driver not loaded", error):
@@ -83,7 +104,14 @@ def _numbered(view: View) -> list[str]:
 @predicate
 def _started_without_gpu(_case: Case, view: View) -> Match | None:
     if view.tegra and view.container:  # whose GPU has other nodes, and whose CUDA libraries are the host's
-        return found(f"libcuda.so.1: {view.text('cuda.library.error')}", when=view.absent("cuda"), seen=["tegra"])
+        bare = not view.cuda_works and view.get("kernel.nodes") is not None
+        bare = bare and not any(path.startswith(("/dev/nvmap", "/dev/nvhost", "/dev/nvgpu")) for path in view.nodes)
+        return found(
+            f"libcuda.so.1: {view.text('cuda.library.error')}" if view.absent("cuda") else "",
+            "no /dev/nvmap and no /dev/nvhost-* in a Jetson's container" if bare else "",
+            when=view.absent("cuda") or bare,
+            seen=["tegra"],
+        )
     return found(
         f"no /dev/nvidia* in the container although the host's module {view.module_version} is loaded",
         f"libcuda.so.1: {view.text('cuda.library.error')}" if view.absent("cuda") else "",

@@ -8,6 +8,10 @@ from dlmatrix.gpu.diagnosis.places import place_of
 from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predicate
 from dlmatrix.gpu.diagnosis.visibility import chosen
 
+#: nvmlDeviceGetVirtualizationMode (nvml.h): a virtual GPU inside a guest; a host that gives them out.
+_VGPU, _VGPU_HOSTS = 2, (3, 4)
+#: Libraries that share out a GPU by standing before libcuda.
+_SHARING = r"[^\s:]*(?:libvgpu|vcuda|cuda-control|gpushare)[^\s:]*\.so[^\s:]*"
 #: The oldest driver of a CUDA major version with minor-version compatibility runs all of that major version.
 _MINOR_COMPATIBLE_FROM = 11
 
@@ -17,10 +21,14 @@ def _driver_without_cuda(_case: Case, view: View) -> Match | None:
     capabilities = view.variable("NVIDIA_DRIVER_CAPABILITIES") or ""
     lacking = view.container and not re.search(r"compute|all", capabilities)
     bare = view.absent("nvml") and bool(view.module_version) and not view.container and not view.tegra
+    modes = view.all("nvml.devices.*.virtualization")
+    seen = ["vgpu"] if _VGPU in modes else ["vgpu_host"] if any(mode in modes for mode in _VGPU_HOSTS) else []
     return found(
         f"module {view.module_version} is loaded" if bare else f"NVML starts, driver {view.text('nvml.driver')}",
         f"libcuda.so.1: {view.text('cuda.library.error')}",
+        "a virtual GPU of a guest" if seen == ["vgpu"] else "the host of virtual GPUs" if seen else "",
         when=(view.nv == 0 or bare) and view.absent("cuda") and not lacking,
+        seen=seen,
     )
 
 
@@ -30,6 +38,19 @@ def _stub_libcuda(_case: Case, view: View) -> Match | None:
     return found(
         f"cuInit returned {view.cu}; libcuda.so.1 is {path}",
         when=view.cu == 34 or ("/stubs/" in path and view.cu != 0),
+    )
+
+
+@predicate
+def _preloaded_cuda(_case: Case, view: View) -> Match | None:
+    named = re.search(_SHARING, view.variable("LD_PRELOAD") or "")
+    status = view.text("cuda.witness.status")
+    dies = status in ("crash", "hang")
+    return found(
+        f"LD_PRELOAD names {named[0]}" if named else "",
+        view.text("cuda.witness.detail") if dies else f"cuInit returned {view.cu}",
+        when=named and (dies or view.cu not in (None, 0)),
+        sure=dies,
     )
 
 

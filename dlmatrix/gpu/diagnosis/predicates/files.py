@@ -10,6 +10,8 @@ from dlmatrix.gpu.diagnosis.view import Case, Match, View, found, listing, predi
 _SEARCHED = re.compile(r"/(?:usr/)?lib(?:32|64)?/(?:[\w-]+-linux-gnu\w*/)?[^/]+$")
 #: The driver's libraries, which come from the host.
 _DRIVERS = re.compile(r"lib(?:cuda|nvidia-[\w-]+|nvcuvid)\.so")
+#: A Jetson's own, which its container runtime mounts from the host.
+_TEGRAS = re.compile(r"libnv(?:rm|os|map|buf|media|sci|tegra|dla|argus|dsi|ll|parser|mm)\w*\.so")
 #: What a runtime says that finds another of its kind in the same process.
 _TWO_RUNTIMES = (
     r"[^\n]*(?:OMP: Error #15|Intel MKL FATAL ERROR|MKL_THREADING_LAYER=\w+ is incompatible with)[^\n]{0,160}"
@@ -112,6 +114,16 @@ def _library_not_found(_case: Case, view: View) -> Match | None:
         when=names or apart or gone,
         seen=["elsewhere"] if apart and not names else [],
     )  # fmt: skip
+
+
+@predicate
+def _l4t_mismatch(_case: Case, view: View) -> Match | None:
+    rows = [row for row in view.rows("framework.blamed") if row.text("problem") == "cannot open shared object file"]
+    names = [row.text("file") for row in rows if _TEGRAS.match(row.text("file"))]
+    return found(
+        f"{listing(names, 3)}: a library of the Jetson itself, which its JetPack does not have",
+        when=names and view.tegra and view.container and not view.absent("cuda"),
+    )
 
 
 @predicate

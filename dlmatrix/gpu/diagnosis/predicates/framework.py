@@ -145,6 +145,30 @@ def _tensorflow_libraries(_case: Case, view: View) -> Match | None:
     )
 
 
+#: TensorFlow's words for a card that it leaves out, before the reason.
+_LEFT_OUT = r"Ignoring (?:visible )?gpu device [^\n]*with "
+
+
+@predicate
+def _tensorflow_no_kernels(_case: Case, view: View) -> Match | None:
+    words = view.framework_words
+    said = re.search(r"[^\n]*(?:not built with CUDA kernel binaries compatible|CUDA_ERROR_INVALID_PTX"
+                     r"|CUDA_ERROR_NO_BINARY_FOR_GPU)[^\n]*", words)  # fmt: skip
+    # That one of several cards is too old for it is nobody's fault.
+    old = None if view.usable else re.search(rf"{_LEFT_OUT}Cuda compute capability[^\n]*", words)
+    return found(
+        *(match[0].strip() for match in (said, old) if match),
+        when=said or old,
+        seen=["left_out"] if old and not said else [],
+    )
+
+
+@predicate
+def _tensorflow_few_multiprocessors(_case: Case, view: View) -> Match | None:
+    said = re.search(rf"{_LEFT_OUT}(?:Cuda multiprocessor|core) count[^\n]*", view.framework_words)
+    return found(said[0] if said else "", when=said and not view.usable)
+
+
 @predicate
 def _mig_one_per_process(_case: Case, view: View) -> Match | None:
     _, instances = mig_instances(view)

@@ -124,10 +124,13 @@ def _module_without_ibt(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _driver_not_loaded(_case: Case, view: View) -> Match | None:
-    release = view.text("kernel.release")
+    release, switch = view.text("kernel.release"), view.text("system.bbswitch")
+    off = switch.endswith("OFF")
     return found(
         f"nvidia.ko exists for the running kernel {release}; /sys/module/nvidia does not",
+        f"bbswitch: {switch}" if off else "",
         when=_module_absent(view) and release in _kernels(view),
+        seen=["switched_off"] if off else [],
     )
 
 

@@ -43,6 +43,7 @@ def _wsl_blocked(case: Case, view: View) -> Match | None:
         "there is no /dev/dxg" if kept else "",
         said[0] if said else "",
         when=said or kept or (shared and (view.nv == 17 or silent or none)),
+        seen=["no_dxg"] if kept else [],
     )
 
 

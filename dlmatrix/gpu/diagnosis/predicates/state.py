@@ -146,11 +146,27 @@ def _exclusive_mode(_case: Case, view: View) -> Match | None:
     )
 
 
+def _sizes(view: View) -> list[tuple[int, int]]:
+    """Free and total memory of each GPU of which NVML tells both."""
+    sizes = [(row.integer("memory.free"), row.integer("memory.total")) for row in view.rows("nvml.devices")]
+    return [(free, total) for free, total in sizes if free is not None and total]
+
+
+def full_memory(view: View) -> list[str]:
+    """The GPUs that have next to no free memory, in words."""
+    return [
+        f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in _sizes(view) if free < FULL * total
+    ]
+
+
+@predicate
+def _memory_share(_case: Case, view: View) -> Match | None:
+    return found("the framework's first operation failed", when=not view.usable)
+
+
 @predicate
 def _memory_taken(_case: Case, view: View) -> Match | None:
-    sizes = [(row.integer("memory.free"), row.integer("memory.total")) for row in view.rows("nvml.devices")]
-    known = [(free, total) for free, total in sizes if free is not None and total]
-    full = [f"{free / 2**20:.0f} of {total / 2**20:.0f} MiB free" for free, total in known if free < FULL * total]
+    known, full = _sizes(view), full_memory(view)
     words = view.framework_words
     # A library that is refused its memory says that it could not be started.
     vague = full and re.search(
@@ -191,6 +207,8 @@ def _pcie_degraded(_case: Case, view: View) -> Match | None:
     for row in busy(view):
         for now, best, word in (("generation", "max_generation", "generation"), ("width", "max_width", "width")):
             have, could = row.integer(f"pcie.{now}"), row.integer(f"pcie.{best}")
-            if have is not None and could is not None and have < could:
+            # Laptops wire half of a card's lanes, and boards with two cards share sixteen.
+            enough = could // 2 if now == "width" and could is not None else could
+            if have is not None and enough is not None and have < enough:
                 words.append(f"GPU {row.get('index')}: PCIe {word} {have} of {could}")
     return found(*words, when=words)
