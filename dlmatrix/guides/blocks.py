@@ -41,9 +41,10 @@ def of_block(block: Block, before: list[Draft]) -> Iterator[Draft]:
     """The steps of a block; output is given to the step that it follows."""
     block = as_typed(block)
     kind = sort_of(block)
+    magic = kind == "program" and re.search(r"^(?:%{1,2}[a-z]|!\w)", block.text, re.M) and not is_python(block.text)
     if kind == "inline":
         yield from _inline(block)
-    elif kind == "cell":
+    elif kind == "cell" or magic:  # a page made of a notebook
         yield from _cell(block)
     elif kind == "repl":
         yield from _transcript(block)

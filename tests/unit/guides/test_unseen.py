@@ -532,3 +532,11 @@ def test_signs_that_a_page_wrote_as_names(tmp_path: Path) -> None:
         ("program", 'import alpha\nprint("a")'),
         ("install", 'pip install "alpha>=1"'),
     ]
+
+
+def test_a_notebook_s_magic_in_a_page_is_none_of_its_program(tmp_path: Path) -> None:
+    text = "```python\n%matplotlib inline\n!pip install alpha\nimport alpha\nalpha.two()\n```\n"
+    assert said(read(tmp_path, "m.md", text)) == [
+        ("install", "pip install alpha"),
+        ("program", "\n\nimport alpha\nalpha.two()"),
+    ]
