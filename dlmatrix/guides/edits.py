@@ -111,7 +111,8 @@ def edit_of(cause: Cause, find: str, put: str, broken: Played, steps: Sequence[S
     change = _replaced if cause.change in _IN_TEXT else _inserted
     texts = {n: after for n in numbers if (after := change(steps[n].text, find, put)) != steps[n].text}
     size = 1 if cause.change in _IN_TEXT and "import" not in find else 2
-    words = put if cause.change == "insert" else "; ".join(_lines(steps[n].text, after) for n, after in texts.items())
+    lines = dict.fromkeys(line for n, after in texts.items() for line in _lines(steps[n].text, after))
+    words = put if cause.change == "insert" else "; ".join(lines)[:300]
     return _edit(cause, texts, size, words)
 
 
@@ -176,7 +177,7 @@ def _inserted(text: str, find: str, put: str) -> str:
     return f"{text[: found.end()]}\n{put}{text[found.end() :]}"
 
 
-def _lines(before: str, after: str) -> str:
+def _lines(before: str, after: str) -> list[str]:
     """The lines that are other than before, as words."""
     pairs = zip(before.splitlines(), after.splitlines(), strict=False)
-    return "; ".join(f"{old.strip()} → {new.strip()}" for old, new in pairs if old != new)[:300]
+    return [f"{old.strip()} → {new.strip()}" for old, new in pairs if old != new]
