@@ -22,6 +22,9 @@ Say = Callable[[str], None]
 
 #: Seconds that an interrupted command has to end by itself.
 _GRACE = 5.0
+#: Seconds after which whoever waits for threads looks for a signal: one that came in the moment before a wait, or to
+#: another thread, ends none.
+_LOOKS = 0.5
 #: Ends what a thread waits for, by the signal that it is given or as is its way.
 End = Callable[[int], None]
 _running: set[End] = set()
@@ -116,6 +119,8 @@ def in_threads(jobs: Sequence[Callable[[], None]], at_once: int, stopping: Calla
             with signals_held():  # a job that is not yet known by name could not be ended
                 begun += [pool.submit(job) for job in jobs]
             for one in begun:
+                while not one.done():
+                    futures.wait([one], timeout=_LOOKS)
                 one.result()
         except BaseException:
             stopping()

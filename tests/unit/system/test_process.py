@@ -7,8 +7,10 @@ import select
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any, cast
 
 import pytest
@@ -267,6 +269,33 @@ def test_an_interrupt_ends_what_a_thread_waits_for_elsewhere(monkeypatch: pytest
     def interrupt() -> None:
         assert waiting.wait(GUARD)
         os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        process.in_threads([wait, interrupt], 2)
+    assert ended.is_set()
+
+
+def test_an_interrupt_that_does_not_end_the_wait_is_seen_all_the_same() -> None:
+    """One that came in the moment before the wait, or to another thread: the system wakes nobody for it."""
+    ended, here = threading.Event(), threading.Event()
+    main = threading.get_ident()
+
+    def waits(frame: FrameType) -> bool:
+        """For a job, and not for the start of a thread."""
+        names = [one.f_code.co_name for one, _ in traceback.walk_stack(frame)]
+        return names[0] == "wait" and "submit" not in names
+
+    def wait() -> None:
+        with process.ended_by_interrupts(lambda number: ended.set()):
+            here.set()
+            assert ended.wait(GUARD)
+
+    def interrupt() -> None:
+        assert here.wait(GUARD)
+        while not waits(sys._current_frames()[main]):
+            os.sched_yield()
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+        assert ended.wait(GUARD)
 
     with pytest.raises(KeyboardInterrupt):
         process.in_threads([wait, interrupt], 2)
