@@ -7,6 +7,7 @@ are halved and halved again (delta debugging), what the traceback names first, u
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -64,8 +65,9 @@ def resolved(
 
 def asked_of(steps: Sequence[Step], broken: Played) -> list[str]:
     """What the guide asks an index for, up to the break."""
-    lines = [s for s in steps if s.kind == "install" and s.line <= broken.step.line]
-    return [one for step in lines for one in asked_in(step)]
+    before = itertools.takewhile(lambda step: step != broken.step, steps)
+    installs = [step for step in (*before, broken.step) if step.kind == "install"]
+    return [one for step in installs for one in asked_in(step)]
 
 
 def asked_in(step: Step) -> list[str]:

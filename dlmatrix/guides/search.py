@@ -239,9 +239,15 @@ def _edits(work: Searching, replay: Replay, steps: Sequence[Step]) -> list[Edit]
                 found.append(Edit(name=cause.name, words=words, size=0, source=cause.source, texts=texts, python=other))
         elif cause.change == "newer":
             found += _newer(work.live, cause, find, steps)
-        elif broken and (edit := edit_of(cause, find, put, broken, steps)):
+        elif broken and (edit := edit_of(cause, find, put, broken, steps)) and _can_be_had(work, cause, put, replay):
             found.append(edit)
     return sorted(found, key=lambda one: one.size)
+
+
+def _can_be_had(work: Searching, cause: Cause, put: str, replay: Replay) -> bool:
+    """Whether a change is worth a try: an old version that has no wheel for this Python is none."""
+    bounded = cause.change == "rename" and re.search(r"[<=]", put)
+    return not bounded or bool(resolved(work.setting, [put], replay.python, alone=True))
 
 
 def _python_texts(steps: Sequence[Step], python: str) -> dict[int, str]:

@@ -16,7 +16,7 @@ from dlmatrix.guides.replay import verdict, with_implied
 from dlmatrix.guides.steps import read_steps
 from dlmatrix.guides.translate import translate
 from tests.unit.guides.reading import only, read, said
-from tests.unit.guides.worlds import played
+from tests.unit.guides.worlds import played, wheel
 
 
 def test_line_numbers_in_a_list_are_no_code(tmp_path: Path) -> None:
@@ -541,3 +541,19 @@ def test_a_notebook_s_magic_in_a_page_is_none_of_its_program(tmp_path: Path) -> 
         ("install", "pip install alpha"),
         ("program", "\n\nimport alpha\nalpha.two()"),
     ]
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_version_that_the_index_has_not_is_no_try(root: Path, tmp_path: Path, index: Path) -> None:
+    """TensorFlow 1 has no wheel for a Python of today: to try it costs a whole replay, and tells nothing."""
+    old = "raise AttributeError(\"module 'tensorflow' has no attribute 'Session'\")"
+    folder = tmp_path / "index"
+    wheel(folder, "tensorflow", "2.21.0", f"def Session():\n    {old}\n")
+    wheel(folder, "six", "1.17.0", "")
+    for one in (tmp_path, folder, *folder.rglob("*")):
+        one.chmod(0o755)
+    text = "```bash\npip install tensorflow\n```\n```python\nimport tensorflow as tf\ntf.Session()\n```\n"
+    _, found, _ = played(root, tmp_path, folder, text)
+    assert found
+    assert found.tried
+    assert not [one.words for one in found.tried if "tensorflow<2" in str(one.edits)]
