@@ -93,11 +93,14 @@ def _cuda(version: object) -> tuple[int, int] | None:
 @predicate
 def _mps_down(_case: Case, view: View) -> Match | None:
     # From 806 on the daemon was reached: its server, or what it admits, is the trouble.
-    seen = {808: ["clients"], 809: ["clients"]}.get(view.cu or 0, ["server"] if view.cu != 805 else [])
+    seen = {808: ["clients"], 809: ["clients"], 805: [], 205: ["shm"]}.get(view.cu or 0, ["server"])
     folder = view.variable("CUDA_MPS_PIPE_DIRECTORY")
+    # Nothing else in starting CUDA maps what another process made.
+    unmapped = view.cu == 205 and bool(folder)
     return found(
         f"cuInit returned {view.cu} ({view.text('cuda.init.text') or 'of the multi-process service'})",
         f"CUDA_MPS_PIPE_DIRECTORY={folder}" if folder else "",
+        when=unmapped or view.cu in range(805, 811),
         seen=seen,
     )
 
