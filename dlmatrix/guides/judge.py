@@ -107,7 +107,7 @@ def judged(  # noqa: PLR0917 - all that a step's end is of
         reason = f"{differs}, and it prints {_short(printed)!r}"
         return replace(one, outcome="failed", reason=reason) if differs else one
     if why := _not_its_fault(step, ended, said, installs):
-        return replace(one, outcome="unjudged", reason=why)
+        return replace(one, outcome="unjudged", reason=why, line=_line(step, said, name))
     return replace(one, outcome="failed", reason=cause(said), line=_line(step, said, name))
 
 

@@ -85,11 +85,17 @@ def with_implied(guide: Guide, reading: Reading) -> tuple[Step, ...]:
         for module in _imported(steps)
         if (found := projects().get(module)) and not re.search(rf"\b{re.escape(found)}\b", text)
     ]
+    if "keras" in wanted and not _BACKENDS & {*_imported(steps), *map(project, text.split())}:
+        wanted.append("tensorflow")
     programs = [n for n, step in enumerate(steps) if step.kind == "program" and step.form != "shell"]
     if not wanted or not programs:
         return steps
     implied = Step(text=f"pip install {' '.join(wanted)}", kind="install", line=steps[programs[0]].line, why=IMPLIED)
     return (*steps[: programs[0]], implied, *steps[programs[0] :])
+
+
+#: What Keras 3 runs on; who writes of Keras alone has one.
+_BACKENDS = {"tensorflow", "torch", "jax"}
 
 
 def _installed_first(steps: Sequence[Step]) -> tuple[Step, ...]:

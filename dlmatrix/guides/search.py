@@ -163,7 +163,7 @@ def _as_far(replay: Replay, first: Replay) -> bool:
     return (
         broken is None
         or stop is None
-        or stop.step.line > broken.step.line
+        or (stop.line or stop.step.line) > (broken.line or broken.step.line)
         or _number(replay, stop) > _number(first, broken)
     )
 

@@ -557,3 +557,27 @@ def test_a_version_that_the_index_has_not_is_no_try(root: Path, tmp_path: Path, 
     assert found
     assert found.tried
     assert not [one.words for one in found.tried if "tensorflow<2" in str(one.edits)]
+
+
+def test_who_writes_of_keras_alone_has_a_backend(tmp_path: Path) -> None:
+    (tmp_path / "k.md").write_text("```python\nfrom keras.models import Sequential\n```\n")
+    guide = read_guide(tmp_path / "k.md")
+    assert with_implied(guide, read_steps(guide))[0].text == "pip install keras tensorflow"
+    (tmp_path / "j.md").write_text("```python\nimport keras\nimport jax\n```\n")
+    guide = read_guide(tmp_path / "j.md")
+    assert "tensorflow" not in with_implied(guide, read_steps(guide))[0].text
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_change_that_comes_beyond_the_break_in_the_same_program_mends_it(
+    root: Path, tmp_path: Path, index: Path
+) -> None:
+    text = (
+        "```bash\npip install beta\n```\n```python\nimport alpha\n\nraise OSError('urlopen error: no such host')\n```\n"
+    )
+    text = text.replace("import alpha", "import beta\nbeta.compat\nimport six\nprint(six)")
+    replay, found, _ = played(root, tmp_path, index, text)
+    assert replay.first_break
+    assert replay.first_break.line == 7
+    assert found
+    assert [edit.words for edit in found.found or ()] == ["also six"]
