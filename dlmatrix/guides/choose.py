@@ -59,6 +59,7 @@ def choose(steps: Sequence[Step], labels: Sequence[str], leads: Sequence[str], b
     for number, step in enumerate(kept):
         if step.kind == "install" and _OR.search(leads[number]) and _same_before(kept, number):
             kept[number] = _other(step)
+    kept = _from_source(kept)
     return [replace(one, kind="gpu", why=ONLY_GPU) if _for_gpu_alone(one, branch) else one for one in kept]
 
 
@@ -124,6 +125,29 @@ def _same_before(steps: Sequence[Step], number: int) -> bool:
         and names == {project(r) for r in requirements(before.text)}
         and (first_word(before.text) != first_word(steps[number].text) or before.text != steps[number].text)
     )
+
+
+_SOURCE = re.compile(r"(?:git\s+clone\s.*|git\+\S*)[/:]([\w.-]+?)(?:\.git)?/?(?=[@#'\"\s]|$)")
+#: What is done in a clone to install it.
+_IN_CLONE = re.compile(
+    r"(?:cd\s|(?:sudo\s+)?(?:python\S*\s+-m\s+)?pip\S*\s+install\s+(?:\S+\s+)*['\"]?\.(?:['\"\[\s]|$)"
+    r"|(?:\w+=\S+\s+)?(?:sudo\s+)?python\S*\s+setup\.py\b)"
+)
+
+
+def _from_source(steps: Sequence[Step]) -> list[Step]:
+    """The steps, those left out that install from a repository what the guide also installs by its name."""
+    names = {project(one) for step in steps if step.kind == "install" for one in requirements(step.text)}
+    found: list[Step] = []
+    cloned: tuple[str, ...] | None = None
+    for step in steps:
+        source = _SOURCE.search(step.text) if step.kind == "get" else None
+        same = bool(source and project(source[1]) in names)
+        inside = cloned == step.path and step.kind in (*RUN, "get") and _IN_CLONE.match(step.text)
+        if step.kind not in ("output", "file", "mention"):
+            cloned = step.path if (same and "clone" in step.text) or inside else None
+        found.append(_other(step) if same or inside else step)
+    return found
 
 
 def _for_gpu_alone(step: Step, branch: str) -> bool:

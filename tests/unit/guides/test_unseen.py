@@ -579,3 +579,33 @@ def test_a_change_that_comes_beyond_the_break_in_the_same_program_mends_it(
     assert replay.first_break.line == 6
     assert found
     assert [edit.words for edit in found.found or ()] == ["also six"]
+
+
+FROM_SOURCE = """\
+```bash
+pip install alpha-beta
+pip install git+https://host.invalid/some/alpha_beta.git@main
+```
+
+Or from source:
+
+```bash
+git clone https://host.invalid/some/alpha-beta
+cd alpha-beta
+pip install -e '.[dev]'
+```
+
+```bash
+git clone https://host.invalid/some/other.git
+cd other
+pip install -e .
+```
+"""
+
+
+def test_what_has_a_name_on_the_index_is_not_also_fetched(tmp_path: Path) -> None:
+    assert [step.kind for step in read(tmp_path, "s.md", FROM_SOURCE).steps] == [
+        *("install", "other branch"),
+        *("other branch", "other branch", "other branch"),
+        *("get", "world", "install"),
+    ]
