@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         version = ".".join(map(str, sys.version_info[:2]))
         what = f"{sys.executable} is Python {version}, and dlmatrix needs 3.10 or newer"
         return _fail(DlmatrixError(what, "name one: make setup PYTHON=python3.12"))
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # whoever started us has closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
     _stopped.clear()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup

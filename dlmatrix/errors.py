@@ -179,6 +179,8 @@ class SkippedEnv(DlmatrixError):  # noqa: N818 - a skip is no error, but it ends
 
 def of_system(error: OSError) -> DlmatrixError:
     """What the operating system refused, as an error with a next step."""
+    if error.errno == errno.ENOENT and not error.filename:  # whoever asks where it is names nothing
+        return DlmatrixError("the current folder was removed", "cd to one that is there, then run it again")
     what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(what, "free some space (`df -h`), then run it again")

@@ -71,7 +71,15 @@ def rows_of(folder: Path) -> dict[str, Row]:
         raise ReportError(
             f"{folder}: engine: {error!r} is missing or no number", "name a folder that run wrote"
         ) from None
-    return {env["name"]: _row(env, engine, report["started"], machine) for env in report["envs"]}
+    rows = {}
+    for env in report["envs"]:
+        try:
+            rows[env["name"]] = _row(env, engine, report["started"], machine)
+            _figures(rows[env["name"]])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # a document may be of any version
+            what = f"{folder}: {env['name']}: what its checks found cannot be told ({error!r})"
+            raise ReportError(what, "run it again") from None
+    return rows
 
 
 def _row(env: Mapping[str, Any], engine: Mapping[str, Any], started: str, machine: str) -> Row:
@@ -115,9 +123,11 @@ def _line(env: Env, row: Row | None) -> str:
     # What was found and the cause's name; the remedy after them is for the report.
     why = "" if row["outcome"] == "passed" else f": {'; '.join(_cell(row['reason']).split('; ')[:2])}"
     mark = f" ({env.status.value})" if env.status is not Status.SUPPORTED else ""
-    cells = [
-        f"{env.name}{mark}",
-        f"{row['outcome']}{why}",
+    return f"| {' | '.join([f'{env.name}{mark}', row['outcome'] + why, *_figures(row)])} |"
+
+
+def _figures(row: Row) -> list[str]:
+    return [
         _number(row["image_bytes"], 1_000_000, " MB"),
         _number(row["build_seconds"], 1, " s"),
         _number(row["check_seconds"], 1, " s"),
@@ -125,7 +135,6 @@ def _line(env: Env, row: Row | None) -> str:
         row["libraries"] or "-",
         row["date"][:10],
     ]
-    return f"| {' | '.join(cells)} |"
 
 
 def _number(value: float | None, unit: int, name: str) -> str:

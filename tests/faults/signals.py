@@ -63,7 +63,7 @@ def checking(stage: Stage) -> Iterator[Run]:
 @contextmanager
 def measuring(stage: Stage) -> Iterator[Run]:
     """A run of two envs that have both ended their checks, and of which the first is measured without end."""
-    stage.act(ends=True, measures=True)
+    stage.act(second_ends=True, measures=True)
     run = stage.start("run", FIRST, SECOND)
     run.until("measures failed")
     try:

@@ -79,9 +79,9 @@ class Stage:
         """Its working folder."""
         return self.root / ".dlmatrix"
 
-    def act(self, *, ends: bool = False, **acts: Any) -> None:
-        """What the stand-in does in the first env, from now on; in the second its checks only end where ``ends``."""
-        said = json.dumps({FIRST: acts, SECOND: {} if ends else {"waits": True}}, sort_keys=True)
+    def act(self, *, second_ends: bool = False, **acts: Any) -> None:
+        """What the stand-in does in the first env, from now on; in the second its checks only end where asked to."""
+        said = json.dumps({FIRST: acts, SECOND: {} if second_ends else {"waits": True}}, sort_keys=True)
         (self.root / "smoke" / "acts.json").write_text(said)
 
     def start(

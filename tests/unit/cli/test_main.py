@@ -366,6 +366,34 @@ def test_a_reader_that_goes_away_is_told_nothing(root: Path, checkout: Path, for
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+def test_a_folder_that_was_removed_under_it_is_named(root: Path, checkout: Path, tmp_path: Path) -> None:
+    words, environ = command(root, "list")
+    (gone := tmp_path / "gone").mkdir()
+    program = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    done = subprocess.run(["sh", "-c", program, "sh", gone, *words], env=environ, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert (
+        done.stderr == b"dlmatrix: the current folder was removed\n  next: cd to one that is there, then run it again\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"), [("1", 0, b""), ("1", 2, b"dlmatrix: "), ("2", 0, b""), ("2", 2, b"")]
+)
+def test_an_output_that_is_closed_is_told_nothing(
+    root: Path, checkout: Path, closed: str, code: int, said: bytes
+) -> None:
+    words, environ = command(root, *(["list"] if code == 0 else ["run", "nope"]))
+    program = f'exec "$@" {closed}>&-'
+    done = subprocess.run(
+        ["sh", "-c", program, "sh", *words], env=environ, cwd=checkout, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr[: len(said)]) == (code, said)
+    assert b"Traceback" not in done.stderr
+    if code == 0 and closed == "2":
+        assert b"cpu-torch-2.13" in done.stdout
+
+
 @pytest.mark.timeout(60)
 def test_a_terminal_that_knows_only_ascii_gets_the_table_all_the_same(root: Path, checkout: Path) -> None:
     words, environ = command(root, "list")

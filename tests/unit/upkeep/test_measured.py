@@ -6,10 +6,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dlmatrix.errors import ConfigError, UsageError
+from dlmatrix.errors import ConfigError, ReportError, UsageError
 from dlmatrix.matrix.load import load_matrix, select
 from dlmatrix.matrix.model import Matrix
 from dlmatrix.upkeep.measured import markdown, record
@@ -105,6 +106,25 @@ def test_other_engines_do_not_count(checkout: Matrix, tmp_path: Path) -> None:
 def test_what_is_no_report(checkout: Matrix, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"holds no result\.json"):
         record(checkout, [tmp_path])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"training": {"test_accuracy": "high"}},
+        {"checks": [{"id": "library-closure", "outcome": "passed", "found": {"things": 1}}]},
+        {"checks": [{"id": "library-closure", "outcome": "passed", "found": None}]},
+    ],
+)
+def test_a_document_of_which_no_row_can_be_made_is_refused(checkout: Matrix, tmp_path: Path, odd: Any) -> None:
+    folder = write_report(tmp_path / "r", "2026-11-24T08:55:22+00:00")
+    data = json.loads((folder / "result.json").read_text())
+    data["envs"][0]["document"] |= odd
+    (folder / "result.json").write_text(json.dumps(data))
+    with pytest.raises(ReportError, match="what its checks found cannot be told") as refused:
+        record(checkout, [folder])
+    assert refused.value.next_step
+    assert not (checkout.root / "docs" / "measured.json").exists()
 
 
 def test_a_page_without_marks(checkout: Matrix, tmp_path: Path) -> None:
