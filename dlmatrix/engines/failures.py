@@ -57,6 +57,13 @@ _SIGNS = (
         lacks=True,
     ),
     _sign(
+        r"failed to download `(?P<what>[^`\n]+)`[^`]*?failed to extract archive",
+        IntegrityError,
+        "{what}: what came is no whole file, and not the one the lock names",
+        "run it again; where it comes so again, look at the index, or at the proxy before it",
+        lacks=True,
+    ),
+    _sign(
         r"client version (?P<what>[\d.]+) is too (?:old|new)",
         EngineError,
         "the docker command speaks version {what} of the engine's API, and this engine does not",
@@ -85,6 +92,27 @@ _SIGNS = (
         "make one from Debian packages: python -m dlmatrix bases",
     ),
     _sign(
+        r"invalid peer certificate: (?P<what>[^\n]+)",
+        NetworkError,
+        "the certificate of the package index is not trusted ({what}){asked}",
+        "name the file with your site's certificates: export SSL_CERT_FILE=FILE; then run it again",
+        lacks=True,
+    ),
+    _sign(
+        r"HTTP status client error \((?P<what>40[137] [\w ]+)\)",
+        NetworkError,
+        "the package index lets nobody in like that ({what}){asked}",
+        "give pip or uv the user and password that it wants (in its address, or in ~/.netrc); then run it again",
+        lacks=True,
+    ),
+    _sign(
+        r"received some unexpected (?:HTML|JSON)",
+        NetworkError,
+        "what answers for the package index is none{asked}",
+        "look at its address, and at what stands between (a proxy, a page to log in at); then run it again",
+        lacks=True,
+    ),
+    _sign(
         r"(failed to fetch|could not connect|error sending request|dns error|failed to lookup address"
         r"|operation timed out)[^\n]*?(?P<what>https?://\S+)?",
         NetworkError,
@@ -99,11 +127,12 @@ _SIGNS = (
         "generate the lock again: nox -s lock -- {env} --write",
     ),
     _sign(
-        r"was not found in the package registry"
+        r"(?:no solution found[^\n]*\n[^\n]*?)?\b(?P<absent>[\w.-]+) was not found in the (?:package reg|provided pack)"
         r"|(?:no solution found[^\n]*\n[^\n]*)?there is no version of (?P<what>\S+)|no solution found",
         BuildError,
         "a locked distribution is on no index that this machine knows{named}",
-        "configure the index or find-links folder that has it for pip or uv; then run it again",
+        "configure the index or find-links folder that has it for pip or uv, with the user and password that it wants; "
+        "then run it again",
         lacks=True,
     ),
 )
@@ -151,7 +180,7 @@ def explain(said: str, env: str, where: str, exit_code: int = 1, local: Local | 
             continue
         if match := sign.pattern.search(said):
             found = {key: value for key, value in match.groupdict().items() if value}
-            what = found.get("what") or found.get("image") or ""
+            what = found.get("what") or found.get("image") or found.get("absent") or ""
             names = {"what": what.strip(), "env": env, "where": where, "asked": _asked(said)}
             names["named"] = f": {names['what']}" if what else ""
             error = sign.error(f"{env}: {sign.message.format(**names)}", sign.next_step.format(**names))

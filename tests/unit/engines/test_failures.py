@@ -76,6 +76,31 @@ UV_FULL = """\
 error: Failed to write to the client cache
   cause: failed to write to file `/cache/simple-v28/index/.tmpCQoB8U`: No space left on device (os error 28)
 """
+UV_UNKNOWN = """\
+error: No solution found when resolving dependencies
+  cause: Because idna was not found in the package registry and you require idna==3.10, we can conclude that your \
+requirements are unsatisfiable.
+"""
+UV_TORN = """\
+Resolved 1 package in 12ms
+error: Failed to download `idna==3.10`
+  cause: Failed to extract archive: idna-3.10-py3-none-any.whl
+  cause: Bad uncompressed size (got 00000023, expected 0000006e) for file: idna-3.10.dist-info/RECORD
+"""
+UV_FORBIDDEN = """\
+error: Failed to fetch: http://127.0.0.1:18708/idna-3.10-py3-none-any.whl
+  cause: HTTP status client error (403 Forbidden) for url (http://127.0.0.1:18708/idna-3.10-py3-none-any.whl)
+"""
+UV_CERTIFICATE = """\
+error: Failed to fetch: https://127.0.0.1:18712/simple/idna/
+  cause: error sending request for url (https://127.0.0.1:18712/simple/idna/)
+  cause: client error (Connect)
+  cause: invalid peer certificate: UnknownIssuer
+"""
+UV_NO_INDEX = """\
+error: Received some unexpected HTML from `http://127.0.0.1:18711/simple/idna/`
+  cause: HTML input exceeds the byte limit
+"""
 DIGEST = "0" * 63 + "1"
 BUILDX_BASE = f"""\
 #2 [internal] load metadata for registry.example/library/python@sha256:{DIGEST}
@@ -147,6 +172,11 @@ ynlqwq::u1qtbe: "/nothere": not found
         (UV_RESET, NetworkError, "the package index cannot be reached", "mirror"),
         (UV_DNS, NetworkError, "the package index cannot be reached", "mirror"),
         (UV_NO_VERSION, BuildError, "a locked distribution is on no index", "find-links"),
+        (UV_UNKNOWN, BuildError, "is on no index that this machine knows: idna", "user and password that it wants"),
+        (UV_TORN, IntegrityError, "idna==3.10: what came is no whole file", "run it again"),
+        (UV_FORBIDDEN, NetworkError, "lets nobody in like that (403 Forbidden): 127.0.0.1, asked for idna", "netrc"),
+        (UV_CERTIFICATE, NetworkError, "is not trusted (UnknownIssuer): 127.0.0.1, asked for idna", "SSL_CERT_FILE"),
+        (UV_NO_INDEX, NetworkError, "what answers for the package index is none: 127.0.0.1", "look at its address"),
         (UV_NO_PACKAGE, BuildError, "a locked distribution is on no index", "find-links"),
         (UV_FULL, DiskFullError, "the disk is full where the engine writes", "docker system df"),
         (
@@ -173,7 +203,7 @@ def test_a_known_failure_is_named(said: str, error: type[DlmatrixError], message
     assert "\n" not in found.message
 
 
-@pytest.mark.parametrize("said", [UV_HASH, UV_REFUSED, UV_RESET, UV_DNS, UV_NO_VERSION, UV_FULL])
+@pytest.mark.parametrize("said", [UV_HASH, UV_REFUSED, UV_RESET, UV_DNS, UV_NO_VERSION, UV_FULL, UV_TORN, UV_FORBIDDEN])
 def test_uv_inside_a_build_is_understood_as_uv_alone_is(said: str) -> None:
     inside = "".join(f"#8 3.141 {line}\n" for line in said.splitlines())
     inside += 'ERROR: failed to build: failed to solve: process "/bin/sh" did not complete successfully: exit code: 2\n'
