@@ -49,7 +49,7 @@ HEALTHY: dict[str, Any] = {
     "libraries": ["nvml", "cuda"],  # which of the driver's libraries are installed
     "library_version": None,  # None: the driver's
     "library_path": [LIBRARY_FOLDER],
-    "extra_libraries": {},  # {path: "cuda" | "nvml" | "empty" | "text"}
+    "extra_libraries": {},  # {path: "cuda" | "nvml" | "empty" | "text" | "elf32" | "newer" | "lacking"}
     "links": True,  # whether extra libraries get the link of their soname
     "returns": {},  # {call or call@device: code | "hang" | "crash"}
     "values": {},  # further keys of the stubs
@@ -114,12 +114,28 @@ class Place:
 
 
 def compile_stubs(folder: Path) -> Path:
-    """Compile the three libraries into `folder` and return it."""
+    """Compile the three libraries, and two that do not load, into `folder` and return it."""
     for name, soname in (("nvml", "libnvidia-ml.so.1"), ("cuda", "libcuda.so.1"), ("nodes", "libnodes.so")):
         command = ["gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-Wno-unused-function", "-fPIC", "-shared"]
         command += [f"-Wl,-soname,{soname}", "-o", str(folder / f"{name}.so"), str(STUBS / f"{name}.c"), "-ldl"]
         subprocess.run(command, check=True)
+    _wanting(folder, "lacking", "liblab-absent.so.1", "LAB_1")
+    _wanting(folder, "newer", "libc.so.6", "GLIBC_9.99")
     return folder
+
+
+def _wanting(folder: Path, name: str, soname: str, version: str) -> None:
+    """A library that asks for a version of another that only its link has seen."""
+    linked, script = folder / f"{name}-linked.so", folder / f"{name}.map"
+    script.write_text(f"{version} {{ lab_absent; }};\n")
+    source = folder / "absent.c"
+    source.write_text("void lab_absent(void) {}\n")
+    shared = ["gcc", "-fPIC", "-shared", "-nostdlib"]
+    subprocess.run(
+        [*shared, f"-Wl,-soname,{soname}", f"-Wl,--version-script,{script}", "-o", linked, source], check=True
+    )
+    subprocess.run([*shared, "-o", folder / f"{name}.so", STUBS / "wanting.c", linked], check=True)
+    linked.unlink()
 
 
 def build(spec: Mapping[str, Any], folder: Path, stubs: Path) -> Place:
@@ -255,7 +271,7 @@ def _libraries(spec: Mapping[str, Any], root: Path, stubs: Path) -> None:
     for path, kind in spec["extra_libraries"].items():
         target = root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        if kind in ("cuda", "nvml"):
+        if kind in ("cuda", "nvml", "newer", "lacking"):
             shutil.copy(stubs / f"{kind}.so", target)
         else:
             target.write_bytes({"empty": b"", "text": b"not an object file\n" * 40, "elf32": _elf32()}[kind])

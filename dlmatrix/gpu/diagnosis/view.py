@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 GPU_NODES = re.compile(r"^/dev/nvidia(\d+|ctl)$")
+#: The library that each witness loads.
+LIBRARIES = {"nvml": "libnvidia-ml.so", "cuda": "libcuda.so"}
 #: The steps of the framework's witness that may fail.
 _STEPS = ("import", "available", "count", "initialised", "probe", "convolution")
 _LIBRARY_VERSION = re.compile(r"\.so\.(\d+\.\d+(?:\.\d+)*)$")
@@ -134,7 +136,9 @@ class View:
     def absent(self, witness: str) -> bool:
         """Whether the library of `witness` is nowhere to be found (other failures to load are not absence)."""
         error = self.text(f"{witness}.library.error")
-        return self.flag(f"{witness}.library.loaded") is False and "No such file" in error
+        # A library that it needs itself may be what is not found.
+        other = re.match(r"\S+\.so[\w.]*: cannot open", error) and LIBRARIES.get(witness, "") not in error
+        return self.flag(f"{witness}.library.loaded") is False and "No such file" in error and not other
 
     @property
     def log(self) -> list[str]:

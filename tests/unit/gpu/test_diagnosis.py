@@ -161,3 +161,39 @@ def test_a_build_without_cuda_that_conda_chose_is_mended_by_conda(folder: str, v
     (cause,) = diagnose(facts(cuda={"init": {"code": 0}, "count": 1}, framework=torch)).causes
     assert cause.label == "TORCH_CPU_WHEEL"
     assert ("conda install -c conda-forge pytorch-gpu" in cause.remedy) is by_conda
+
+
+@pytest.mark.parametrize("place", ["host", "docker"])
+@pytest.mark.parametrize(
+    ("error", "label"),
+    [
+        ("/lib/libc.so.6: version `GLIBC_2.34' not found (required by /.singularity.d/libs/libcuda.so.1)",
+         "DRIVER_LIB_TOO_NEW"),
+        ("libcuda.so.1: failed to map segment from shared object", "LIBCUDA_UNLOADABLE"),
+        ("libcuda.so.1: cannot open shared object file: Permission denied", "LIBCUDA_UNLOADABLE"),
+        ("libnvidia-ptx.so.1: cannot open shared object file: No such file or directory", "LIBCUDA_UNLOADABLE"),
+        ("/usr/lib/libcuda.so.1: undefined symbol: nvidia_internal", "LIBCUDA_UNLOADABLE"),
+        ("libcuda.so.1: file too short", "ZERO_BYTE_LIB"),
+        ("libcuda.so.1: wrong ELF class: ELFCLASS32", "WRONG_ARCH_LIB"),
+    ],
+)  # fmt: skip
+def test_a_libcuda_that_does_not_load_is_never_without_a_cause(place: str, error: str, label: str) -> None:
+    seen = facts(cuda={"library": {"loaded": False, "error": error}})
+    seen["kernel"]["container"] = {"kind": "docker" if place == "docker" else None}
+    diagnosis = diagnose(seen) if place == "host" else diagnose(None, None, seen)
+    assert [cause.label for cause in diagnosis.causes] == [label]
+    assert diagnosis.verdict == "unusable"
+
+
+def test_few_addresses_keep_libcuda_from_being_mapped() -> None:
+    seen = facts(cuda={"library": {"loaded": False, "error": "libcuda.so.1: failed to map segment from shared object"}})
+    seen["kernel"]["limits"] = {"address_space": {"soft": 1 << 30}}
+    assert [cause.label for cause in diagnose(seen).causes] == ["ADDRESS_SPACE_LIMIT"]
+
+
+def test_a_jetsons_libcuda_that_misses_a_library_of_another_jetpack() -> None:
+    error = "libnvrm_gpu.so: cannot open shared object file: No such file or directory"
+    seen: dict[str, Any] = {"cuda": {"library": {"loaded": False, "error": error}}, "kernel": {
+        "release": "5.15.148-tegra", "container": {"kind": "docker"}, "pci": {"readable": True, "gpus": []},
+        "nodes": {"/dev/nvmap": {"present": True, "open": "ok"}}}}  # fmt: skip
+    assert [cause.label for cause in diagnose(None, None, seen).causes] == ["L4T_MISMATCH"]

@@ -119,7 +119,8 @@ def _library_not_found(_case: Case, view: View) -> Match | None:
 @predicate
 def _l4t_mismatch(_case: Case, view: View) -> Match | None:
     rows = [row for row in view.rows("framework.blamed") if row.text("problem") == "cannot open shared object file"]
-    names = [row.text("file") for row in rows if _TEGRAS.match(row.text("file"))]
+    named = [row.text("file") for row in rows] + [view.text("cuda.library.error").partition(":")[0]]
+    names = [name for name in named if _TEGRAS.match(name)]
     return found(
         f"{listing(names, 3)}: a library of the Jetson itself, which its JetPack does not have",
         when=names and view.tegra and view.container and not view.absent("cuda"),

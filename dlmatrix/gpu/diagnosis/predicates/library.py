@@ -27,6 +27,19 @@ def _wrong_arch_library(_case: Case, view: View) -> Match | None:
 
 
 @predicate
+def _driver_library_too_new(_case: Case, view: View) -> Match | None:
+    errors = [view.text(f"{witness}.library.error") for witness in ("cuda", "nvml")]
+    new = [error for error in errors if re.search(r"version .(?:GLIBC|GLIBCXX|CXXABI|GCC)_[\w.]+. not found", error)]
+    return found(*new, when=new and not view.cuda_works)
+
+
+@predicate
+def _libcuda_unloadable(_case: Case, view: View) -> Match | None:
+    error = view.text("cuda.library.error")
+    return found(error, when=view.flag("cuda.library.loaded") is False and error and not view.absent("cuda"))
+
+
+@predicate
 def _wsl_blocked(case: Case, view: View) -> Match | None:
     text = case.launch.error if case.launch else ""
     said = re.search(r"WSL environment detected but no adapters were found|/usr/lib/wsl/lib/\S+: no such file", text)

@@ -27,7 +27,8 @@ def _address_space_limit(_case: Case, view: View) -> Match | None:
     # The driver reserves more addresses than all the memory that the process could reach.
     totals = [row.integer("memory.total") or 0 for row in view.rows("nvml.devices")]
     refused = view.cu == 2 or 2 in view.contexts
-    said = re.search(rf"[^\n]{{0,80}}(?:{_NO_MEMORY})[^\n]{{0,60}}", "\n".join(view.framework_errors))
+    errors = "\n".join([view.text("cuda.library.error"), *view.framework_errors])
+    said = re.search(rf"[^\n]{{0,80}}(?:{_NO_MEMORY})[^\n]{{0,60}}", errors)
     return found(
         f"cuInit returned {view.cu} (out of memory)" if view.cu == 2 else "",
         "creating a context returned 2 (out of memory)" if 2 in view.contexts else "",
