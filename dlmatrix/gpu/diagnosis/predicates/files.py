@@ -12,6 +12,8 @@ _SEARCHED = re.compile(r"/(?:usr/)?lib(?:32|64)?/(?:[\w-]+-linux-gnu\w*/)?[^/]+$
 _DRIVERS = re.compile(r"lib(?:cuda|nvidia-[\w-]+|nvcuvid)\.so")
 #: A Jetson's own, which its container runtime mounts from the host.
 _TEGRAS = re.compile(r"libnv(?:rm|os|map|buf|media|sci|tegra|dla|argus|dsi|ll|parser|mm)\w*\.so")
+#: cuDNN's words where it does not find a part of itself, which it loads once an operation needs it.
+_PART_NOT_LOADED = r"[^\n]*(?:Unable to load any of \{lib|CUDNN_STATUS_SUBLIBRARY_LOADING_FAILED)[^\n]*"
 #: What a runtime says that finds another of its kind in the same process.
 _TWO_RUNTIMES = (
     r"[^\n]*(?:OMP: Error #15|Intel MKL FATAL ERROR|MKL_THREADING_LAYER=\w+ is incompatible with)[^\n]{0,160}"
@@ -106,13 +108,16 @@ def _library_not_found(_case: Case, view: View) -> Match | None:
     names = [row.text("file") for row in rows if not row.text("distribution") and not _DRIVERS.match(row.text("file"))]
     apart = [row for row in rows if _elsewhere(row)]
     gone = [line for line in _last_words(view) if "cannot open shared object file" in line and "libcuda.so" not in line]
+    # A part that its wheel has lost is the wheel's matter.
+    part = None if view.usable or view.rows("framework.files") else re.search(_PART_NOT_LOADED, view.framework_words)
     return found(
         f"{listing(names, 3)}: in no folder that is searched, and in no installed wheel" if names else "",
         *(f"{row.text('there')} ({row.text('distribution')}=={row.text('version')}): the framework does not look there"
           for row in apart[:3]),
         *gone[:2],
-        when=names or apart or gone,
-        seen=["elsewhere"] if apart and not names else [],
+        part[0].strip() if part else "",
+        when=names or apart or gone or part,
+        seen=["elsewhere"] if apart and not names else ["part"] if part and not (names or gone) else [],
     )  # fmt: skip
 
 
