@@ -36,7 +36,12 @@ lint: setup ## Check style and types
 clean: ## Remove what the checkout made for itself (images stay)
 	rm -rf .venv .nox .tox .dlmatrix
 
+# The system's Python may have been removed since, or be another version now, which finds nothing in .venv.
 setup: .venv/.tools ## Set up .venv from the hashed tool lock
+	@test -x .venv/bin/python && \
+	{ .venv/bin/python -c 'import importlib.util, sys; sys.exit(0 if importlib.util.find_spec("nox") else 3)'; test $$? != 3; } || \
+	{ echo "the Python that .venv was made with is not here any more: it is made anew"; rm -rf .venv; \
+	exec $(MAKE) --no-print-directory .venv/.tools; }
 
 .venv/.tools: envs/locks/tools.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "dlmatrix needs Python 3.10 or newer: make PYTHON=/path/to/python3")'

@@ -50,6 +50,26 @@ def test_it_is_said_what_is_waited_for_and_the_second_time_nothing(checkout: Pat
     assert again.stdout == ""
 
 
+@pytest.mark.parametrize("left", ["", "#!/bin/sh\nexit 3\n"])
+def test_where_its_python_is_gone_or_another_it_is_made_anew(checkout: Path, left: str) -> None:
+    """A system that was upgraded: the link leads nowhere, or to a version that has none of the packages."""
+    subprocess.run(command(checkout), cwd=checkout, capture_output=True, check=True)
+    python = checkout / ".venv" / "bin" / "python"
+    python.unlink()
+    if left:
+        python.write_text(left)
+        python.chmod(0o755)
+    else:
+        python.symlink_to("/nowhere/python3.10")
+    done = subprocess.run(command(checkout), cwd=checkout, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(
+        "the Python that .venv was made with is not here any more: it is made anew\nsetting up"
+    )
+    assert python.read_text() == PYTHON
+    assert subprocess.run(command(checkout), cwd=checkout, capture_output=True, check=True).stdout == b""
+
+
 def test_on_a_terminal_it_counts(checkout: Path) -> None:
     ours, theirs = pty.openpty()
     subprocess.run(command(checkout), cwd=checkout, stdout=theirs, check=True)
