@@ -245,7 +245,7 @@ def faults(engine: str) -> Iterator[Fault]:
             "a package in the virtual environment was changed",
             venv_edited,
             0,
-            says="made again: tiny/__init__.py",
+            says="built in",
             keeps=(FIRST,),
         )
         yield row("the virtual environment is half made", half_a_venv, 0, keeps=(FIRST,))
