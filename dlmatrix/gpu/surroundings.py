@@ -14,8 +14,9 @@ def system_of(root: Path) -> dict[str, Any]:
     """What remedies depend on, None where unknown.
 
     {"family": one of FAMILIES, "virtual": whether a hypervisor runs below, "bbswitch": the address of a laptop's second
-    GPU and ON or OFF, "toolkit_root": the folder in which NVIDIA's container toolkit looks for the driver}. Sources:
-    os-release(5), ID and ID_LIKE; the flag "hypervisor" in /proc/cpuinfo; bbswitch's README; the toolkit's config.toml.
+    GPU and ON or OFF, "toolkit_root": the folder in which NVIDIA's container toolkit looks for the driver, "preload":
+    the libraries that every program loads first}. Sources: os-release(5), ID and ID_LIKE; the flag "hypervisor" in
+    /proc/cpuinfo; bbswitch's README; the toolkit's config.toml; ld.so(8), /etc/ld.so.preload.
     """
     processors = told_by(root / "proc/cpuinfo")
     flags = re.search(r"^flags\s*:(.*)$", processors, re.M)
@@ -27,6 +28,7 @@ def system_of(root: Path) -> dict[str, Any]:
         "virtual": " hypervisor" in flags[1] if flags else None,
         "bbswitch": switch[0] if switch else None,
         "toolkit_root": folder[1] if folder else None,
+        "preload": " ".join(told_by(root / "etc/ld.so.preload").split())[:400] or None,
     }
 
 

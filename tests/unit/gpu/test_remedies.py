@@ -163,7 +163,7 @@ def test_firmware_and_permission_are_not_sent_to_above_4g() -> None:
 def test_the_distribution_is_read_from_os_release(release: str, family: str | None, tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").write_text(release)
-    unknown = dict.fromkeys(("virtual", "bbswitch", "toolkit_root"))
+    unknown = dict.fromkeys(("virtual", "bbswitch", "toolkit_root", "preload"))
     assert system_of(tmp_path) == {"family": family} | unknown
 
 
@@ -179,6 +179,12 @@ def test_a_virtual_machine_is_told_by_its_processors(flags: str, virtual: bool, 
     [
         ("bbswitch", "proc/acpi/bbswitch", "0000:01:00.0 OFF\n", "0000:01:00.0 OFF"),
         ("bbswitch", "proc/acpi/bbswitch", "\x1b[2J\n", None),
+        (
+            "preload",
+            "etc/ld.so.preload",
+            "/usr/local/vgpu/libvgpu.so\nlibjemalloc.so.2\n",
+            "/usr/local/vgpu/libvgpu.so libjemalloc.so.2",
+        ),
         (
             "toolkit_root",
             "etc/nvidia-container-runtime/config.toml",

@@ -43,11 +43,12 @@ def _stub_libcuda(_case: Case, view: View) -> Match | None:
 
 @predicate
 def _preloaded_cuda(_case: Case, view: View) -> Match | None:
-    named = re.search(_SHARING, view.variable("LD_PRELOAD") or "")
+    places = {"LD_PRELOAD": view.variable("LD_PRELOAD") or "", "/etc/ld.so.preload": view.text("system.preload")}
+    named = [f"{place} names {said[0]}" for place, text in places.items() if (said := re.search(_SHARING, text))]
     status = view.text("cuda.witness.status")
     dies = status in ("crash", "hang")
     return found(
-        f"LD_PRELOAD names {named[0]}" if named else "",
+        *named,
         view.text("cuda.witness.detail") if dies else f"cuInit returned {view.cu}",
         when=named and (dies or view.cu not in (None, 0)),
         sure=dies,
