@@ -609,3 +609,14 @@ def test_what_has_a_name_on_the_index_is_not_also_fetched(tmp_path: Path) -> Non
         *("other branch", "other branch", "other branch"),
         *("get", "world", "install"),
     ]
+
+
+def test_a_variable_at_the_beginning_of_a_line_is_no_prompt(tmp_path: Path) -> None:
+    text = "```console\n> pip install alpha\n> python -m alpha \\\n    $(which alpha-train) data\n```\n"
+    assert said(read(tmp_path, "v.md", text)) == [
+        ("install", "pip install alpha"),
+        ("program", "python -m alpha \\\n    $(which alpha-train) data"),
+    ]
+    home = "```bash\n$HOME/bin/conda --version\n${PYTHON} -m pip install beta\n$pip install alpha\n```\n"
+    assert "pip install alpha" in [step.text for step in read(tmp_path, "h.md", home).steps]
+    assert not [step for step in read(tmp_path, "h.md", home).steps if step.text.startswith(("HOME", "{"))]
