@@ -18,8 +18,9 @@ PAGE = ROOT / "docs" / "faults.md"
 _HEAD = """\
 # Faults
 
-`make faults` stages each of these once, for real, and writes this page; `python -m tests.faults --short` is what CI
-runs of it. One function judges them all (`tests/faults/judge.py`): the exit code, a message with a next step and no
+`make faults` stages each of these once, for real, and writes this page; those that stop or kill the Docker engine it
+stages only where that is nobody else's: `.venv/bin/python -m tests.faults --own-engine --write`. CI runs a short part
+(`--short`). One function judges them all (`tests/faults/judge.py`): the exit code, a message with a next step and no
 traceback, nothing finished is lost, nothing is left behind (containers, processes, temporary folders, half-written
 files, locks), and the next run passes. Where the code is that of a kill (-9, -15, -1: the process's own, or nox's),
 what is left is removed by the next run. All is the project itself but the checks: what stands for them
