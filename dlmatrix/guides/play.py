@@ -45,6 +45,7 @@ class Player:
         self._answers: dict[str, bool] = {}
         self._pieces: dict[int, list[dict[str, str]]] = {}
         self._missing = ""
+        self._files: set[str] = set()
         self._installs = False
         self.python = ""
 
@@ -177,7 +178,9 @@ class Player:
         """Make the files that a command runs and whose content the guide gave before."""
         named = re.findall(r"(?<![\w./-])[\w-]+\.py\b", step.text) if step.kind == "program" else []
         for name, text in [(one.file, one.text) for one in reversed(before) if one.file in named]:
-            self._world.shell(f"test -e {name} || cat > {name} <<'{_END}'\n{text}\n{_END}", 30)
+            if name in self._files or self._world.shell(f"test -e {name}", 30).exit_code:
+                self._files.add(name)  # a change of the program is one of the file
+                self._world.shell(f"cat > {name} <<'{_END}'\n{text}\n{_END}", 30)
 
     def _one(self, step: Step) -> Played:
         if step.kind in NO_STEP or step.kind not in RUN:

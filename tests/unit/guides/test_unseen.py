@@ -620,3 +620,15 @@ def test_a_variable_at_the_beginning_of_a_line_is_no_prompt(tmp_path: Path) -> N
     home = "```bash\n$HOME/bin/conda --version\n${PYTHON} -m pip install beta\n$pip install alpha\n```\n"
     assert "pip install alpha" in [step.text for step in read(tmp_path, "h.md", home).steps]
     assert not [step for step in read(tmp_path, "h.md", home).steps if step.text.startswith(("HOME", "{"))]
+
+
+@pytest.mark.usefixtures("contained")
+def test_a_change_of_a_saved_program_is_one_of_its_file(root: Path, tmp_path: Path, index: Path) -> None:
+    program = "```python\nimport sys\nfor n in xrange(2):\n    print n\n```\n"
+    text = f"```bash\npip install alpha\n```\n\n保存为 two.py:\n\n{program}\n```bash\npython two.py\n```\n"
+    _, found, _ = played(root, tmp_path, index, text)
+    assert found
+    assert [edit.words for edit in found.found or ()] == [
+        "print n → print(n)",
+        "for n in xrange(2): → for n in range(2):",
+    ]
