@@ -11,6 +11,7 @@ from dlmatrix.guides.agree import VARIES, disagreement, ends_in, raises
 from dlmatrix.guides.classify import NEEDS, ONLY_GPU, RUN
 from dlmatrix.guides.contained import Ended
 from dlmatrix.guides.model import Step
+from dlmatrix.guides.names import leaves_out
 from dlmatrix.guides.signs import (
     ASKS_GPU,
     OF_ARCHITECTURE,
@@ -131,6 +132,8 @@ def _raised(text: str) -> bool:
 
 def _not_its_fault(step: Step, ended: Ended, said: str, installs: bool) -> str:
     """What a step that failed needs and has not here; empty where the guide itself is what failed."""
+    if step.form != "shell" and leaves_out(step.text):
+        return "it is a piece of a program: ... stands for what it leaves out"
     if found := OF_MACHINE.search(said):
         return f"it needs more than this machine lets it have: {line_of(said, found)}"
     if OF_ARCHITECTURE.search(said):

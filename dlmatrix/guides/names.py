@@ -89,6 +89,26 @@ def undefined(text: str) -> set[str]:
     return set() if "*" in known else used - known
 
 
+def leaves_out(text: str) -> bool:
+    """Whether a program has ``...`` in the place of a value: ``Sequential(..., Linear(4, 2))`` is an excerpt.
+
+    As an index, an annotation or a body that does nothing it is Python's own.
+    """
+    tree = tree_of(text)
+    own = {id(one) for node in ast.walk(tree) if isinstance(node, ast.Subscript) for one in ast.walk(node.slice)}
+    places = [
+        place
+        for node in ast.walk(tree)
+        if id(node) not in own
+        for place in (
+            node.args if isinstance(node, ast.Call)
+            else node.elts if isinstance(node, ast.List | ast.Tuple)
+            else [node.value] if isinstance(node, ast.Assign) else []
+        )
+    ]  # fmt: skip
+    return any(isinstance(place, ast.Constant) and place.value is ... for place in places)
+
+
 def alternatives(text: str) -> bool:
     """Whether a text only lists from which siblings the same names can be had, one for each reader's framework.
 

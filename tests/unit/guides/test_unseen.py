@@ -632,3 +632,18 @@ def test_a_change_of_a_saved_program_is_one_of_its_file(root: Path, tmp_path: Pa
         "print n → print(n)",
         "for n in xrange(2): → for n in range(2):",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("net = Sequential(..., Linear(4, 2))", "unjudged"),
+        ("model = ...  # your own\nmodel.fit()", "unjudged"),
+        ("net = [Linear(4, 2), ...]", "unjudged"),
+        ("y = x[..., 0]\nz: Tuple[int, ...] = f(y)\ndef g(): ...", "failed"),
+    ],
+)
+def test_an_excerpt_that_fails_breaks_no_guide(text: str, outcome: str) -> None:
+    step = Step(text=text, kind="program", form="program", line=1)
+    ended = Ended(exit_code=1, stdout="", stderr="TypeError: ellipsis is not a Module subclass", seconds=0)
+    assert judged(step, ended, "", ended.stderr, "g.md", True).outcome == outcome
