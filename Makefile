@@ -39,7 +39,8 @@ clean: ## Remove what the checkout made for itself (images stay)
 # The system's Python may have been removed since, or be another version now, which finds nothing in .venv.
 setup: .venv/.tools ## Set up .venv from the hashed tool lock
 	@test -x .venv/bin/python && \
-	{ .venv/bin/python -c 'import importlib.util, sys; sys.exit(0 if importlib.util.find_spec("nox") else 3)'; test $$? != 3; } || \
+	{ .venv/bin/python -c 'import importlib.util, sys; sys.exit(0 if importlib.util.find_spec("nox") else 3)' >/dev/null 2>&1; \
+	test $$? != 3; } || \
 	{ echo "the Python that .venv was made with is not here any more: it is made anew"; rm -rf .venv; \
 	exec $(MAKE) --no-print-directory .venv/.tools; }
 
