@@ -62,6 +62,7 @@ OF_ROOT = re.compile(
 )
 OF_FILE = re.compile(
     r"No such file or directory:? ?'?([^\s']+)|can't open file '?([^\s']+)|([\w./-]+): No such file or directory"
+    r"|No rule to make (target [`'][^']+')|[Nn]o (makefile) found|does not appear to contain (CMakeLists\.txt)"
 )
 
 #: An archive that is not there; what unpacks it says more behind that.

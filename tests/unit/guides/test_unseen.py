@@ -647,3 +647,17 @@ def test_an_excerpt_that_fails_breaks_no_guide(text: str, outcome: str) -> None:
     step = Step(text=text, kind="program", form="program", line=1)
     ended = Ended(exit_code=1, stdout="", stderr="TypeError: ellipsis is not a Module subclass", seconds=0)
     assert judged(step, ended, "", ended.stderr, "g.md", True).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("says", "needs"),
+    [
+        ("make: *** No rule to make target 'docker-gpu'.  Stop.", "target 'docker-gpu'"),
+        ("make: *** No targets specified and no makefile found.  Stop.", "makefile"),
+        ('CMake Error: The source directory "/x" does not appear to contain CMakeLists.txt.', "CMakeLists.txt"),
+    ],
+)
+def test_a_file_of_a_repository_that_was_not_fetched_breaks_no_guide(says: str, needs: str) -> None:
+    step = Step(text="make docker-gpu", kind="program", line=1)
+    one = judged(step, Ended(exit_code=2, stdout="", stderr=says, seconds=0), "", says, "g.md", True)
+    assert (one.outcome, one.reason) == ("unjudged", f"it needs {needs}, which the guide does not make")
