@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import re
+import secrets
 import shutil
 import tarfile
 import threading
@@ -20,16 +21,18 @@ from dlmatrix.document.sizes import COMPRESSED, UNPACKED
 from dlmatrix.engines.docker.address import builder
 from dlmatrix.engines.docker.answers import engine_errors
 from dlmatrix.engines.docker.buildx import buildx
-from dlmatrix.engines.docker.container import command_line, confined
+from dlmatrix.engines.docker.container import Options, command_line, confined
 from dlmatrix.engines.docker.relay import reading, run_docker
 from dlmatrix.engines.failures import explain
 from dlmatrix.errors import BuildError, DlmatrixError, EngineError
 from dlmatrix.inspection.digests import Identity, Made
 from dlmatrix.layers.layout import layer_files
 from dlmatrix.matrix.plan import Limits
-from dlmatrix.system.process import Finished
+from dlmatrix.system.process import Finished, signals_held
 from dlmatrix.system.working import labels
 
+#: The exit codes above it, and those below nothing, are of what a signal has ended.
+_SIGNALLED = 128
 #: How the history of an image calls a layer of wheels, before their names.
 WHEELS = "wheels"
 
@@ -129,8 +132,7 @@ class Images:
         """What a program of the image prints about its files; exit code 1 (cat: not there) is none of its errors."""
         # Root, who may read everything and do nothing else.
         how = confined(ref, arguments, Limits(), user="0:0", entrypoint=program, reads_everything=True)
-        names = (f"--label={name}={value}" for name, value in labels().items())
-        done = run_docker(command_line(how, *names))
+        done = self._run(how)
         if done.exit_code not in (0, 1):
             raise _not_looked(done, ref, program)
         return done.stdout
@@ -138,11 +140,25 @@ class Images:
     def compute(self, ref: str, python: str, program: str, *, given: IO[bytes], made: IO[bytes]) -> None:
         """Let a Python program make one file of another, run by an image's interpreter: it reaches nothing else."""
         how = confined(ref, ["-S", "-W", "ignore", "-c", program], Limits(), entrypoint=python)
-        names = (f"--label={name}={value}" for name, value in labels().items())
-        command = command_line(how, "--interactive", "--env=PYTHONHASHSEED=0", *names)
-        done = run_docker(command, stdin=given, stdout=made)
+        done = self._run(how, "--interactive", "--env=PYTHONHASHSEED=0", stdin=given, stdout=made)
         if done.exit_code != 0:
             raise explain(done.said, ref, _either(Path(made.name)), done.exit_code)
+
+    def _run(self, how: Options, *more: str, **streams: Any) -> Finished:
+        """Run a container that is gone afterwards.
+
+        The engine removes what has run (--rm). A docker command that is interrupted as it makes one leaves it there.
+        """
+        name = f"dlmatrix-looks-{secrets.token_hex(8)}"
+        named = (f"--label={label}={value}" for label, value in labels().items())
+        done = None
+        try:
+            done = run_docker(command_line(how, f"--name={name}", *more, *named), **streams)
+            return done
+        finally:
+            if done is None or not 0 <= done.exit_code <= _SIGNALLED:
+                with signals_held(), contextlib.suppress(Exception):  # where the engine is gone, others say so
+                    self._client.api.remove_container(name, force=True)
 
     def layers(self, ref: str, at_hand: Iterable[Path], folder: Path) -> Iterator[tuple[str, io.BufferedReader]]:
         """The layers of an image: what each is unpacked (its diff id), and its file, which may be compressed.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from dlmatrix.engines.docker.container import (
 from dlmatrix.engines.docker.detect import detect_in_container
 from dlmatrix.engines.docker.images import Images
 from dlmatrix.engines.docker.recipe import build_command
-from dlmatrix.errors import EngineError
+from dlmatrix.errors import DlmatrixError, EngineError
 from dlmatrix.matrix.load import load_matrix, lock_of, select
 from dlmatrix.matrix.plan import ALL, NONE, ChosenBase, Limits, Plan, make_plan
 from dlmatrix.system.process import Finished
@@ -140,7 +142,32 @@ def test_an_image_is_looked_at_in_such_a_container(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(images_module, "run_docker", run_docker)
     assert Images(None).look("image", "find", "/", "-xdev") == b"seen"
     options = confined("image", ["/", "-xdev"], Limits(), user="0:0", entrypoint="find", reads_everything=True)
-    assert ran == [command_line(options)]
+    (name,) = (word for word in ran[0] if word.startswith("--name="))
+    assert ran == [command_line(options, name)]
+
+
+@pytest.mark.parametrize(
+    ("end", "left"), [(0, False), (1, False), (125, False), (-9, True), (130, True), (KeyboardInterrupt(), True)]
+)
+def test_an_interrupted_look_leaves_no_container(
+    end: int | BaseException, left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A docker command that a signal ends as it makes a container has not come to --rm's end."""
+    ran: list[list[str]] = []
+    gone: list[str] = []
+
+    def run_docker(command: list[str], **_: Any) -> Finished:
+        ran.append(command)
+        if isinstance(end, BaseException):
+            raise end
+        return Finished(exit_code=end, stdout=b"", said="", timed_out=False)
+
+    monkeypatch.setattr(images_module, "run_docker", run_docker)
+    api = SimpleNamespace(remove_container=lambda name, force: gone.append(name))
+    with contextlib.suppress(KeyboardInterrupt, DlmatrixError):
+        Images(SimpleNamespace(api=api)).look("image", "find", "/")
+    named = [word.removeprefix("--name=") for word in ran[0] if word.startswith("--name=")]
+    assert (len(named), gone) == (1, named if left else [])
 
 
 class Engine:
