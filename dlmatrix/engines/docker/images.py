@@ -11,11 +11,13 @@ import secrets
 import shutil
 import tarfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
 import docker
+import docker.errors
 
 from dlmatrix.document.sizes import COMPRESSED, UNPACKED
 from dlmatrix.engines.docker.address import builder
@@ -33,6 +35,8 @@ from dlmatrix.system.working import labels
 
 #: The exit codes above it, and those below nothing, are of what a signal has ended.
 _SIGNALLED = 128
+#: How often, and after how many seconds again, a container is looked for that may still be made.
+_ROUNDS, _PAUSE = 30, 0.1
 #: How the history of an image calls a layer of wheels, before their names.
 WHEELS = "wheels"
 
@@ -157,8 +161,17 @@ class Images:
             return done
         finally:
             if done is None or not 0 <= done.exit_code <= _SIGNALLED:
-                with signals_held(), contextlib.suppress(Exception):  # where the engine is gone, others say so
+                self._remove_made(name)
+
+    def _remove_made(self, name: str) -> None:
+        """Remove a container that was asked for by a command which a signal has ended: the engine may still make it."""
+        with signals_held(), contextlib.suppress(Exception):  # where the engine is gone, others say so
+            for _ in range(_ROUNDS):
+                try:
                     self._client.api.remove_container(name, force=True)
+                    return
+                except docker.errors.NotFound:
+                    time.sleep(_PAUSE)
 
     def layers(self, ref: str, at_hand: Iterable[Path], folder: Path) -> Iterator[tuple[str, io.BufferedReader]]:
         """The layers of an image: what each is unpacked (its diff id), and its file, which may be compressed.

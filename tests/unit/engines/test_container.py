@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import docker
+import docker.errors
 import pytest
 
 from dlmatrix.engines.docker import images as images_module
@@ -163,7 +165,15 @@ def test_an_interrupted_look_leaves_no_container(
         return Finished(exit_code=end, stdout=b"", said="", timed_out=False)
 
     monkeypatch.setattr(images_module, "run_docker", run_docker)
-    api = SimpleNamespace(remove_container=lambda name, force: gone.append(name))
+    monkeypatch.setattr(images_module, "_PAUSE", 0)
+    not_yet = [docker.errors.NotFound("the engine is still making it")] * 2
+
+    def remove_container(name: str, *, force: bool) -> None:
+        if not_yet:
+            raise not_yet.pop()
+        gone.append(name)
+
+    api = SimpleNamespace(remove_container=remove_container)
     with contextlib.suppress(KeyboardInterrupt, DlmatrixError):
         Images(SimpleNamespace(api=api)).look("image", "find", "/")
     named = [word.removeprefix("--name=") for word in ran[0] if word.startswith("--name=")]
