@@ -9,6 +9,7 @@ from dataclasses import replace
 from dlmatrix.guides import shell
 from dlmatrix.guides.model import Block
 from dlmatrix.guides.names import is_python
+from dlmatrix.guides.sorts import SHELL
 
 #: Where another command begins on a line that has lost its breaks: a tool with what only a command has behind it.
 _BEGINS = re.compile(
@@ -63,8 +64,4 @@ def _quoted(block: Block, text: str) -> bool:
     bare = re.match(r">\s+(?=\S)", first)
     if not bare or shell.prompts_in(text):
         return False
-    return block.language in _PROMPTED or shell.is_command(first[bare.end() :])
-
-
-#: Languages of blocks in which somebody types commands.
-_PROMPTED = ("console", "shell-session", "shellsession", "bash", "shell", "sh", "terminal")
+    return block.language in SHELL or shell.is_command(first[bare.end() :])

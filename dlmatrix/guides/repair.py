@@ -83,21 +83,17 @@ def _filled(text: str, line: int) -> tuple[str, tuple[Repair, ...]]:
     """Holes whose rest begins as ``com…`` does, filled with a name in scope."""
     repairs = []
     while found := _COMPLETED.search(text):
-        if re.search(r"[\w)\]]\.$", text[: found.start()]):  # what it belongs to is there
-            after = f"com{found[1]}"
-            repairs.append(_repair(line, "a hole filled", found[0], after))
-            text = text[: found.start()] + after + text[found.end() :]
-            continue
-        name = _receiver(text, found)
-        if not name:
-            break
-        tail = text[found.end() :]
-        header = re.match(r"[\w.]*\([^:]*\) as \w+\s*:", tail)
-        before_it = text[: found.start()].rstrip()
-        prefix = "with " if header and not re.search(r"\bwith$", before_it) else ""
-        after = f"{prefix}{name}.com{found[1]}"
+        before, tail = text[: found.start()], text[found.end() :]
+        after = f"com{found[1]}"
+        if not re.search(r"[\w)\]]\.$", before):  # else what it belongs to is there
+            name = _receiver(text, found)
+            if not name:
+                break
+            header = re.match(r"[\w.]*\([^:]*\) as \w+\s*:", tail)
+            prefix = "with " if header and not re.search(r"\bwith$", before.rstrip()) else ""
+            after = f"{prefix}{name}.{after}"
         repairs.append(_repair(line, "a hole filled", found[0], after))
-        text = text[: found.start()] + after + tail
+        text = before + after + tail
     return text, tuple(repairs)
 
 

@@ -8,7 +8,7 @@ import re
 from dlmatrix.guides import shell
 from dlmatrix.guides.choose import other_system
 from dlmatrix.guides.model import Block
-from dlmatrix.guides.names import is_python, shows_value
+from dlmatrix.guides.names import is_python, shows_value, tree_of
 from dlmatrix.guides.read.plain import is_program
 from dlmatrix.guides.repair import repair_program
 
@@ -20,7 +20,7 @@ PYTHON = frozenset("python python3 py py3 pycon ipython ipython3 python2 pytb py
 #: Of these the text alone would make commands or programs that are none.
 NEITHER = frozenset(
     "json yaml yml toml ini cfg dockerfile docker c cpp c++ java javascript js xml html makefile cmake diff r julia "  # noqa: SIM905
-    "go rust protobuf sql css swift matlab latex mermaid properties scala kotlin julia perl php ruby lua fortran "
+    "go rust protobuf sql css swift matlab latex mermaid properties scala kotlin perl php ruby lua fortran "
     "haskell clojure typescript ts jsx tsx csharp cs vb groovy gradle bibtex".split()
 )
 #: Words before what something prints.
@@ -109,10 +109,7 @@ def _shown_as_python(block: Block) -> bool:
 
 def _values_alone(text: str) -> bool:
     """Whether a text is values as Python shows them, line for line: what prints nothing is no program."""
-    try:
-        lines = ast.parse(text.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
+    lines = tree_of(text.strip()).body
     return bool(lines) and all(isinstance(one, ast.Expr) and shows_value(one.value) for one in lines)
 
 

@@ -155,13 +155,14 @@ class Images:
         """
         name = f"dlmatrix-looks-{secrets.token_hex(8)}"
         named = (f"--label={label}={value}" for label, value in labels().items())
-        done = None
         try:
             done = run_docker(command_line(how, f"--name={name}", *more, *named), **streams)
-            return done
-        finally:
-            if done is None or not 0 <= done.exit_code <= _SIGNALLED:
-                self._remove_made(name)
+        except KeyboardInterrupt:
+            self._remove_made(name)
+            raise
+        if not 0 <= done.exit_code <= _SIGNALLED:
+            self._remove_made(name)
+        return done
 
     def _remove_made(self, name: str) -> None:
         """Remove a container that was asked for by a command which a signal has ended: the engine may still make it."""

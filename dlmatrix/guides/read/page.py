@@ -14,16 +14,8 @@ _DROPPED = ("script", "style", "nav", "footer", "aside", "noscript", "template",
 _NOISE = (
     *("td.gutter", "td.linenos", ".linenodiv", ".gutter", ".lineno", ".linenos", ".line-numbers-rows", ".ln-num"),
     *(".line-numbers-wrapper", ".hljs-ln-numbers", ".copybtn", ".headerlink", "[role=navigation]", ".sphinxsidebar"),
-    *(
-        ".pre-numbering",
-        ".code-line-numbers",
-        ".wy-nav-side",
-        ".toctree-wrapper",
-        ".related",
-        ".sidebar",
-        ".hljs-button",
-        "[hidden]",
-    ),
+    *(".wy-nav-side", ".toctree-wrapper", ".related", ".sidebar", ".hljs-button", "[hidden]"),
+    *(".pre-numbering", ".code-line-numbers"),
 )
 _ARTICLE = (
     *("[itemprop=articleBody]", ".devsite-article-body", "#content_views", ".markdown-body", ".post-content"),

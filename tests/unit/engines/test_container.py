@@ -149,7 +149,11 @@ def test_an_image_is_looked_at_in_such_a_container(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("end", "left"), [(0, False), (1, False), (125, False), (-9, True), (130, True), (KeyboardInterrupt(), True)]
+    ("end", "left"),
+    [
+        *((0, False), (1, False), (125, False), (-9, True), (130, True)),
+        *((KeyboardInterrupt(), True), (EngineError("there is no docker command"), False)),
+    ],
 )
 def test_an_interrupted_look_leaves_no_container(
     end: int | BaseException, left: bool, monkeypatch: pytest.MonkeyPatch
